@@ -1,0 +1,1 @@
+"""RQ's entry points: arguments are ids, bodies are one call into services."""

@@ -1,0 +1,53 @@
+"""The clock process: `python -m jobs.clock`. Ticks each second; safe to run twice."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import create_app
+from portal.extensions import db
+from portal.services import claims, lanes
+
+TICK_SECONDS = 1.0
+_EACH_MINUTE = 60  # ticks
+
+log = logging.getLogger(__name__)
+
+
+def tick(number: int) -> None:
+    """One round: dead lanes come back, due ones are woken, and now and then the slower work."""
+    work: list[Callable[[], object]] = [claims.reclaim_expired, lanes.wake_due]
+    if number % _EACH_MINUTE == 0:
+        work = [lanes.ensure, claims.expire, *work]
+    for step in work:
+        try:
+            step()
+        except SQLAlchemyError as error:
+            # A database that restarts is not the end of the clock: the next tick tries again.
+            log.error("%s: %s", step.__name__, type(error).__name__)
+        finally:
+            db.session.remove()
+
+
+def main() -> int:
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    app = create_app()
+    number = 0
+    with app.app_context():
+        while not stop.is_set():
+            tick(number)
+            number += 1
+            stop.wait(TICK_SECONDS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Who may call a view: each view declares a rule, and what declares none is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, g, request
+from flask_wtf import CSRFProtect
+from htmx_flask import Htmx
+from werkzeug.exceptions import Forbidden, Unauthorized
+
+from portal import session as sessions
+from portal.services import api_keys, users
+
+RULES = ("public", "viewer", "admin", "support", "api_key")
+# Which roles of a person satisfy a rule.
+_ROLES = {"viewer": ("viewer", "admin"), "admin": ("admin",), "support": ("support",)}
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+csrf = CSRFProtect()
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Access:
+    rule: str
+    renews: bool  # False for what the page asks by itself: a poll must not keep a session alive
+
+
+def access(rule: str, *, renews: bool = True) -> Callable[[View], View]:
+    """Declare who may call a view; see RULES. Goes below the route decorator."""
+    if rule not in RULES:
+        raise ValueError(f"no such access rule: {rule}")
+
+    def mark(view: View) -> View:
+        view.access = Access(rule, renews)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def declared(endpoint: str) -> Access | None:
+    """The rule of an endpoint, or None when it has none."""
+    return getattr(current_app.view_functions.get(endpoint), "access", None)
+
+
+def init_app(app: Flask) -> None:
+    Htmx(app)
+    # The CSRF secret lives in Flask's own cookie, which has to work inside a frame like the session's.
+    app.config.update(
+        SESSION_COOKIE_NAME="__Host-absender-form",
+        SESSION_COOKIE_SECURE=True,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="None",
+        SESSION_COOKIE_PARTITIONED=True,
+        WTF_CSRF_CHECK_DEFAULT=False,
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    csrf.init_app(app)
+    sessions.init_app(app)
+    if "static" in app.view_functions:
+        access("public")(app.view_functions["static"])
+    app.before_request(enforce)
+
+
+def enforce() -> None:
+    if request.endpoint is None:
+        # No such page; it is still shown to a known person in their language and frame.
+        _recognise()
+        return
+    declaration = declared(request.endpoint)
+    if declaration is None:
+        raise Forbidden("This view declares no access rule.")
+    if declaration.rule == "api_key":
+        _require_api_key()
+    elif declaration.rule != "public":
+        _require_session(declaration)
+
+
+def _require_api_key() -> None:
+    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    g.api_key = api_keys.authenticate(secret.strip()) if kind.lower() == "bearer" else None
+    if g.api_key is None:
+        raise Unauthorized("The API key is missing or wrong. Send it as: Authorization: Bearer <key>")
+
+
+def _require_session(declaration: Access) -> None:
+    try:
+        session, by_bearer = sessions.presented()
+    except sessions.SessionRefused as refused:
+        raise Unauthorized(refused.reason) from None
+    known = users.get(session.user_id, session.tenant_id)
+    if known is None:
+        raise Unauthorized("invalid")
+    g.user, g.tenant = known
+    if declaration.renews:
+        sessions.keep(session)
+    else:
+        g.session = session
+    _refuse_forgery(by_bearer)
+    if g.user.role not in _ROLES[declaration.rule]:
+        raise Forbidden("role")
+
+
+def _refuse_forgery(by_bearer: bool) -> None:
+    """A change must come from a page of our own: only such a page knows the bearer or the CSRF token."""
+    if request.method in _SAFE_METHODS:
+        return
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise Forbidden("cross-site")
+    if by_bearer:
+        g.csrf_valid = True
+    else:
+        csrf.protect(apply_exemptions=True)
+
+
+def _recognise() -> None:
+    try:
+        session, _ = sessions.presented()
+    except sessions.SessionRefused:
+        return
+    known = users.get(session.user_id, session.tenant_id)
+    if known is not None:
+        g.user, g.tenant = known
+        g.session = session

@@ -1,0 +1,149 @@
+"""Settings: typed PORTAL_* environment variables, read once at start; a wrong one stops it with a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from cryptography.fernet import Fernet
+from flask import current_app
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from portal.transport.connection import Account
+from portal.transport.mime import Mailbox, parse_mailbox
+
+_MIN_SECRET = 32
+
+
+class SettingsError(Exception):
+    """The configuration can't be used; its text is one sentence per wrong setting."""
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Environment variables win over `<instance_path>/portal.env`."""
+
+    model_config = SettingsConfigDict(env_prefix="PORTAL_", extra="ignore", env_ignore_empty=True)
+
+    instance_path: Path = Path("instance")
+    demo: bool = False
+    port: int = Field(8000, ge=1, le=65535)
+
+    secret_key: str
+    encryption_keys: Annotated[list[str], NoDecode]
+    launch_secret: str
+    launch_issuer: str = "marketplace"
+
+    database_url: str = ""
+    redis_url: str = ""
+    base_url: str = ""
+    trusted_proxies: int = Field(0, ge=0, le=5)
+
+    relay: str = ""
+    relay_lanes: int = Field(2, ge=1, le=64)
+    default_sender: str = "Marketplace <notifications@marketplace.example>"
+    message_id_domain: str = ""
+    smtp_ca_file: Path | None = None
+    smtp_allowed_networks: str = ""
+    smtp_allowed_ports: str = ""
+
+    support_email: str = "support@marketplace.example"
+    support_url: str = ""
+    pricing_url: str = ""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource, file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        return init_settings, env_settings, dotenv_settings
+
+    @field_validator("encryption_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _usable_keys(cls, keys: list[str]) -> list[str]:
+        if not keys:
+            raise ValueError("at least one key is needed")
+        for number, key in enumerate(keys, 1):
+            try:
+                Fernet(key)
+            except ValueError:
+                raise ValueError(f"key {number} is not a Fernet key (32 bytes, url-safe base64)") from None
+        return keys
+
+    @field_validator("secret_key", "launch_secret")
+    @classmethod
+    def _long_enough(cls, value: str) -> str:
+        if len(value) < _MIN_SECRET:
+            raise ValueError(f"must have at least {_MIN_SECRET} characters")
+        return value
+
+    @field_validator("default_sender")
+    @classmethod
+    def _is_mailbox(cls, value: str) -> str:
+        try:
+            parse_mailbox(value)
+        except ValueError:
+            raise ValueError("must look like: Marketplace <notifications@marketplace.example>") from None
+        return value
+
+    @field_validator("relay")
+    @classmethod
+    def _is_relay(cls, value: str) -> str:
+        if value:
+            Account.from_url(value)
+        return value
+
+    @model_validator(mode="after")
+    def _derive(self) -> Settings:
+        instance = self.instance_path.resolve()
+        self.database_url = self.database_url or f"sqlite:///{instance / 'portal.db'}"
+        # The driver is psycopg 3; operators write the URL that their database's documentation gives them.
+        for scheme in ("postgresql://", "postgres://"):
+            if self.database_url.startswith(scheme):
+                self.database_url = "postgresql+psycopg://" + self.database_url[len(scheme) :]
+        self.redis_url = self.redis_url or f"unix://{instance / 'valkey.sock'}"
+        self.base_url = (self.base_url or f"http://localhost:{self.port}").rstrip("/")
+        self.relay = self.relay or f"smtp://127.0.0.1:{self.port + 3}"
+        self.message_id_domain = self.message_id_domain or self.default_mailbox.address.rpartition("@")[2]
+        return self
+
+    @property
+    def default_mailbox(self) -> Mailbox:
+        return parse_mailbox(self.default_sender)
+
+    @property
+    def relay_account(self) -> Account:
+        return Account.from_url(self.relay)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` win over the environment.
+
+    Raises SettingsError with a sentence per missing or wrong setting.
+    """
+    import os
+
+    instance = Path(overrides.get("instance_path") or os.environ.get("PORTAL_INSTANCE_PATH") or "instance")
+    try:
+        # The env file's place depends on a setting, so it can't stand in model_config.
+        return Settings(_env_file=instance / "portal.env", **overrides)  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(e) for e in error.errors(include_url=False))) from None
+
+
+def _sentence(error: Any) -> str:
+    """One sentence for the operator; never the value, which may be a secret."""
+    name = "PORTAL_" + str(error["loc"][0]).upper() if error["loc"] else "PORTAL_*"
+    if error["type"] == "missing":
+        return f"{name} is not set; bin/run writes one into instance/portal.env for a trial, a deployment sets its own."
+    return f"{name} can't be used: {error['msg'].removeprefix('Value error, ')}."
+
+
+def settings() -> Settings:
+    """The running application's settings."""
+    return cast(Settings, current_app.extensions["settings"])

@@ -1,0 +1,117 @@
+"""How a refusal looks: a problem document for the API, a page for a person, a banner for a fragment's request."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask_babel import gettext
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, Unauthorized
+from werkzeug.local import LocalProxy
+
+from portal.config import settings
+from portal.security_headers import allow_any_frame
+from portal.services.errors import NotFound
+from portal.views import fragments
+
+log = logging.getLogger("portal.errors")
+
+
+def problem(status: int, title: str, detail: str, **extra: Any) -> Response:
+    """An RFC 9457 problem document."""
+    response = jsonify({"type": "about:blank", "title": title, "status": status, "detail": detail, **extra})
+    response.status_code = status
+    response.content_type = "application/problem+json"
+    return response
+
+
+class PageError(HTTPException):
+    """A refusal whose sentence the view knows better than the status code does."""
+
+    def __init__(self, code: int, title: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.title = title
+        self.text = text
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(HTTPException, answer)
+    app.register_error_handler(NotFound, lambda _: answer(HTTPException(response=None), 404))
+    fragments.init_app(app)
+    # A global and no context processor, so that imported macros see it too.
+    app.jinja_env.globals["support"] = LocalProxy(settings)
+
+
+def answer(error: HTTPException, code: int | None = None) -> Response:
+    code = code or error.code or 500
+    if error.response is not None and code < 400:
+        return error.get_response()  # a redirect that routing raised
+    if request.path.startswith("/api/"):
+        response = problem(code, _phrase(code), _api_detail(error, code))
+    else:
+        response = _for_people(error, code)
+    for name, value in error.get_headers() if code == 405 else []:
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def _for_people(error: HTTPException, code: int) -> Response:
+    title, text = _words(error, code)
+    context = {"code": code, "title": title, "text": text}
+    if fragments.wants_fragment():
+        response = make_response(render_template("errors/_banner.html", **context), code)
+        response.headers["HX-Retarget"] = "#notices"
+        response.headers["HX-Reswap"] = "innerHTML"
+        return response
+    if g.get("session") is None:
+        allow_any_frame()
+    return make_response(render_template("errors/page.html", **context), code)
+
+
+def _words(error: HTTPException, code: int) -> tuple[str, str]:
+    """Title and sentence: what happened, and what to do."""
+    if isinstance(error, PageError):
+        return error.title, error.text
+    if isinstance(error, CSRFError):
+        return gettext("This page was open for too long"), gettext("Nothing was changed. Reload the page and try once more.")
+    if isinstance(error, Unauthorized) and error.description == "missing":
+        return gettext("Please open this page from your dashboard"), gettext(
+            "You are not signed in here. Go to your marketplace's dashboard and open Settings, Integrations, Email configuration."
+        )
+    words = {
+        400: (gettext("This request can't be understood"), gettext("Nothing was changed. Go back, reload the page and try once more.")),
+        401: (
+            gettext("Your session has ended"),
+            gettext("For your safety it ends after a while without activity. Open the settings again from your marketplace's dashboard."),
+        ),
+        403: (
+            gettext("You may look at this, but not change it"),
+            gettext("Nothing was changed. Ask an administrator of your shop to do this, or to give you the right to."),
+        ),
+        404: (
+            gettext("There is nothing at this address"),
+            gettext("The link may be incomplete or out of date. Go back to the email settings and start from there."),
+        ),
+        405: (gettext("This address can't be used that way"), gettext("Go back to the email settings and start from there.")),
+        413: (gettext("That was too much at once"), gettext("What was sent is larger than this page accepts. Shorten it and try once more.")),
+        429: (gettext("Too many attempts"), gettext("Please wait a few minutes and try once more.")),
+    }  # fmt: skip
+    return words.get(code) or (
+        gettext("Something went wrong on our side"),
+        gettext("We have written it down. Try once more in a few minutes; if it happens again, please tell support."),
+    )
+
+
+def _api_detail(error: HTTPException, code: int) -> str:
+    if code >= 500:
+        return "The request could not be handled. It is safe to send it again with the same Idempotency-Key."
+    return str(error.description or _phrase(code))
+
+
+def _phrase(code: int) -> str:
+    return HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else "Error"

@@ -1,0 +1,15 @@
+"""What the database keeps: one file per noun."""
+
+from portal.models.api_key import ApiKey
+from portal.models.base import Base, now, utcnow
+from portal.models.identity import SenderIdentity, VerificationMail
+from portal.models.lane import Lane
+from portal.models.log import LogEntry
+from portal.models.message import IdempotencyKey, Message, MessageBody
+from portal.models.tenant import Tenant
+from portal.models.user import BurntToken, User
+
+__all__ = [
+    "ApiKey", "Base", "BurntToken", "IdempotencyKey", "Lane", "LogEntry", "Message", "MessageBody", "SenderIdentity",
+    "Tenant", "User", "VerificationMail", "now", "utcnow",
+]  # fmt: skip

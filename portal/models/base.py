@@ -1,0 +1,80 @@
+"""The declarative base, and time as the database keeps it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, MetaData, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime; `timestamptz` on PostgreSQL, sortable text on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the database")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class EncryptedText(TypeDecorator[str]):
+    """Text that portal.services.vault has encrypted; the type is how `flask secrets rotate` finds it."""
+
+    impl = Text
+    cache_ok = True
+
+
+class now(FunctionElement[datetime]):  # noqa: N801 (reads as the SQL function that it is)
+    """The database's clock plus `seconds`: leases compare one clock only, whatever the workers' clocks say."""
+
+    type = UTCDateTime()
+    inherit_cache = False
+
+    def __init__(self, seconds: float = 0) -> None:
+        self.seconds = float(seconds)
+        super().__init__()
+
+
+@compiles(now, "postgresql")
+def _postgresql_now(element: now, compiler: Any, **_: Any) -> str:
+    # clock_timestamp(), not now(): the latter stands still during a transaction that waited for a lock.
+    return f"(clock_timestamp() + interval '{element.seconds!r} seconds')"
+
+
+@compiles(now, "sqlite")
+def _sqlite_now(element: now, compiler: Any, **_: Any) -> str:
+    # The same text that UTCDateTime stores (six digits of fraction), so that comparing text compares time.
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{element.seconds!r} seconds') || '000')"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UTCDateTime()}
+
+
+def utcnow() -> datetime:
+    """The application's clock, for what people read; leases and due times use the database's."""
+    return datetime.now(UTC)

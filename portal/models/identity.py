@@ -1,0 +1,49 @@
+"""A sender identity: an address and display name that a tenant may send from once it is verified."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.models.base import Base, utcnow
+
+_PENDING = text("state = 'pending'")
+
+
+class SenderIdentity(Base):
+    __tablename__ = "sender_identity"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "address_key"),
+        # One change at a time: the database itself refuses a tenant's second pending identity.
+        Index(
+            "uq_sender_identity_pending", "tenant_id", unique=True, sqlite_where=_PENDING, postgresql_where=_PENDING
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
+    address: Mapped[str] = mapped_column(String(320))
+    address_key: Mapped[str] = mapped_column(String(320))  # lower-case, so that one mailbox is one identity
+    display_name: Mapped[str] = mapped_column(String(200), default="")
+    state: Mapped[str] = mapped_column(String(10), default="pending")  # pending, verified, revoked
+    nonce: Mapped[str] = mapped_column(String(64))  # a new one with each mail: older links are dead
+    nonce_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    verified_at: Mapped[datetime | None]
+
+
+class VerificationMail(Base):
+    """One verification mail asked for: what the limits per address and per tenant count."""
+
+    __tablename__ = "verification_mail"
+    __table_args__ = (
+        Index("ix_verification_mail_address", "address_key", "at"),
+        Index("ix_verification_mail_tenant", "tenant_id", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
+    address_key: Mapped[str] = mapped_column(String(320))
+    at: Mapped[datetime] = mapped_column(default=utcnow)

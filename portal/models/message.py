@@ -1,0 +1,103 @@
+"""A message: one mail to one recipient, in the outbox; its body; and the keys that make accepting it idempotent."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.models.base import Base, utcnow
+
+STATES = ("queued", "sending", "deferred", "held", "sent", "unconfirmed", "failed", "cancelled")
+WAITING = ("queued", "deferred")  # what a drain may claim
+PLATFORM_KINDS = ("order_update", "vendor_notification", "customer_message")  # what the API accepts
+KINDS = (*PLATFORM_KINDS, "verification")
+
+_WAITING = text("state IN ('queued', 'deferred')")
+# SQLite gives rowids to INTEGER PRIMARY KEY only.
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def new_public_id() -> str:
+    """An id for the outside: 128 random bits, so that it can't be guessed from another."""
+    return "msg_" + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+
+
+class Message(Base):
+    __tablename__ = "message"
+    __table_args__ = (
+        # The drain's look-up: a route's waiting mail, tenant by tenant, the oldest due first.
+        Index(
+            "ix_message_waiting",
+            "route",
+            "tenant_id",
+            "due_at",
+            "id",
+            sqlite_where=_WAITING,
+            postgresql_where=_WAITING,
+        ),
+        Index("ix_message_lane", "lane_id", sqlite_where=text("lane_id IS NOT NULL"), postgresql_where=text("lane_id IS NOT NULL")),
+        # The log's pages: newest first, alone and under each filter.
+        Index("ix_message_log", "tenant_id", "id"),
+        Index("ix_message_log_state", "tenant_id", "state", "id"),
+        Index("ix_message_log_kind", "tenant_id", "kind", "id"),
+        Index("ix_message_log_time", "tenant_id", "accepted_at", "id"),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(30), unique=True, default=new_public_id)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(30))
+    to_address: Mapped[str] = mapped_column(String(320))
+    subject: Mapped[str] = mapped_column(String(1000))
+    message_id: Mapped[str] = mapped_column(String(200))  # the Message-ID header, fixed at acceptance
+    data: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # what a body built at sending is built from
+
+    state: Mapped[str] = mapped_column(String(12), default="queued")
+    reason: Mapped[str | None] = mapped_column(String(40))
+    sender: Mapped[str | None] = mapped_column(String(600))  # the From it went out under, as people read it
+    accepted_at: Mapped[datetime] = mapped_column(default=utcnow)
+    due_at: Mapped[datetime] = mapped_column(default=utcnow)
+    expires_at: Mapped[datetime]  # given up then; held time is added
+    finished_at: Mapped[datetime | None]
+
+    route: Mapped[str] = mapped_column(String(30))  # relay, interactive, driver:<id>
+    lane_id: Mapped[int | None] = mapped_column(ForeignKey("lane.id", ondelete="SET NULL"))  # while sending
+    attempt: Mapped[int] = mapped_column(default=0)  # the fence: each claim adds one
+    retries: Mapped[int] = mapped_column(default=0)  # the place in the retry schedule
+    ambiguous: Mapped[int] = mapped_column(default=0)  # how often its fate after the final dot stayed unknown
+    dot_at: Mapped[datetime | None]  # phase `dot` of this attempt: from here on it may have been accepted
+    dot: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # sender, Date and boundary: the same bytes again
+
+
+# Exact recipient searches; the spelling people type differs in case.
+Index("ix_message_recipient", Message.tenant_id, func.lower(Message.to_address), Message.id)
+
+
+class MessageBody(Base):
+    """What a message says; apart from the row, because it is large, and kept for a shorter time."""
+
+    __tablename__ = "message_body"
+
+    message_id: Mapped[int] = mapped_column(BigId, ForeignKey("message.id", ondelete="CASCADE"), primary_key=True)
+    text: Mapped[str | None] = mapped_column(Text)
+    html: Mapped[str | None] = mapped_column(Text)
+    reply_to: Mapped[str | None] = mapped_column(String(320))
+
+
+class IdempotencyKey(Base):
+    """The message that an API key's `Idempotency-Key` made, and a digest of the request that made it."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (UniqueConstraint("api_key_id", "key"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    api_key_id: Mapped[int] = mapped_column(ForeignKey("api_key.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(String(255))
+    digest: Mapped[str] = mapped_column(String(64))
+    message_id: Mapped[int] = mapped_column(BigId, ForeignKey("message.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)

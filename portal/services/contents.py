@@ -1,0 +1,52 @@
+"""What a message says: its stored body, or, for a link with power, built at sending from what it is about."""
+
+from __future__ import annotations
+
+from flask import render_template
+from flask_babel import force_locale
+
+from portal.config import settings
+from portal.models import Message, MessageBody, SenderIdentity, Tenant
+from portal.services.plans import LOCALES
+from portal.transport.mime import MailContent
+
+# RFC 3834, 5: tells auto-responders not to answer.
+AUTO_GENERATED = (("Auto-Submitted", "auto-generated"),)
+
+
+def stored(message: Message, body: MessageBody) -> MailContent:
+    """The content that the platform handed in."""
+    return MailContent(subject=message.subject, text=body.text, html=body.html, reply_to=body.reply_to)
+
+
+def verification(identity: SenderIdentity, tenant: Tenant, subject: str, link: str, locale: str) -> MailContent:
+    """The mail that asks whether an address belongs to the tenant."""
+    context = {"tenant": tenant, "identity": identity, "link": link, "platform": _platform_name()}
+    return _render("verification", subject, locale, context)
+
+
+def verification_subject(tenant: Tenant, locale: str) -> str:
+    """Its subject, which is kept with the message and shown in the log."""
+    with force_locale(known := _known(locale)):
+        text = render_template("emails/verification/subject.txt", tenant=tenant, locale=known)
+    return " ".join(text.split())
+
+
+def _render(name: str, subject: str, locale: str, context: dict[str, object]) -> MailContent:
+    """Render `emails/<name>/{body.txt,body.html}`."""
+    with force_locale(known := _known(locale)):
+        context |= {"locale": known, "subject": subject, "support_email": settings().support_email}
+        return MailContent(
+            subject=subject,
+            text=render_template(f"emails/{name}/body.txt", **context).strip() + "\n",
+            html=render_template(f"emails/{name}/body.html", **context),
+            headers=AUTO_GENERATED,
+        )
+
+
+def _platform_name() -> str:
+    return settings().default_mailbox.name or settings().default_mailbox.address
+
+
+def _known(locale: str) -> str:
+    return locale if locale in LOCALES else LOCALES[0]

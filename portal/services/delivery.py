@@ -1,0 +1,234 @@
+"""The drain: takes a lane, opens one connection, works through the due mail in turn over the tenants, and stops in time."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import queue
+from portal.config import settings
+from portal.extensions import db
+from portal.models import Message, MessageBody, Tenant, utcnow
+from portal.models.lane import INTERACTIVE
+from portal.services import claims, contents, lanes, outcomes, senders, verification
+from portal.services.errors import NotPending
+from portal.services.lanes import Lease, LeaseLost
+from portal.services.outcomes import Attempt
+from portal.services.senders import Sender
+from portal.transport.connection import Connection, Envelope, Reply, SMTPFailure, Stopped, Timeouts
+from portal.transport.mime import MailContent, build
+from portal.transport.replies import classify
+
+DRAIN_SECONDS = 15
+# What goes wrong here concerns the connection, not the message that happened to be the first on it.
+_SESSION_PHASES = ("connect", "ehlo", "starttls", "auth")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One message ready for the wire."""
+
+    attempt: Attempt
+    message: Message
+    sender: Sender
+    content: bytes
+    dot: dict[str, Any]  # what makes the same bytes again
+
+    @property
+    def envelope(self) -> Envelope:
+        return Envelope(self.sender.reverse_path, self.message.to_address)
+
+
+def drain(lane_id: int, timeouts: Timeouts = Timeouts()) -> int:
+    """Send what is due on the lane, for DRAIN_SECONDS at most. Returns how many messages were accepted."""
+    queue.clear_wake(lane_id)
+    lease = lanes.take(lane_id)
+    if lease is None:
+        return 0
+    session = _Session(lease, timeouts)
+    try:
+        with session:
+            session.work(time.monotonic() + DRAIN_SECONDS)
+    except LeaseLost:
+        log.warning("lane %s is another drain's by now; this one stops", lane_id)
+        return session.sent
+    lanes.release(lease)
+    if lanes.has_due_mail(lease.route):
+        lanes.wake(lease.route)  # behind the others
+    return session.sent
+
+
+class _Session:
+    """One drain at work: its connection, opened when the first mail is ready, and the messages it has claimed."""
+
+    def __init__(self, lease: Lease, timeouts: Timeouts) -> None:
+        self.lease = lease
+        self.timeouts = timeouts
+        self.connection: Connection | None = None
+        self.claimed: deque[Attempt] = deque()
+        self.sent = 0
+
+    def __enter__(self) -> _Session:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self._close()
+
+    def work(self, until: float) -> None:
+        """Send until nothing is due, the time is up (monotonic seconds), or the route has to wait. Raises LeaseLost."""
+        going_on = True
+        while going_on and time.monotonic() < until:
+            if not self.claimed:
+                self.claimed.extend(claims.claim(self.lease))
+                if not self.claimed:
+                    break
+            attempt = self.claimed.popleft()
+            mail = prepare(attempt)
+            going_on = mail is None or self._deliver(mail)
+        claims.give_back(self.lease, self.claimed)
+
+    def _deliver(self, mail: Mail) -> bool:
+        """Send one mail and write down what became of it. Returns whether the route can go on."""
+        dot_marked = False
+
+        def before_dot() -> bool:
+            nonlocal dot_marked
+            started = time.monotonic()
+            outcomes.mark_dot(mail.attempt, mail.dot, self.timeouts.dot)
+            dot_marked = True
+            # A process that was stopped in here for longer than its lease must not send the dot: it may be taken over.
+            return time.monotonic() - started < self.timeouts.dot
+
+        try:
+            reply = self._open(mail).send(mail.envelope, mail.content, before_dot)
+        except SMTPFailure as failure:
+            return self._failed(mail, failure)
+        except Stopped:
+            raise LeaseLost from None
+        except (LeaseLost, SQLAlchemyError):
+            raise
+        except Exception:
+            # A defect of ours must neither lose the mail nor stop those behind it.
+            log.exception("message %s could not be sent", mail.message.public_id)
+            self._close()
+            return self._failed(mail, SMTPFailure("dot" if dot_marked else "data", Reply(0, "lost")))
+        self.sent += 1
+        outcomes.sent(mail.attempt, reply, str(mail.sender.mailbox))
+        return True
+
+    def _failed(self, mail: Mail, failure: SMTPFailure) -> bool:
+        attempt, message, shown = mail.attempt, mail.message, str(mail.sender.mailbox)
+        if failure.ambiguous:
+            outcomes.ambiguous(attempt, message.ambiguous, failure.reply, shown)
+            return True
+        if self._is_used_up(failure):
+            self._close()
+            self.claimed.appendleft(attempt)  # at once again, on a new connection
+            return True
+        verdict = classify(failure.phase, failure.reply.code, failure.reply.text)
+        if failure.phase in _SESSION_PHASES or verdict.action == "backoff_driver":
+            outcomes.backed_off(attempt, self.lease.route, verdict.reason, failure.reply)
+            log.error("route %s has to wait: %s", self.lease.route, verdict.reason)
+            return False
+        if verdict.action == "fail_message":
+            outcomes.failed(attempt, verdict.reason, failure.reply, shown)
+        else:
+            # The relay is the platform's: what would pause a merchant's own driver is no fault of this message.
+            outcomes.deferred(attempt, message.retries, verdict.reason, failure.reply, shown)
+        return True
+
+    def _is_used_up(self, failure: SMTPFailure) -> bool:
+        """Whether the server has only ended a connection that has carried mail: many do after a number of mails."""
+        return (
+            failure.phase == "mail"
+            and failure.reply.code in (0, 421)
+            and self.connection is not None
+            and self.connection.num_emails > 0
+        )
+
+    def _open(self, mail: Mail) -> Connection:
+        if self.connection is None or not self.connection.usable:
+            self._close()
+            config = settings()
+            connection = Connection(
+                config.relay_account,
+                timeouts=self.timeouts,
+                ca_file=str(config.smtp_ca_file) if config.smtp_ca_file else None,
+            )
+            self.connection = connection.__enter__()
+            lanes.recovered(self.lease.route)
+        return self.connection
+
+    def _close(self) -> None:
+        if self.connection is not None:
+            self.connection.__exit__(None, None, None)
+            self.connection = None
+
+
+def prepare(attempt: Attempt) -> Mail | None:
+    """Load a claimed message and make its bytes, by the sender in force now.
+
+    None when it is settled without being sent: expired, no longer wanted, or gone to another route.
+    """
+    row = db.session.execute(
+        select(Message, MessageBody, Tenant)
+        .join(Tenant, Tenant.id == Message.tenant_id)
+        .outerjoin(MessageBody, MessageBody.message_id == Message.id)
+        .where(Message.id == attempt.message_id)
+        .execution_options(populate_existing=True)
+    ).one()
+    message, body, tenant = row
+    if message.expires_at <= utcnow():
+        outcomes.failed(attempt, "expired")
+        return None
+    sender = _sender(attempt, message, tenant)
+    if sender.route != message.route:
+        outcomes.moved(attempt, sender.route)
+        lanes.wake(sender.route)
+        return None
+    try:
+        content = contents.stored(message, body) if body else verification.mail_content(tenant, message)
+        return _mail(attempt, message, sender, content)
+    except NotPending:
+        outcomes.cancelled(attempt, "no_longer_wanted")
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        log.exception("message %s could not be made", message.public_id)
+        outcomes.deferred(attempt, message.retries, "local_error", Reply(0, "internal"), str(sender.mailbox))
+    return None
+
+
+def _sender(attempt: Attempt, message: Message, tenant: Tenant) -> Sender:
+    if message.route == INTERACTIVE:
+        return senders.platform_sender(INTERACTIVE)
+    if message.ambiguous and message.dot:
+        recorded = Sender.from_json(message.dot)
+        if senders.still_allowed(tenant, recorded):
+            return recorded
+        changed = senders.resolve(tenant)
+        outcomes.log_sender_changed(attempt, str(changed.mailbox))
+        return changed
+    return senders.resolve(tenant)
+
+
+def _mail(attempt: Attempt, message: Message, sender: Sender, content: MailContent) -> Mail:
+    """The mail's bytes: for a second copy after an unknown fate, the same as before."""
+    again = message.dot if message.ambiguous and message.dot else {}
+    date = datetime.fromisoformat(again["date"]) if again else utcnow().replace(microsecond=0)
+    boundary = again["boundary"] if again else secrets.token_hex(16)
+    made = build(
+        content, sender=sender.mailbox, to=message.to_address, date=date, message_id=message.message_id, boundary=boundary
+    )  # fmt: skip
+    dot = sender.to_json() | {"shown": str(sender.mailbox), "date": date.isoformat(), "boundary": boundary}
+    return Mail(attempt, message, sender, made, dot)

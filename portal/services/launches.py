@@ -1,0 +1,166 @@
+"""Launches: the platform's signed word that a person may enter as a user of a tenant (DESIGN: JWT, RFC 7519)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from sqlalchemy.exc import IntegrityError
+
+from portal.config import settings
+from portal.models import BurntToken, Tenant, User
+from portal.services import tenants, users
+from portal.services.errors import InvalidField, LaunchRefused
+from portal.services.plans import PLANS
+from portal.services.transaction import transaction
+from portal.transport.addresses import InvalidAddress, validate_address
+
+AUDIENCE = "absender"
+MAX_LIFE = 60  # seconds between `iat` and `exp`
+_LEEWAY = 5  # seconds that the platform's clock may be ahead
+_REQUIRED = ("sub", "email", "tenant", "role", "iat", "exp", "jti")
+THEMES = ("light", "dark", "auto")
+
+
+@dataclass(frozen=True)
+class LaunchClaims:
+    """What an accepted token says."""
+
+    subject: str
+    email: str
+    name: str
+    tenant: str
+    tenant_name: str
+    role: str
+    plan: str | None
+    locale: str | None
+    theme: str
+    parent: str | None  # origin that may frame the portal
+    jti: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A person who has come in, and how the page is to look for them."""
+
+    user: User
+    tenant: Tenant
+    locale: str
+    theme: str
+    parent: str | None
+
+
+def verify_token(token: str) -> LaunchClaims:
+    """Check signature and claims. Raises LaunchRefused with the reason."""
+    try:
+        # One algorithm, named here: the token's own header never chooses (RFC 8725, 3.1).
+        claims = jwt.decode(token, OctKey.import_key(settings().launch_secret), algorithms=["HS256"]).claims
+    except (JoseError, ValueError, TypeError) as error:
+        raise LaunchRefused("invalid", type(error).__name__) from None
+    if claims.get("aud") not in (AUDIENCE, [AUDIENCE]) or claims.get("iss") != settings().launch_issuer:
+        raise LaunchRefused("invalid", "aud or iss")
+    for name in _REQUIRED:
+        kind = int if name in ("iat", "exp") else str
+        if not isinstance(claims.get(name), kind) or isinstance(claims[name], bool) or claims[name] == "":
+            raise LaunchRefused("incomplete", name)
+    _check_time(claims)
+    return _read(claims)
+
+
+def _check_time(claims: dict[str, Any]) -> None:
+    now = time.time()
+    if claims["iat"] > now + _LEEWAY or claims.get("nbf", 0) > now + _LEEWAY:
+        raise LaunchRefused("future")
+    if claims["exp"] <= now:
+        raise LaunchRefused("expired")
+    if claims["exp"] - claims["iat"] > MAX_LIFE:
+        raise LaunchRefused("invalid", f"lives longer than {MAX_LIFE} s")
+
+
+def _read(claims: dict[str, Any]) -> LaunchClaims:
+    optional = {name: claims.get(name) for name in ("name", "tenant_name", "plan", "locale", "theme", "parent")}
+    if any(value is not None and not isinstance(value, str) for value in optional.values()):
+        raise LaunchRefused("incomplete", "a claim is no text")
+    if len(claims["jti"]) > 200 or len(claims["sub"]) > 200:
+        raise LaunchRefused("incomplete", "jti or sub too long")
+    if claims["role"] not in users.ROLES:
+        raise LaunchRefused("role")
+    if optional["plan"] is not None and optional["plan"] not in PLANS:
+        raise LaunchRefused("plan")
+    parent = (optional["parent"] or "").rstrip("/").lower() or None
+    if parent is not None and not tenants.is_origin(parent):
+        raise LaunchRefused("incomplete", "parent")
+    try:
+        email = validate_address(claims["email"])
+    except InvalidAddress:
+        raise LaunchRefused("incomplete", "email") from None
+    return LaunchClaims(
+        subject=claims["sub"],
+        email=email,
+        name=" ".join((optional["name"] or "").split())[:200],
+        tenant=claims["tenant"],
+        tenant_name=(optional["tenant_name"] or "")[:200],
+        role=claims["role"],
+        plan=optional["plan"],
+        locale=optional["locale"],
+        theme=optional["theme"] if optional["theme"] in THEMES else "auto",
+        parent=parent,
+        jti=claims["jti"],
+        expires_at=datetime.fromtimestamp(claims["exp"], UTC),
+    )
+
+
+def accept(token: str) -> Launch:
+    """Let a person in: burn the token, create or update their tenant and user. Raises LaunchRefused."""
+    claims = verify_token(token)
+    try:
+        # Burnt before anything else and in its own transaction: of many replays at once, one goes on.
+        with transaction() as session:
+            session.add(BurntToken(jti=claims.jti, expires_at=claims.expires_at))
+    except IntegrityError:
+        raise LaunchRefused("used") from None
+    try:
+        name = claims.tenant_name or (None if tenants.find(claims.tenant) else claims.tenant)
+        tenant, _ = tenants.upsert(claims.tenant, name=name, plan=claims.plan, locale=claims.locale)
+    except InvalidField as error:
+        raise LaunchRefused("incomplete", error.field) from None
+    with transaction():
+        tenant = tenants.lock(tenant)
+        user = users.from_launch(tenant, subject=claims.subject, email=claims.email, name=claims.name, role=claims.role)
+    return Launch(user, tenant, user.locale or tenant.locale, claims.theme, claims.parent)
+
+
+def make_token(
+    tenant: str,
+    *,
+    tenant_name: str = "",
+    role: str = "admin",
+    email: str = "admin@shop.example",
+    name: str = "",
+    subject: str = "",
+    **claims: Any,
+) -> str:
+    """Sign a launch token as the platform would: for the CLI, and for tests that must not build it their own way."""
+    now = int(time.time())
+    body = {
+        "aud": AUDIENCE,
+        "iss": settings().launch_issuer,
+        "sub": subject or email,
+        "email": email,
+        "name": name,
+        "tenant": tenant,
+        "role": role,
+        "iat": now,
+        "exp": now + MAX_LIFE,
+        "jti": secrets.token_urlsafe(16),
+    } | claims
+    if tenant_name:
+        body["tenant_name"] = tenant_name
+    return jwt.encode({"alg": "HS256"}, body, OctKey.import_key(settings().launch_secret))

@@ -1,0 +1,146 @@
+"""The log: a tenant's messages, newest first, by keyset pages, and each one's timeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+
+from portal.extensions import db
+from portal.models import LogEntry, Message, Tenant, utcnow
+
+PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+PAGE = 50
+_MOST_NEWER = 100  # beyond it the page says "more than", and counting stops
+
+
+@dataclass(frozen=True)
+class LogFilter:
+    """What the reader wants to see; None means all."""
+
+    state: str | None = None
+    kind: str | None = None
+    period: str | None = None  # a key of PERIODS
+    recipient: str | None = None  # an address, or a part of one
+
+    @property
+    def is_set(self) -> bool:
+        return any((self.state, self.kind, self.period, self.recipient))
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """One page of the log."""
+
+    rows: list[Message]
+    next_before: str | None  # public id to go on before; None: that was all
+    newest: str | None  # public id of the newest row of this page
+    newer: int  # matching messages above the page (at most _MOST_NEWER are counted)
+    any: bool  # whether the tenant has any message at all
+
+
+def page(
+    tenant: Tenant, wanted: LogFilter, *, before: str | None = None, until: str | None = None, limit: int = PAGE
+) -> LogPage:
+    """The newest matching messages; older than `before`, or not newer than `until` (public ids).
+
+    Keyset, not offset: a page costs the same wherever it is. An unknown `before` or `until` counts as none.
+    """
+    matching = _matching(tenant, wanted)
+    below = _id(tenant, before)
+    top = _id(tenant, until)
+    bounds: list[ColumnElement[bool]] = []
+    if below is not None:
+        bounds.append(Message.id < below)
+    if top is not None:
+        bounds.append(Message.id <= top)
+    query = select(Message).where(*matching, *bounds).order_by(Message.id.desc()).limit(limit + 1)
+    rows = list(db.session.scalars(query))
+    more, rows = len(rows) > limit, rows[:limit]
+    return LogPage(
+        rows=rows,
+        next_before=rows[-1].public_id if more else None,
+        newest=rows[0].public_id if rows else None,
+        newer=_newer(matching, top) if top is not None else 0,
+        any=bool(rows) or db.session.scalar(select(Message.id).where(Message.tenant_id == tenant.id).limit(1)) is not None,
+    )  # fmt: skip
+
+
+def get_message(tenant: Tenant, public_id: str) -> Message | None:
+    """The tenant's message of this id."""
+    return db.session.scalar(select(Message).where(Message.tenant_id == tenant.id, Message.public_id == public_id))
+
+
+def entries(message: Message) -> list[LogEntry]:
+    """What happened to the message, oldest first."""
+    return list(
+        db.session.scalars(select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id))
+    )
+
+
+def last_entries(messages: list[Message]) -> dict[int, LogEntry]:
+    """The newest entry of each message, by message id: in one query."""
+    newest = (
+        select(func.max(LogEntry.id)).where(LogEntry.message_id.in_([m.id for m in messages])).group_by(LogEntry.message_id)
+    )  # fmt: skip
+    return {entry.message_id: entry for entry in db.session.scalars(select(LogEntry).where(LogEntry.id.in_(newest)))}
+
+
+def latest_entry_id(tenant: Tenant) -> int:
+    """The log's version: one index look-up."""
+    query = select(LogEntry.id).where(LogEntry.tenant_id == tenant.id).order_by(LogEntry.id.desc()).limit(1)
+    return db.session.scalar(query) or 0
+
+
+def _matching(tenant: Tenant, wanted: LogFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [Message.tenant_id == tenant.id]
+    if wanted.state:
+        conditions.append(Message.state == wanted.state)
+    if wanted.kind:
+        conditions.append(Message.kind == wanted.kind)
+    if wanted.period:
+        conditions.append(Message.id >= _first_id_since(tenant, PERIODS[wanted.period]))
+    if wanted.recipient:
+        conditions.append(_recipient(wanted.recipient))
+    return conditions
+
+
+def _first_id_since(tenant: Tenant, period: timedelta) -> Any:
+    """Ids follow time, so a period is a lower bound on ids, found by one index look-up, and the page stays a keyset."""
+    first = (
+        select(Message.id)
+        .where(Message.tenant_id == tenant.id, Message.accepted_at >= utcnow() - period)
+        .order_by(Message.accepted_at, Message.id)
+        .limit(1)
+    )
+    return func.coalesce(first.scalar_subquery(), 2**62)
+
+
+def _recipient(text: str) -> ColumnElement[bool]:
+    """A whole address is looked up by index; anything else is a part of one."""
+    text = text.strip().lower()
+    local, at, domain = text.rpartition("@")
+    if local and at and "." in domain:
+        return func.lower(Message.to_address) == text
+    return func.lower(Message.to_address).contains(text, autoescape=True)
+
+
+def _id(tenant: Tenant, public_id: str | None) -> int | None:
+    if public_id is None:
+        return None
+    return db.session.scalar(select(Message.id).where(Message.tenant_id == tenant.id, Message.public_id == public_id))
+
+
+def _newer(matching: list[ColumnElement[bool]], top: int) -> int:
+    newer = select(Message.id).where(*matching, Message.id > top).limit(_MOST_NEWER + 1)
+    return db.session.scalar(select(func.count()).select_from(newer.subquery())) or 0
+
+
+def find_message(public_id: str) -> tuple[Message, Tenant] | None:
+    """Any tenant's message: for the platform's own backend, whose API keys are above tenants."""
+    row = db.session.execute(
+        select(Message, Tenant).join(Tenant, Tenant.id == Message.tenant_id).where(Message.public_id == public_id)
+    ).one_or_none()
+    return (row[0], row[1]) if row else None

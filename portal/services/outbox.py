@@ -1,0 +1,102 @@
+"""The outbox: accepting a message is one transaction; sending it is somebody else's work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from portal.config import settings
+from portal.extensions import db
+from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, utcnow
+from portal.models.message import new_public_id
+from portal.services import lanes, senders
+from portal.services.errors import IdempotencyConflict
+from portal.services.transaction import after_commit, transaction
+
+GIVE_UP = timedelta(hours=48)
+
+
+def accept(
+    tenant: Tenant,
+    *,
+    kind: str,
+    to: str,
+    subject: str,
+    text: str | None = None,
+    html: str | None = None,
+    reply_to: str | None = None,
+    data: dict[str, Any] | None = None,
+    route: str | None = None,
+) -> Message:
+    """Take responsibility for a message: its row, its body and its first log entry, or nothing.
+
+    `to` and `reply_to` are addresses that were checked. `data` instead of a body: the body is built at sending (for a
+    link with power). `route` is for interactive mail; the rest goes by the tenant's sender.
+    """
+    accepted_at = utcnow()
+    with transaction() as session:
+        message = Message(
+            public_id=(public_id := new_public_id()),
+            tenant_id=tenant.id,
+            kind=kind,
+            to_address=to,
+            subject=subject,
+            message_id=f"<{public_id.removeprefix('msg_')}@{settings().message_id_domain}>",
+            data=data,
+            route=route or senders.resolve(tenant).route,
+            accepted_at=accepted_at,
+            due_at=accepted_at,
+            expires_at=accepted_at + GIVE_UP,
+        )
+        session.add(message)
+        session.flush()
+        if data is None:
+            session.add(MessageBody(message_id=message.id, text=text, html=html, reply_to=reply_to))
+        session.add(LogEntry(tenant_id=tenant.id, message_id=message.id, at=accepted_at, event="queued"))
+        after_commit(partial(lanes.wake, message.route))
+    return message
+
+
+def digest(request: dict[str, Any]) -> str:
+    """What a request says, whatever the order of its fields."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+def accept_once(api_key: ApiKey, key: str, request_digest: str, make: Callable[[], Message]) -> Message:
+    """Accept by `make()` unless this key has made a message before: then that one.
+
+    Raises IdempotencyConflict when the key came with another body.
+    """
+    try:
+        with transaction() as session:
+            known = _known(api_key, key, request_digest)
+            if known is not None:
+                return known
+            message = make()
+            session.add(
+                IdempotencyKey(api_key_id=api_key.id, key=key, digest=request_digest, message_id=message.id)
+            )
+        return message
+    except IntegrityError:  # an equal request was faster; its message is the answer to this one too
+        known = _known(api_key, key, request_digest)
+        if known is None:
+            raise
+        return known
+
+
+def _known(api_key: ApiKey, key: str, request_digest: str) -> Message | None:
+    row = db.session.scalar(
+        select(IdempotencyKey).where(IdempotencyKey.api_key_id == api_key.id, IdempotencyKey.key == key)
+    )
+    if row is None:
+        return None
+    if row.digest != request_digest:
+        raise IdempotencyConflict
+    return db.session.get(Message, row.message_id)

@@ -1,0 +1,173 @@
+"""What became of an attempt: each function is the one transaction that says so, in the message's row and in its log.
+
+All of them are conditional on the attempt's number and on the lane's lease; a write that changes no row raises LeaseLost
+and stops the drain, because somebody else may have the message by now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, update
+
+from portal.extensions import db
+from portal.models import LogEntry, Message, now, utcnow
+from portal.services import lanes
+from portal.services.lanes import Lease, LeaseLost
+from portal.services.transaction import transaction
+from portal.transport.connection import Reply
+
+# Minutes until the next attempt, by how many there were; then every 8 hours, until the message expires.
+RETRY_MINUTES = (1, 5, 15, 30, 60, 120, 240, 480)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at sending one message, under a lease."""
+
+    lease: Lease
+    message_id: int
+    tenant_id: int
+    number: int
+
+
+def mark_dot(attempt: Attempt, dot: dict[str, Any], reply_timeout: float) -> None:
+    """Commit phase `dot`: from here on the message may have been accepted. Raises LeaseLost."""
+    with transaction():
+        _write(attempt, dot_at=now(), dot=dot)
+        lanes.extend(attempt.lease, reply_timeout + lanes.LEASE_SECONDS)
+
+
+def sent(attempt: Attempt, reply: Reply, sender: str) -> None:
+    """The next server has accepted the message."""
+    _finish(attempt, "sent", sender, reply=reply)
+
+
+def failed(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str | None = None) -> None:
+    """The message will never be sent."""
+    _finish(attempt, "failed", sender, reason=reason, reply=reply)
+
+
+def cancelled(attempt: Attempt, reason: str) -> None:
+    """Nobody waits for the message any more."""
+    _finish(attempt, "cancelled", None, reason=reason)
+
+
+def deferred(attempt: Attempt, retries: int, reason: str, reply: Reply, sender: str, wait: int | None = None) -> None:
+    """This message again, after its place in the schedule, or after `wait` seconds when the server named a time."""
+    seconds = wait or RETRY_MINUTES[min(retries, len(RETRY_MINUTES) - 1)] * 60
+    with transaction():
+        _write(
+            attempt, state="deferred", reason=reason, sender=sender, retries=retries + 1, due_at=now(seconds),
+            lane_id=None, dot_at=None, dot=None,
+        )  # fmt: skip
+        _log(attempt, "deferred", reason=reason, reply=reply, sender=sender, wait=seconds)
+        lanes.extend(attempt.lease)
+
+
+def backed_off(attempt: Attempt, route: str, reason: str, reply: Reply, seconds: int | None = None) -> None:
+    """The whole route waits; the message that met it says so in the log, and its own schedule is not used up."""
+    with transaction():
+        lanes.extend(attempt.lease)
+        wait = lanes.back_off(route, reason, seconds)
+        _write(
+            attempt, state="deferred", reason=reason, due_at=now(wait), lane_id=None, dot_at=None, dot=None
+        )
+        _log(attempt, "deferred", reason=reason, reply=reply, wait=wait)
+
+
+def moved(attempt: Attempt, route: str) -> None:
+    """The sender in force goes by another route now: the message waits there."""
+    with transaction():
+        _write(attempt, state="queued", route=route, lane_id=None)
+        lanes.extend(attempt.lease)
+
+
+def ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str) -> None:
+    """The fate after the final dot is unknown."""
+    with transaction():
+        _ambiguous(attempt, times, reply, sender)
+        lanes.extend(attempt.lease)
+
+
+def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None) -> None:
+    """Once: the same bytes again. Twice: the reader decides, by *Send again*."""
+    if times == 0:
+        _write(attempt, state="queued", reason="interrupted", ambiguous=1, due_at=now(), lane_id=None, sender=sender)
+        _log(attempt, "ambiguous", reason="interrupted", reply=reply, sender=sender)
+    else:
+        _write(
+            attempt, state="unconfirmed", reason="interrupted", ambiguous=times + 1, lane_id=None, sender=sender,
+            finished_at=utcnow(),
+        )  # fmt: skip
+        _log(attempt, "unconfirmed", reason="interrupted", reply=reply, sender=sender)
+
+
+def returned(message: Message, lease: Lease) -> None:
+    """What a lane that died leaves behind. Within the transaction that ended its lease.
+
+    Before the final dot nothing can have been accepted: back to the queue, safely. At the dot: ambiguous.
+    """
+    attempt = Attempt(lease, message.id, message.tenant_id, message.attempt)
+    if message.dot_at is None:
+        _write(attempt, state="queued", lane_id=None)
+        _log(attempt, "released", reason="interrupted")
+    else:
+        sender = message.dot["shown"] if message.dot else None
+        _ambiguous(attempt, message.ambiguous, Reply(0, "lost"), sender)
+
+
+def log_sender_changed(attempt: Attempt, sender: str) -> None:
+    """The sender recorded for a second copy is no longer allowed; another one takes its place."""
+    with transaction():
+        lanes.extend(attempt.lease)
+        _log(attempt, "sender_changed", sender=sender)
+
+
+def _finish(
+    attempt: Attempt, state: str, sender: str | None, *, reason: str | None = None, reply: Reply | None = None
+) -> None:
+    with transaction():
+        _write(
+            attempt, state=state, reason=reason, lane_id=None, finished_at=utcnow(), **({"sender": sender} if sender else {})
+        )  # fmt: skip
+        _log(attempt, state, reason=reason, reply=reply, sender=sender)
+        lanes.extend(attempt.lease)
+
+
+def _write(attempt: Attempt, **values: Any) -> None:
+    changed = db.session.execute(
+        update(Message)
+        .where(Message.id == attempt.message_id, Message.attempt == attempt.number, Message.state == "sending")
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    if changed.rowcount != 1:  # type: ignore[attr-defined]
+        raise LeaseLost
+
+
+def _log(
+    attempt: Attempt,
+    event: str,
+    *,
+    reason: str | None = None,
+    reply: Reply | None = None,
+    sender: str | None = None,
+    wait: float | None = None,
+) -> None:
+    db.session.execute(
+        insert(LogEntry).values(
+            tenant_id=attempt.tenant_id,
+            message_id=attempt.message_id,
+            at=utcnow(),
+            event=event,
+            reason=reason,
+            code=reply.code if reply else None,
+            text=reply.text if reply else None,
+            sender=sender,
+            until=now(wait) if wait is not None else None,
+        )
+    )
+
+

@@ -1,0 +1,118 @@
+"""Tenants: created and kept up to date by the platform."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from zoneinfo import available_timezones
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from portal.extensions import db
+from portal.models import Tenant, User
+from portal.services.errors import InvalidField
+from portal.services.plans import LOCALES, PLANS
+from portal.services.transaction import transaction
+
+_EXTERNAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?", re.IGNORECASE)
+
+
+def find(external_id: str) -> Tenant | None:
+    """The tenant that the platform knows by this id."""
+    return db.session.scalar(select(Tenant).where(Tenant.external_id == external_id))
+
+
+def is_origin(text: str) -> bool:
+    """Whether `text` is an origin (RFC 6454): scheme, host, maybe a port, and nothing more.
+
+    It ends up in a header (frame-ancestors), so whatever is not exactly that is refused.
+    """
+    return _ORIGIN.fullmatch(text) is not None
+
+
+def upsert(
+    external_id: str,
+    *,
+    name: str | None = None,
+    plan: str | None = None,
+    locale: str | None = None,
+    timezone: str | None = None,
+    frame_ancestors: Iterable[str] | None = None,
+) -> tuple[Tenant, bool]:
+    """Create the tenant or bring it up to date; what is None stays as it is.
+
+    Returns the tenant and whether it is new. Raises InvalidField.
+    """
+    changes = _checked(external_id, name, plan, locale, timezone, frame_ancestors)
+    try:
+        return _write(external_id, changes)
+    except IntegrityError:  # somebody else created it in between: then this is an update
+        return _write(external_id, changes)
+
+
+def _write(external_id: str, changes: dict[str, object]) -> tuple[Tenant, bool]:
+    with transaction() as session:
+        tenant = session.scalar(select(Tenant).where(Tenant.external_id == external_id).with_for_update())
+        created = tenant is None
+        if tenant is None:
+            if "name" not in changes:
+                raise InvalidField("name", "missing")
+            tenant = Tenant(external_id=external_id)
+            session.add(tenant)
+        for field, value in changes.items():
+            if getattr(tenant, field) != value:
+                setattr(tenant, field, value)
+    return tenant, created
+
+
+def _checked(
+    external_id: str,
+    name: str | None,
+    plan: str | None,
+    locale: str | None,
+    timezone: str | None,
+    frame_ancestors: Iterable[str] | None,
+) -> dict[str, object]:
+    changes: dict[str, object] = {}
+    if not _EXTERNAL_ID.fullmatch(external_id):
+        raise InvalidField("tenant", "not_an_id")
+    if name is not None:
+        name = " ".join(name.split())
+        if not 1 <= len(name) <= 200 or not name.isprintable():
+            raise InvalidField("name", "not_a_name")
+        changes["name"] = name
+    if plan is not None:
+        if plan not in PLANS:
+            raise InvalidField("plan", "unknown")
+        changes["plan"] = plan
+    if locale is not None:
+        # A platform may send "de-AT" or "fr": the nearest that the pages speak, never a refusal.
+        language = locale.replace("_", "-").split("-")[0].lower()
+        changes["locale"] = language if language in LOCALES else LOCALES[0]
+    if timezone is not None:
+        if timezone not in available_timezones():
+            raise InvalidField("timezone", "unknown")
+        changes["timezone"] = timezone
+    if frame_ancestors is not None:
+        origins = [origin.rstrip("/").lower() for origin in frame_ancestors]
+        if len(origins) > 20 or not all(is_origin(origin) for origin in origins):
+            raise InvalidField("frame_ancestors", "not_an_origin")
+        changes["frame_ancestors"] = origins
+    return changes
+
+
+def lock(tenant: Tenant) -> Tenant:
+    """The tenant's row as it is now, held until the transaction ends: changes of its settings go one after another."""
+    row = db.session.get(Tenant, tenant.id, with_for_update=True, populate_existing=True)
+    assert row is not None, "a tenant is never deleted"
+    return row
+
+
+def set_locale(user: User, locale: str) -> None:
+    """Remember the language that a person chose on the page. Raises InvalidField."""
+    if locale not in LOCALES:
+        raise InvalidField("locale", "unknown")
+    with transaction():
+        user.locale = locale

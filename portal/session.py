@@ -1,0 +1,133 @@
+"""Session tokens: who is signed in, signed into a string that travels as a bearer and as a cookie.
+
+The same token goes two ways, because either can be unavailable in an iframe: page memory -> `Authorization: Bearer` of each
+htmx request, and a partitioned cookie for reloads, plain forms and tabs of their own.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from flask import Flask, Response, current_app, g, request
+from itsdangerous import BadSignature, URLSafeSerializer
+
+COOKIE = "__Host-absender"
+FIELD = "portal_session"  # a form that opens a new tab carries the token in its body
+RENEWED = "Portal-Session"  # the response header that hands a renewed token to portal.js
+LIFETIMES = {"launch": 30 * 60, "sign-in": 12 * 60 * 60}  # seconds
+RENEW_AFTER = 60  # seconds; a token younger than this is good enough
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+
+
+class SessionRefused(Exception):
+    """No usable session; `reason` is one of missing, expired, invalid."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Session:
+    """One person at work. `parent` is the origin that may frame the pages, or None."""
+
+    user_id: int
+    tenant_id: int
+    locale: str
+    theme: str = "auto"
+    parent: str | None = None
+    kind: str = "launch"
+    issued: int = 0
+    expires: int = 0
+
+    def signed(self) -> str:
+        return str(_serializer().dumps(asdict(self)))
+
+    def renewed(self, **changes: Any) -> Session:
+        now = int(time.time())
+        return replace(self, issued=now, expires=now + LIFETIMES[self.kind], **changes)
+
+
+def read(token: str) -> Session:
+    """The session in a token. Raises SessionRefused."""
+    try:
+        session = Session(**_serializer().loads(token))
+    except (BadSignature, TypeError):
+        raise SessionRefused("invalid") from None
+    if session.expires <= time.time():
+        raise SessionRefused("expired")
+    return session
+
+
+def presented() -> tuple[Session, bool]:
+    """The request's session, and whether it came as a bearer. Raises SessionRefused.
+
+    A bearer decides alone: a bad one never falls back to the cookie, which may belong to somebody else's session.
+    """
+    bearer = _bearer()
+    if bearer is not None:
+        return read(bearer), True
+    cookie = request.cookies.get(COOKIE)
+    if not cookie:
+        raise SessionRefused("missing")
+    return read(cookie), False
+
+
+def _bearer() -> str | None:
+    kind, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return credentials.strip()
+    # Only a form of our own can know the token, so in a body it proves as much as in the header.
+    return request.form.get(FIELD) if request.method == "POST" else None
+
+
+def start(session: Session) -> None:
+    """Make this the request's session; its token goes out with the response."""
+    g.session = session.renewed()
+    g.session_token = g.session.signed()
+    g.session_is_new = True
+
+
+def keep(session: Session) -> None:
+    """Go on with a session that the request brought, extending it if it isn't fresh any more."""
+    g.session = session
+    g.session_is_new = False
+    if time.time() - session.issued > RENEW_AFTER:
+        start(session)
+
+
+def token() -> str:
+    """The token for the page's meta element."""
+    return str(g.get("session_token") or g.session.signed())
+
+
+def allowed_parent() -> str | None:
+    """The origin that may frame this response: the launch's, if the tenant's list (when it has one) names it."""
+    session, tenant = g.get("session"), g.get("tenant")
+    if session is None or tenant is None or not session.parent or not _ORIGIN.fullmatch(session.parent):
+        return None
+    if tenant.frame_ancestors and session.parent not in tenant.frame_ancestors:
+        return None
+    return str(session.parent)
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.globals.update(session_token=token, session_parent=allowed_parent)
+
+    @app.after_request
+    def hand_over(response: Response) -> Response:
+        if not g.get("session_is_new") or response.status_code >= 400:
+            return response
+        response.headers[RENEWED] = g.session_token
+        response.set_cookie(
+            COOKIE, g.session_token, max_age=LIFETIMES[g.session.kind],
+            secure=True, httponly=True, samesite="None", partitioned=True,
+        )  # fmt: skip
+        return response
+
+
+def _serializer() -> URLSafeSerializer:
+    return URLSafeSerializer(current_app.secret_key or "", salt="portal.session")

@@ -1,0 +1,158 @@
+"""What a connection needs to know: the account, its time limits, a mail's envelope, what the server said."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+Encryption = Literal["none", "starttls", "tls"]
+
+MAX_REPLY_TEXT = 1000  # characters
+_SCHEMES: dict[str, tuple[Encryption, int]] = {
+    "smtp": ("none", 25),
+    "smtp+starttls": ("starttls", 587),
+    "smtps": ("tls", 465),
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_AUTH_COMMAND = re.compile(r"\bAUTH[ =]+(PLAIN|LOGIN|XOAUTH2|CRAM-MD5|OAUTHBEARER)[ =]+[A-Za-z0-9+/=]{4,}", re.I)
+
+
+@dataclass(frozen=True)
+class Account:
+    """An SMTP account. `exempt`: the platform's own relay, whose address may be private."""
+
+    host: str
+    port: int
+    encryption: Encryption = "starttls"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    exempt: bool = False
+
+    def __post_init__(self) -> None:
+        if self.encryption not in ("none", "starttls", "tls"):
+            raise ValueError("encryption must be none, starttls or tls")
+        if not self.host or not 0 < self.port < 65536:
+            raise ValueError("host must not be empty and port must be between 1 and 65535")
+        if bool(self.username) != bool(self.password):
+            raise ValueError("username and password belong together")
+        if any(_CONTROL.search(text) for text in (self.host, self.username or "", self.password or "")):
+            raise ValueError("host, username and password must not hold control characters")
+
+    @classmethod
+    def from_url(cls, url: str) -> Account:
+        """The relay from its URL: smtp://host:port, smtp+starttls://user:password@host:port or smtps://...
+
+        Raises ValueError with a sentence that never quotes the URL, since that holds a password.
+        """
+        try:
+            parts = urlsplit(url.strip())
+            encryption, default_port = _SCHEMES[parts.scheme]
+            port = parts.port or default_port
+        except KeyError:
+            raise ValueError("the relay's URL must begin with smtp://, smtp+starttls:// or smtps://") from None
+        except ValueError:
+            raise ValueError("the relay's URL is malformed: look at its port and its password") from None
+        if not parts.hostname:
+            raise ValueError("the relay's URL names no host")
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError("the relay's URL must end after the port: percent-encode / ? # @ in the password")
+        username, password = (unquote(part) if part else None for part in (parts.username, parts.password))
+        return cls(parts.hostname, port, encryption, username, password, exempt=True)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds: to connect, for each command, for the reply after the final dot, for the whole session."""
+
+    connect: float = 10
+    command: float = 30
+    dot: float = 120
+    session: float = 300
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Reverse-path ("" is the null path) and the one recipient."""
+
+    mail_from: str
+    rcpt_to: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the server said. Code 0: it said nothing, and text is lost, timeout, dns, tls or unsupported."""
+
+    code: int
+    text: str
+    detail: str = ""
+
+
+class SMTPFailure(Exception):
+    """The mail, or the connection, got no further than `phase`.
+
+    Phases: connect ehlo starttls auth mail rcpt data dot. At dot, code 0 means that nobody knows whether the
+    server took the mail.
+    """
+
+    def __init__(self, phase: str, reply: Reply) -> None:
+        super().__init__(phase, reply)
+        self.phase = phase
+        self.reply = reply
+
+    def __str__(self) -> str:
+        return f"{self.phase}: {self.reply.code} {self.reply.text}"
+
+    @property
+    def ambiguous(self) -> bool:
+        return self.phase == "dot" and self.reply.code == 0
+
+
+def no_reply(phase: str, kind: str, detail: str) -> SMTPFailure:
+    """The failure of a phase in which the server said nothing that counts."""
+    return SMTPFailure(phase, Reply(0, kind, detail))
+
+
+def expect(account: Account, phase: str, wanted: int, code: int, text: bytes) -> Reply:
+    """The reply if its code is of the wanted class (2: 2yz), else SMTPFailure."""
+    reply = Reply(code, readable(text, account))
+    if code // 100 != wanted:
+        raise SMTPFailure(phase, reply)
+    return reply
+
+
+class Stopped(Exception):
+    """`before_dot` said no: the final dot was not sent, so the server has no mail."""
+
+
+def readable(raw: bytes, account: Account) -> str:
+    """A reply's text fit to be stored and shown: no control characters, no secrets, not too long."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    text = _UNPRINTABLE.sub(" ", text)
+    for secret in _secrets(account):
+        text = text.replace(secret, "[removed]")
+    return _AUTH_COMMAND.sub(r"AUTH \1 [removed]", text)[:MAX_REPLY_TEXT]
+
+
+def plain_response(account: Account) -> str:
+    """The initial response of AUTH PLAIN (RFC 4616)."""
+    return encoded(f"\0{account.username}\0{account.password}")
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _secrets(account: Account) -> list[str]:
+    """Every form in which the password, or the sign-in as a whole, can be echoed; the longest first."""
+    if not account.password or not account.username:
+        return []
+    password = account.password
+    forms = {plain_response(account), encoded(password), encoded(account.username), password, repr(password)[1:-1]}
+    return sorted(forms, key=len, reverse=True)

@@ -1,0 +1,122 @@
+"""Mail addresses and display names: the forms we accept, and why we refuse the others."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+import idna
+
+MAX_ADDRESS = 254  # octets between < and > of a path (RFC 5321 section 4.5.3.1.3, erratum 1690)
+MAX_LOCAL_PART = 64
+MAX_DOMAIN = 253
+MAX_DISPLAY_NAME = 78
+
+_PLAIN = re.compile(  # what nearly every address looks like: no need to look closer
+    r"(?P<local>[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*)@(?P<domain>(?:[a-z0-9](?:-?[a-z0-9])*\.)+[a-z]{2,})"
+)
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_LINE_BREAK = re.compile(r"[\r\n\v\f\x85\u2028\u2029]")
+_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # full stops of East Asian keyboards (RFC 5895)
+# Joiners are part of emoji and of Persian words; every other format character only deceives.
+_JOINERS = "\u200c\u200d"
+
+
+class InvalidAddress(ValueError):
+    """Text that is no usable address or display name; `reason` keys the sentence that says why.
+
+    Reasons: empty, not_an_address, too_long, line_break, non_ascii_local_part, no_such_domain_form,
+    name_too_long, name_looks_like_address, name_control_characters.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@lru_cache(maxsize=1024)
+def validate_address(text: str) -> str:
+    """The address in its envelope form: local part as typed, domain in lower case and as A-labels (RFC 5891).
+
+    Quoted local parts, address literals and domains of a single label are refused: no mailbox of a shop or
+    its customers looks like that, and much mail software mishandles them.
+    """
+    if _LINE_BREAK.search(text):
+        raise InvalidAddress("line_break")
+    text = text.strip(" \t\xa0")
+    if not text:
+        raise InvalidAddress("empty")
+    if len(text) > MAX_ADDRESS:
+        raise InvalidAddress("too_long")
+    plain = _PLAIN.fullmatch(text)
+    if plain and len(plain["local"]) <= MAX_LOCAL_PART and "--" not in text:
+        return f"{plain['local']}@{_checked_domain(plain['domain'])}"
+    local, at, domain = text.rpartition("@")
+    if not at or not local or not domain:
+        raise InvalidAddress("not_an_address")
+    if not local.isascii():
+        raise InvalidAddress("non_ascii_local_part")
+    if not _DOT_ATOM.fullmatch(local):
+        raise InvalidAddress("not_an_address")
+    if len(local) > MAX_LOCAL_PART:
+        raise InvalidAddress("too_long")
+    address = f"{local}@{ascii_domain(domain)}"
+    if len(address) > MAX_ADDRESS:
+        raise InvalidAddress("too_long")
+    return address
+
+
+def ascii_domain(domain: str) -> str:
+    """A domain of at least two labels in lower case and as A-labels; raises InvalidAddress('no_such_domain_form')."""
+    domain = domain.translate(_DOTS)
+    try:
+        if domain.isascii() and "xn--" not in domain.lower():
+            encoded = domain.lower()
+        else:
+            encoded = idna.encode(domain, uts46=True, transitional=False).decode("ascii").lower()
+    except (idna.IDNAError, UnicodeError):
+        raise InvalidAddress("no_such_domain_form") from None
+    return _checked_domain(encoded)
+
+
+def _checked_domain(domain: str) -> str:
+    labels = domain.split(".")
+    well_formed = len(labels) >= 2 and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
+    if not well_formed or len(domain) > MAX_DOMAIN:
+        raise InvalidAddress("no_such_domain_form")
+    return domain
+
+
+def readable_address(address: str) -> str:
+    """The address as a person reads it: A-labels shown as the letters they stand for."""
+    local, at, domain = address.rpartition("@")
+    if "xn--" not in domain:
+        return address
+    try:
+        return f"{local}{at}{idna.decode(domain)}"
+    except (idna.IDNAError, UnicodeError):
+        return address
+
+
+def check_display_name(text: str) -> str:
+    """The display name with its outer spaces removed and inner runs of spaces made one."""
+    if any(_is_control(character) for character in text):
+        raise InvalidAddress("name_control_characters")
+    name = " ".join(text.split())
+    if not name:
+        raise InvalidAddress("empty")
+    if len(name) > MAX_DISPLAY_NAME:
+        raise InvalidAddress("name_too_long")
+    # Mail programs often show the name alone: "ceo@bank.example" there would be read as the sender.
+    # NFKC: full-width and small at signs count too.
+    if re.search(r"\S@\S", unicodedata.normalize("NFKC", name)):
+        raise InvalidAddress("name_looks_like_address")
+    return name
+
+
+def _is_control(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category in {"Cc", "Cs", "Zl", "Zp"} or (category == "Cf" and character not in _JOINERS)

@@ -1,0 +1,159 @@
+"""One socket's worth of SMTP: commands out, replies in, each within its time and size."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import socket
+import ssl
+from functools import lru_cache
+from time import monotonic
+
+MAX_REPLY = 32 * 1024  # octets; the longest EHLO answers and refusals known are below 3 kB
+_REPLY_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ -]|\r?\n)")
+_BARE_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+class NoReply(Exception):
+    """No usable reply came; `kind` is lost, timeout or tls. The dialog is closed."""
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+
+
+class Dialog(smtplib.SMTP):
+    """smtplib's vocabulary over a socket that is connected already, with deadlines and bounds of its own.
+
+    `patience` is how many seconds the next write, and each next reply, may take as a whole (a server that
+    drips a byte now and then gains nothing by it); `deadline` on the monotonic clock ends everything.
+    """
+
+    ehlo_msg = "EHLO"
+
+    def __init__(self, sock: socket.socket, local_hostname: str, patience: float, deadline: float) -> None:
+        super().__init__(local_hostname=local_hostname)  # without a host it doesn't connect
+        self.sock = sock
+        self.patience = patience
+        self.deadline = deadline
+        self._received = bytearray()
+
+    def send(self, s: bytes | str) -> None:  # type: ignore[override]  # sendall alone has no deadline under TLS
+        """Write all of it within `patience`."""
+        left = memoryview(s if isinstance(s, bytes) else s.encode("ascii"))
+        until = self._until()
+        try:
+            while left:
+                left = left[self._socket(until).send(left) :]
+        except OSError as error:
+            raise self._gone(error) from error
+
+    def getreply(self) -> tuple[int, bytes]:
+        """The next reply's code and text, its lines joined by LF."""
+        until = self._until()
+        lines: list[bytes] = []
+        size = 0
+        while True:
+            line = self._line(until, MAX_REPLY - size)
+            size += len(line)
+            if not _REPLY_LINE.match(line) or (lines and line[:3] != lines[0][:3]):
+                raise self._lost("not an SMTP reply")
+            lines.append(line)
+            if line[3:4] != b"-":
+                return int(line[:3]), b"\n".join(line[4:].strip() for line in lines)
+
+    def secure(self, context: ssl.SSLContext, host: str) -> None:
+        """Go on under TLS with the server verified as `host`. What came before the handshake is not trusted."""
+        if self._received:  # a reply smuggled in before TLS would be taken for one under it (CVE-2011-0411)
+            self.close()
+            raise NoReply("tls", "the server sent text before TLS was on")
+        try:
+            self.sock = context.wrap_socket(self._socket(self._until()), server_hostname=host)
+        except TimeoutError as error:
+            raise self._gone(error) from error
+        except ssl.SSLCertVerificationError as error:
+            self.close()
+            raise NoReply("tls", error.verify_message) from error
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            self.close()
+            raise NoReply("tls", "no TLS handshake") from error
+        self.esmtp_features = {}
+
+    def _line(self, until: float, room: int) -> bytes:
+        searched = 0
+        while (end := self._received.find(b"\n", searched)) < 0:
+            searched = len(self._received)
+            if searched >= room:
+                raise self._lost("a reply without end")
+            try:
+                received = self._socket(until).recv(8192)
+            except OSError as error:
+                raise self._gone(error) from error
+            if not received:
+                raise self._lost("connection closed by the server")
+            self._received += received
+        if end >= room:
+            raise self._lost("a reply without end")
+        line = bytes(self._received[: end + 1])
+        del self._received[: end + 1]
+        return line
+
+    def _until(self) -> float:
+        return min(monotonic() + self.patience, self.deadline)
+
+    def _socket(self, until: float) -> socket.socket:
+        """The socket, armed with the time that is left."""
+        if self.sock is None:
+            raise NoReply("lost", "not connected")
+        left = until - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.sock.settimeout(left)
+        return self.sock
+
+    def _lost(self, detail: str) -> NoReply:
+        self.close()
+        return NoReply("lost", detail)
+
+    def _gone(self, error: OSError) -> NoReply:
+        self.close()
+        if isinstance(error, TimeoutError):
+            return NoReply("timeout", "no answer in time")
+        return NoReply("lost", "connection lost")
+
+
+@lru_cache(maxsize=8)
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Verified TLS 1.2 or later; `ca_file` adds to the system's authorities. Cached: reading them takes 10 ms."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file:
+        context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+def dot_stuffed(content: bytes) -> bytes:
+    """The mail as DATA wants it: CRLF everywhere, a dot doubled at the start of a line, CRLF at the end.
+
+    A bare CR or LF would be a line end to some servers and not to others, and hide a second mail (SMTP smuggling).
+    """
+    crlf = content.count(b"\r\n")
+    if content.count(b"\n") != crlf or content.count(b"\r") != crlf:
+        content = _BARE_LINE_END.sub(b"\r\n", content)
+    if not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    content = content.replace(b"\n.", b"\n..")
+    return b"." + content if content.startswith(b".") else content
+
+
+@lru_cache(maxsize=1)
+def _host_name() -> str | None:
+    name = socket.gethostname()
+    return name if re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", name) else None
+
+
+def own_name(sock: socket.socket) -> str:
+    """Our name for EHLO, without asking DNS: the machine's full name, else its address (RFC 5321 section 4.1.4)."""
+    address = str(sock.getsockname()[0]).partition("%")[0]
+    return _host_name() or (f"[IPv6:{address}]" if ":" in address else f"[{address}]")

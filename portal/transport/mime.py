@@ -1,0 +1,127 @@
+"""A mail as bytes: deterministic, in 7 bits, and safe whatever its fields hold."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from portal.transport import headers
+from portal.transport.addresses import InvalidAddress, check_display_name, readable_address, validate_address
+from portal.transport.html_text import text_from_html
+
+MAX_LINE = 998  # octets without CRLF (RFC 5322 section 2.1.1)
+_NAMED = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^<>"]*?))\s*<(?P<address>[^<>]*)>\s*', re.S)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,70}")
+_OWN_HEADER = re.compile(  # written here and nowhere else, or never
+    r"from|to|subject|date|message-id|reply-to|mime-version|sender|b?cc|return-path|received|(content|resent)-.*", re.I
+)
+_NOT_ASCII = bytes(range(128, 256))
+_MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
+_BOUNDARY = re.compile(r"[A-Za-z0-9'+_,./:=?-]{1,60}")
+
+
+@dataclass(frozen=True)
+class MailContent:
+    """What a mail says. `headers` are fixed ones of our own, such as ("Auto-Submitted", "auto-generated")."""
+
+    subject: str
+    text: str | None
+    html: str | None = None
+    reply_to: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A display name (may be empty) and an address. As text, it is as a person reads it."""
+
+    name: str
+    address: str
+
+    def __str__(self) -> str:
+        address = readable_address(self.address)
+        return f"{self.name} <{address}>" if self.name else address
+
+
+def parse_mailbox(text: str) -> Mailbox:
+    """A mailbox from "Name <address>" or an address alone. Raises InvalidAddress, a ValueError with the reason."""
+    named = _NAMED.fullmatch(text)
+    if named is None:
+        return Mailbox("", validate_address(text))
+    name = named["plain"] if named["quoted"] is None else re.sub(r"\\(.)", r"\1", named["quoted"])
+    return Mailbox(check_display_name(name) if name.strip() else "", validate_address(named["address"]))
+
+
+def build(content: MailContent, *, sender: Mailbox, to: str, date: datetime, message_id: str, boundary: str) -> bytes:
+    """The whole mail with CRLF line ends: the same arguments give the same bytes.
+
+    `date` must know its time zone. Raises InvalidAddress for a sender, recipient or Reply-To that is none, and
+    ValueError for the rest: these come from us, not from people.
+    """
+    if date.tzinfo is None:
+        raise ValueError("a mail's date needs its time zone")
+    if not _MESSAGE_ID.fullmatch(message_id) or len(message_id) > MAX_LINE - 12:
+        raise ValueError("not a Message-ID")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise ValueError("not a boundary")
+    boundary = f"=_{boundary}"  # neither quoted-printable nor base64 can hold this (RFC 2045 section 6.7)
+    fields = [
+        headers.mailbox("From", sender.name, validate_address(sender.address)),
+        headers.mailbox("To", "", validate_address(to)),
+        headers.unstructured("Subject", content.subject),
+        f"Date: {format_datetime(date.astimezone(UTC))}",
+        f"Message-ID:{' ' if len(message_id) < 64 else chr(13) + chr(10) + ' '}{message_id}",
+    ]
+    if content.reply_to:
+        mailbox = parse_mailbox(content.reply_to)
+        fields.append(headers.mailbox("Reply-To", mailbox.name, mailbox.address))
+    fields += [_extra(name, value) for name, value in content.headers]
+    fields.append("MIME-Version: 1.0")
+    head = "\r\n".join(fields)
+    return f"{head}\r\n{_body(content, boundary)}".encode("ascii")
+
+
+def _body(content: MailContent, boundary: str) -> str:
+    """Content-Type and what follows: text alone, or text and HTML as alternatives, the better one last."""
+    if content.html is None:
+        return _part("plain", content.text or "", boundary)
+    text = text_from_html(content.html) if content.text is None else content.text
+    return (
+        f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'
+        f"--{boundary}\r\n{_part('plain', text, boundary)}"
+        f"--{boundary}\r\n{_part('html', content.html, boundary)}"
+        f"--{boundary}--\r\n"
+    )
+
+
+def _part(subtype: str, text: str, boundary: str) -> str:
+    """A text part: header, empty line, body with a final CRLF; the encoding is the first that fits."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.endswith("\n"):
+        text += "\n"
+    head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: "
+    lines = text.replace("\n", "\r\n")
+    plain = text.isascii() and not _CONTROL.search(text) and boundary not in text
+    if plain and max(map(len, text.split("\n"))) <= MAX_LINE:
+        return f"{head}7bit\r\n\r\n{lines}"
+    octets = lines.encode("utf-8", "replace")
+    if (len(octets) - len(octets.translate(None, _NOT_ASCII))) * 6 > len(octets):
+        encoded = base64.b64encode(octets).decode()
+        rows = "\r\n".join([encoded[begin : begin + 76] for begin in range(0, len(encoded), 76)])
+        return f"{head}base64\r\n\r\n{rows}\r\n"
+    return f"{head}quoted-printable\r\n\r\n{binascii.b2a_qp(octets).decode()}"
+
+
+def _extra(name: str, value: str) -> str:
+    if not _HEADER_NAME.fullmatch(name) or _OWN_HEADER.fullmatch(name):
+        raise ValueError(f"{name!r} is not a header that a mail's content may set")
+    return headers.unstructured(name, value)
+
+
+__all__ = ["InvalidAddress", "MailContent", "Mailbox", "build", "parse_mailbox"]

@@ -1,0 +1,58 @@
+"""`PUT /api/v1/tenants/{tenant}`: the platform creates a tenant or brings it up to date."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+from pydantic import Field
+
+from portal.access import access
+from portal.models import Tenant
+from portal.services import tenants
+from portal.services.errors import InvalidField
+from portal.services.plans import PLANS
+from portal.views.api import parsing
+
+blueprint = Blueprint("api_tenants", __name__, url_prefix="/api/v1")
+
+_SENTENCES = {
+    ("tenant", "not_an_id"): "A tenant's id has 1 to 100 letters, digits, dots, colons, hyphens or underscores, and "
+    "begins with a letter or digit.",
+    ("name", "missing"): "A new tenant needs a name.",
+    ("name", "not_a_name"): "A name has 1 to 200 printable characters.",
+    ("plan", "unknown"): f"The plan must be one of {', '.join(PLANS)}.",
+    ("timezone", "unknown"): "The timezone must be a name of the IANA database, such as Europe/Berlin.",
+    ("frame_ancestors", "not_an_origin"): "Each entry must be an origin, such as https://dashboard.example; at most 20.",
+}
+
+
+class TenantRequest(parsing.Request):
+    name: str | None = Field(None, max_length=200)
+    plan: str | None = None
+    locale: str | None = Field(None, max_length=35)
+    timezone: str | None = None
+    frame_ancestors: list[str] | None = None
+
+
+@blueprint.put("/tenants/<tenant>")
+@access("api_key")
+def put_tenant(tenant: str) -> ResponseReturnValue:
+    wanted = parsing.read(TenantRequest)
+    try:
+        row, created = tenants.upsert(tenant, **wanted.model_dump())
+    except InvalidField as error:
+        parsing.refuse([(error.field, _SENTENCES[error.field, error.reason])])
+    return jsonify(_shown(row)), 201 if created else 200
+
+
+def _shown(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "tenant": tenant.external_id,
+        "name": tenant.name,
+        "plan": tenant.plan,
+        "locale": tenant.locale,
+        "timezone": tenant.timezone,
+        "frame_ancestors": tenant.frame_ancestors,
+    }

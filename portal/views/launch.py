@@ -1,0 +1,75 @@
+"""Arriving: the dashboard's launch, the hand-over to a tab of its own, and the bare address."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, g, make_response, render_template, request, url_for
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from portal import session as sessions
+from portal.access import access
+from portal.security_headers import allow_any_frame
+from portal.services import launches, users
+from portal.services.errors import LaunchRefused
+from portal.views import email_settings
+from portal.views.fragments import local_path, see_other
+
+blueprint = Blueprint("launch", __name__)
+log = logging.getLogger("portal.launch")
+
+
+@blueprint.route("/launch", methods=["GET", "POST"])
+@access("public")
+def launch() -> Response:
+    token = request.form.get("token") or request.args.get("token") or ""
+    try:
+        launched = launches.accept(token)
+    except LaunchRefused as refused:
+        log.warning("launch refused: %s", refused)
+        return refuse(refused.reason)
+    g.user, g.tenant = launched.user, launched.tenant
+    # Whoever was signed in before: the newest launch decides who works here now.
+    sessions.start(
+        sessions.Session(
+            user_id=launched.user.id, tenant_id=launched.tenant.id, locale=launched.locale,
+            theme=launched.theme, parent=launched.parent,
+        )
+    )  # fmt: skip
+    # The page itself and no redirect: without cookies a redirect would lose the session.
+    return email_settings.page(landing=url_for("email_settings.get_page"))
+
+
+def refuse(reason: str) -> Response:
+    again = gettext("Go back to your marketplace's dashboard and open the email settings again.")
+    sentences = {
+        "expired": gettext("The link that brought you here was valid for a minute only, and that minute is over."),
+        "used": gettext("The link that brought you here works once, and it has been used already."),
+        "future": gettext("The clocks of your marketplace and of this service disagree, so the link isn't valid yet."),
+    }
+    text = sentences.get(reason) or gettext("The link that brought you here is incomplete or was changed on its way.")
+    allow_any_frame()
+    return make_response(
+        render_template("launch/refused.html", title=gettext("The email settings could not be opened"), text=text, again=again), 401
+    )
+
+
+@blueprint.post("/open")
+@access("viewer")
+def post_open() -> Response:
+    """From inside the frame to a tab of its own, which doesn't see the frame's cookie: the form's body brings the session."""
+    sessions.start(g.session)
+    return see_other(local_path(request.form.get("next"), url_for("email_settings.get_page")))
+
+
+@blueprint.get("/")
+@access("public")
+def get_root() -> Response:
+    try:
+        session, _ = sessions.presented()
+    except sessions.SessionRefused:
+        session = None
+    if session is not None and users.get(session.user_id, session.tenant_id) is not None:
+        return see_other(url_for("email_settings.get_page"))
+    return make_response(render_template("launch/closed.html"))

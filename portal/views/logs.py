@@ -1,0 +1,129 @@
+"""Email logs: each message that was sent or will be, what became of it, live."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import Blueprint, g, make_response, render_template, request, url_for
+from flask_babel import gettext
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
+
+from portal.access import access
+from portal.errors import PageError
+from portal.services import mail_log
+from portal.services.mail_log import LogFilter
+from portal.views import log_texts
+from portal.views.fragments import not_modified, see_other, tagged, wants_fragment
+
+blueprint = Blueprint("logs", __name__, url_prefix="/settings/email/logs")
+
+SLOT = 15  # seconds; relative times are rendered anew that often
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class View:
+    """What the reader has chosen to see. Everything but the recipient may stand in a URL."""
+
+    state: str | None = None
+    kind: str | None = None
+    period: str | None = None
+    recipient: str | None = None
+    before: str | None = None  # the older page that begins after this message
+    until: str | None = None  # newer ones wait behind a button
+    open: str | None = None
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.state or self.kind or self.period or self.recipient)
+
+    def with_(self, **changes: str | None) -> View:
+        return replace(self, **changes)
+
+    def fields(self) -> dict[str, str]:
+        return {name: value for name, value in vars(self).items() if value}
+
+    @property
+    def url(self) -> str:
+        fields = self.fields()
+        fields.pop("recipient", None)
+        return url_for("logs.get_page", **fields)
+
+
+def read_view(values: MultiDict[str, str], recipient: str | None = None) -> View:
+    """Raises PageError for a filter that doesn't exist."""
+    chosen = {name: values.get(name) or None for name in ("state", "kind", "period", "before", "until", "open")}
+    for name, choices in log_texts.choices().items():
+        if chosen[name] is not None and chosen[name] not in choices:
+            raise PageError(
+                400,
+                gettext("This filter doesn't exist"),
+                gettext("The log can't be filtered by “%(value)s”. Choose a filter from the lists above the log.", value=chosen[name]),
+            )
+    return View(recipient=(recipient or "").strip() or None, **chosen)
+
+
+def context(view: View) -> dict[str, Any]:
+    """What the page, its fragment and the poll are rendered from."""
+    latest = mail_log.latest_entry_id(g.tenant)  # first: what commits meanwhile is then shown too early, never too late
+    chosen = LogFilter(state=view.state, kind=view.kind, period=view.period, recipient=view.recipient)
+    page = mail_log.page(g.tenant, chosen, before=view.before, until=view.until, limit=PAGE)
+    opened = mail_log.get_message(g.tenant, view.open) if view.open else None
+    if view.open and opened is None:
+        raise PageError(404, gettext("This message isn't in your log"), gettext("It may have been removed, or the link is incomplete."))
+    if view.filtered and view.until is None and view.before is None:
+        view = view.with_(until=page.newest)  # a filtered list stands still until the reader asks
+    return {
+        "view": view,
+        "page": page,
+        "opened": opened,
+        "entries": mail_log.entries(opened) if opened else [],
+        "last": mail_log.last_entries(page.rows),
+        "choices": log_texts.choices(),
+        "texts": log_texts,
+        "tag": tag_of(view, latest),
+    }
+
+
+def tag_of(view: View, latest: int) -> str:
+    chosen = zlib.crc32(repr(sorted(view.fields().items())).encode())
+    return f"{latest}.{int(time.time()) // SLOT}.{chosen:x}"
+
+
+def show(view: View) -> Response:
+    template = "logs/_log.html" if wants_fragment() else "logs/page.html"
+    return make_response(render_template(template, **context(view)))
+
+
+@blueprint.get("")
+@access("viewer")
+def get_page() -> Response:
+    return show(read_view(request.args))
+
+
+@blueprint.post("/search")
+@access("viewer")
+def post_search() -> Response:
+    """By recipient: an address has no place in a URL, so a search is a form's body."""
+    view = read_view(request.form, request.form.get("recipient"))
+    return show(view) if view.recipient else see_other(view.url)
+
+
+@blueprint.get("/search")
+@access("viewer")
+def get_search() -> Response:
+    """Back and reload come here without the address that was searched."""
+    return see_other(url_for("logs.get_page"))
+
+
+@blueprint.route("/rows", methods=["GET", "POST"])
+@access("viewer", renews=False)
+def poll_rows() -> Response:
+    """What the open log asks by itself; POST carries a searched recipient. Only reads."""
+    view = read_view(request.values, request.form.get("recipient"))
+    tag = tag_of(view, mail_log.latest_entry_id(g.tenant))
+    return not_modified(tag) or tagged(render_template("logs/_log.html", **context(view)), tag)

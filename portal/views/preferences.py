@@ -1,0 +1,29 @@
+"""What a person prefers: the language, so far."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, request, url_for
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from portal import session as sessions
+from portal.access import access
+from portal.errors import PageError
+from portal.i18n import supported
+from portal.services import tenants
+from portal.views.fragments import local_path, see_other
+
+blueprint = Blueprint("preferences", __name__)
+
+
+@blueprint.post("/preferences/locale")
+@access("viewer")
+def post_locale() -> Response:
+    locale = supported(request.form.get("locale"))
+    if locale is None:
+        raise PageError(
+            400, gettext("This language isn't available"), gettext("Choose one of the languages at the top of the page.")
+        )
+    tenants.set_locale(g.tenant, g.user, locale)
+    sessions.start(g.session.renewed(locale=locale))
+    return see_other(local_path(request.form.get("next"), url_for("email_settings.get_page")))

@@ -1,0 +1,56 @@
+"""The public confirmation page: opening the link shows it, only its button verifies."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import Blueprint, g, make_response, render_template
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from portal.access import access
+from portal.i18n import clock, speak
+from portal.services import verification
+from portal.services.errors import NotPending, SendLimit
+from portal.services.verification import VerificationLink
+
+blueprint = Blueprint("verify", __name__)
+
+# What a link's state is in HTTP; gone is for links that were good once.
+_STATUS = {"invalid": 404, "expired": 410, "superseded": 410, "cancelled": 410}
+
+
+@blueprint.get("/verify/<token>")
+@access("public")
+def get_link(token: str) -> Response:
+    return show(verification.read_link(token), token)
+
+
+@blueprint.post("/verify/<token>")
+@access("public")
+def post_link(token: str) -> Response:
+    return show(verification.confirm(token), token)
+
+
+@blueprint.post("/verify/<token>/resend")
+@access("public")
+def post_resend(token: str) -> Response:
+    try:
+        link = verification.resend_from_link(token)
+    except SendLimit as limit:
+        return show(verification.read_link(token), token, next_at=limit.next_at, status=429)
+    except NotPending:
+        return show(verification.read_link(token), token)
+    return show(link, token, sent=True)
+
+
+def show(
+    link: VerificationLink, token: str, *, sent: bool = False, next_at: datetime | None = None, status: int | None = None
+) -> Response:
+    if link.tenant is not None:
+        g.tenant = link.tenant  # its timezone
+        speak(link.tenant.locale)
+    limit = gettext("The next email is possible at %(time)s.", time=clock(next_at)) if next_at else None
+    state = "sent" if sent else link.state
+    page = render_template("verify/page.html", link=link, state=state, token=token, limit=limit)
+    return make_response(page, status or _STATUS.get(state, 200))
