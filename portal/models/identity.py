@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
@@ -10,6 +11,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.models.base import Base, utcnow
 
 _PENDING = text("state = 'pending'")
+
+
+def new_nonce() -> str:
+    """What makes one verification link differ from the next."""
+    return secrets.token_urlsafe(16)
 
 
 class SenderIdentity(Base):
@@ -28,7 +34,7 @@ class SenderIdentity(Base):
     address_key: Mapped[str] = mapped_column(String(320))  # lower-case, so that one mailbox is one identity
     display_name: Mapped[str] = mapped_column(String(200), default="")
     state: Mapped[str] = mapped_column(String(10), default="pending")  # pending, verified, revoked
-    nonce: Mapped[str] = mapped_column(String(64))  # a new one with each mail: older links are dead
+    nonce: Mapped[str] = mapped_column(String(64), default=new_nonce)  # a new one with each mail: older links are dead
     nonce_at: Mapped[datetime] = mapped_column(default=utcnow)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     verified_at: Mapped[datetime | None]

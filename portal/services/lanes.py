@@ -15,7 +15,7 @@ from portal.extensions import db
 from portal.models import Lane, Message, now
 from portal.models.lane import INTERACTIVE, RELAY
 from portal.models.message import WAITING
-from portal.services.transaction import transaction
+from portal.services.transaction import after_commit, transaction
 
 LEASE_SECONDS = 30
 # Waits of a route whose session can't be opened, by how often in a row that happened, in seconds.
@@ -46,6 +46,7 @@ def ensure() -> None:
         for key in present.keys() - wanted:
             # A leased lane is left to its drain; the next start removes it.
             session.execute(delete(Lane).where(Lane.id == present[key].id, Lane.lease_token.is_(None)))
+        after_commit(forget)
 
 
 def take(lane_id: int) -> Lease | None:
@@ -112,6 +113,11 @@ def has_due_mail(route: str) -> bool:
 # Lanes change only at a start, so a web process needn't ask for each message that it accepts.
 _known: dict[str, tuple[float, list[int]]] = {}
 _KNOWN_SECONDS = 10
+
+
+def forget() -> None:
+    """Ask the database anew which lanes there are."""
+    _known.clear()
 
 
 def wake(route: str) -> None:

@@ -20,6 +20,8 @@ from portal.transport.connection import Reply
 
 # Minutes until the next attempt, by how many there were; then every 8 hours, until the message expires.
 RETRY_MINUTES = (1, 5, 15, 30, 60, 120, 240, 480)
+# Before the second copy: a server that has just dropped a connection is likely to drop the next one too.
+AMBIGUOUS_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,17 @@ def moved(attempt: Attempt, route: str) -> None:
 def ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str) -> None:
     """The fate after the final dot is unknown."""
     with transaction():
-        _ambiguous(attempt, times, reply, sender)
+        _ambiguous(attempt, times, reply, sender, AMBIGUOUS_SECONDS)
         lanes.extend(attempt.lease)
 
 
-def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None) -> None:
+def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None, wait: float = 0) -> None:
     """Once: the same bytes again. Twice: the reader decides, by *Send again*."""
     if times == 0:
-        _write(attempt, state="queued", reason="interrupted", ambiguous=1, due_at=now(), lane_id=None, sender=sender)
-        _log(attempt, "ambiguous", reason="interrupted", reply=reply, sender=sender)
+        _write(
+            attempt, state="queued", reason="interrupted", ambiguous=1, due_at=now(wait), lane_id=None, sender=sender
+        )
+        _log(attempt, "ambiguous", reason="interrupted", reply=reply, sender=sender, wait=wait)
     else:
         _write(
             attempt, state="unconfirmed", reason="interrupted", ambiguous=times + 1, lane_id=None, sender=sender,

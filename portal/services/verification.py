@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from portal.config import settings
 from portal.extensions import db
 from portal.models import Message, SenderIdentity, Tenant, User, VerificationMail, utcnow
+from portal.models.identity import new_nonce
 from portal.models.lane import INTERACTIVE
 from portal.services import contents, identities, outbox, tenants
 from portal.services.errors import InvalidSender, NotFound, NotPending, SendLimit
@@ -160,7 +161,7 @@ def _checked(address: str, display_name: str, tenant: Tenant) -> tuple[str, str]
     except InvalidAddress as error:
         raise InvalidSender("address", error.reason) from None
     try:
-        return address, check_display_name(display_name) or tenant.name
+        return address, check_display_name(display_name if display_name.strip() else tenant.name)
     except InvalidAddress as error:
         raise InvalidSender("display_name", error.reason) from None
 
@@ -197,7 +198,7 @@ def _limited_mailbox(address_key: str) -> str:
 
 
 def _send(tenant: Tenant, identity: SenderIdentity, locale: str) -> None:
-    identity.nonce, identity.nonce_at = secrets.token_urlsafe(16), utcnow()
+    identity.nonce, identity.nonce_at = new_nonce(), utcnow()
     db.session.flush()
     outbox.accept(
         tenant,

@@ -1,0 +1,136 @@
+"""What most tests need: the application on a migrated database, a real Valkey, a real SMTP server on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+import pytest
+from cryptography.fernet import Fernet
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine, text
+
+from portal import create_app
+from portal.extensions import db
+from portal.models import Base, Tenant
+from portal.services import lanes, launches, tenants
+from tests.support.smtp_sink import SMTPSink
+from tests.support.valkey import Valkey
+
+POSTGRES = os.environ.get("PORTAL_TEST_DATABASE_URL", "")
+SECRETS = {"secret_key": "k" * 40, "launch_secret": "l" * 40, "encryption_keys": [Fernet.generate_key().decode()]}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Neither the environment nor a checkout's instance/ may decide what a test sees."""
+    for name in [name for name in os.environ if name.startswith("PORTAL_") and not name.startswith("PORTAL_TEST_")]:
+        del os.environ[name]
+    os.environ["PORTAL_INSTANCE_PATH"] = str(tmp_path_factory.mktemp("no-instance"))
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    with Valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def smtp() -> Iterator[SMTPSink]:
+    with SMTPSink() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database with our tables and no rows: made once, by the real migrations."""
+    url = POSTGRES or f"sqlite:///{tmp_path_factory.mktemp('database') / 'empty.db'}"
+    app = create_app(database_url=url, **SECRETS)
+    with app.app_context():
+        flask_migrate.upgrade()
+        db.session.remove()
+        db.engine.dispose()
+    return url
+
+
+@pytest.fixture
+def database_url(_migrated: str, tmp_path: Path) -> str:
+    """An empty database for one test: a copy of the SQLite file, or the PostgreSQL tables emptied."""
+    if not POSTGRES:
+        copy = tmp_path / "portal.db"
+        shutil.copy(_migrated.removeprefix("sqlite:///"), copy)
+        return f"sqlite:///{copy}"
+    engine = create_engine(_migrated)
+    with engine.begin() as connection:
+        names = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+    engine.dispose()
+    return _migrated
+
+
+@pytest.fixture
+def options(database_url: str, valkey: Valkey, smtp: SMTPSink, tmp_path: Path) -> dict[str, Any]:
+    """What the application is made with; a subprocess gets the same as PORTAL_* variables."""
+    valkey.flush()
+    return SECRETS | {
+        "instance_path": tmp_path,
+        "database_url": database_url,
+        "redis_url": valkey.url,
+        "relay": smtp.url,
+        "default_sender": "Marketplace <notifications@marketplace.example>",
+        "support_email": "help@marketplace.example",
+        "support_url": "https://marketplace.example/tickets",
+    }
+
+
+@pytest.fixture
+def app(options: dict[str, Any]) -> Iterator[Flask]:
+    app = create_app(**options)
+    with app.app_context():
+        lanes.forget()
+        lanes.ensure()
+        db.session.remove()
+    yield app
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def ctx(app: Flask) -> Iterator[Flask]:
+    """The application with its context pushed: for tests of services. Requests need `app` alone."""
+    with app.app_context():
+        yield app
+        db.session.remove()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def tenant(ctx: Flask) -> Tenant:
+    return tenants.upsert("acme", name="Acme Shop")[0]
+
+
+@pytest.fixture
+def user(tenant: Tenant) -> Any:
+    return launches.accept(launches.make_token("acme")).user
+
+
+@pytest.fixture
+def environment(options: dict[str, Any]) -> Callable[..., dict[str, str]]:
+    """The environment of a process that runs the same application: `environment(relay=...)`."""
+
+    def make(**changes: Any) -> dict[str, str]:
+        values = options | changes | {"encryption_keys": ",".join(options["encryption_keys"])}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
+        return kept | {f"PORTAL_{name.upper()}": str(value) for name, value in values.items()}
+
+    return make
