@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     relay_lanes: int = Field(2, ge=1, le=64)
     default_sender: str = "Marketplace <notifications@marketplace.example>"
     message_id_domain: str = ""
+    # Seconds to wait for the reply to a whole mail; too short makes duplicates (RFC 5321, 4.5.3.2.6).
+    smtp_reply_timeout: float = Field(120, ge=1, le=600)
     smtp_ca_file: Path | None = None
     smtp_allowed_networks: str = ""
     smtp_allowed_ports: str = ""

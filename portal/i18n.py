@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from flask import Flask, g, has_request_context, request
-from flask_babel import Babel, format_datetime, format_time, format_timedelta, get_locale, gettext, refresh
+from flask_babel import Babel, format_date, format_datetime, format_time, format_timedelta, get_locale, gettext, refresh
 from markupsafe import Markup
 
 LOCALES = {"en": "English", "de": "Deutsch"}
@@ -53,9 +53,10 @@ def speak(locale: str | None) -> None:
 
 def clock(at: datetime, *, seconds: bool = False) -> str:
     """14:05, or with the date when that is half a day away or more."""
-    length = "medium" if seconds else "short"
-    near = abs((at - datetime.now(UTC)).total_seconds()) < 12 * 3600
-    return str(format_time(at, length) if near else format_datetime(at, length))
+    time = format_time(at, "medium" if seconds else "short")
+    if abs((at - datetime.now(UTC)).total_seconds()) < 12 * 3600:
+        return str(time)
+    return gettext("%(date)s, %(time)s", date=format_date(at, "medium"), time=time)
 
 
 def exact(at: datetime) -> str:

@@ -13,9 +13,11 @@ log = logging.getLogger("portal.request")
 def init_app(app: Flask) -> None:
     _ensure_output()
 
-    @app.before_request
     def start_clock() -> None:
         g.started = time.perf_counter()
+
+    # Before the access rules, which may end the request.
+    app.before_request_funcs.setdefault(None, []).insert(0, start_clock)
 
     @app.after_request
     def write_line(response: Response) -> Response:

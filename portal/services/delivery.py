@@ -49,13 +49,13 @@ class Mail:
         return Envelope(self.sender.reverse_path, self.message.to_address)
 
 
-def drain(lane_id: int, timeouts: Timeouts = Timeouts()) -> int:
+def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
     """Send what is due on the lane, for DRAIN_SECONDS at most. Returns how many messages were accepted."""
     queue.clear_wake(lane_id)
     lease = lanes.take(lane_id)
     if lease is None:
         return 0
-    session = _Session(lease, timeouts)
+    session = _Session(lease, timeouts or Timeouts(dot=settings().smtp_reply_timeout))
     try:
         with session:
             session.work(time.monotonic() + DRAIN_SECONDS)

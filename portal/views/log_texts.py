@@ -80,7 +80,7 @@ def state(message: Message, last: LogEntry | None = None) -> str:
         case "cancelled":
             return gettext("Cancelled: %(reason)s", reason=because) if because else gettext("Cancelled")
         case "unconfirmed":
-            return gettext("Outcome unknown: the connection broke off twice while the server was accepting the message")
+            return gettext("Outcome unknown: the connection broke off")
         case "queued" if message.ambiguous:
             return gettext("Being sent once more, because the connection broke off")
     return states().get(message.state, message.state)
@@ -134,11 +134,11 @@ def reason(key: str | None) -> str:
         "bad_credentials": gettext("user name or password of the mail account is wrong"),
         "basic_auth_retired": gettext("the mail provider no longer accepts passwords here"),
         "browser_sign_in_required": gettext("the mail provider asks for a sign-in in the browser first"),
-        "content_rejected": gettext("the recipient's server refused the content, for example as spam"),
+        "content_rejected": gettext("the recipient's server took it for spam"),
         "dns_failure": gettext("a domain could not be looked up"),
         "domain_authentication": gettext("the sender's domain doesn't allow this server to send for it"),
         "expired": gettext("it could not be sent within 48 hours"),
-        "greylisted": gettext("the recipient's server asks unknown senders to try again later"),
+        "greylisted": gettext("the recipient's server asked to try later"),
         "interrupted": gettext("sending was interrupted"),
         "ip_blocked": gettext("the sending server is on a block list"),
         "local_error": gettext("the mail server has a problem of its own"),

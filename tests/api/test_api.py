@@ -1,0 +1,205 @@
+"""The API of the platform's backend: tenants, messages, keys, and one clear sentence for what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from portal.extensions import db
+from portal.models import Message
+from portal.services import api_keys
+from tests.services.steps import drain
+from tests.support.smtp_sink import SMTPSink
+
+MESSAGE = {
+    "tenant": "acme",
+    "kind": "order_update",
+    "to": "jane@customer.example",
+    "subject": "Your order 1001",
+    "text": "It is on its way.\n",
+}
+
+
+@pytest.fixture
+def key(app: Flask) -> str:
+    with app.app_context():
+        return api_keys.create("backend")
+
+
+@pytest.fixture
+def api(client: FlaskClient, key: str) -> FlaskClient:
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    assert client.put("/api/v1/tenants/acme", json={"name": "Acme Shop"}).status_code == 201
+    return client
+
+
+def problem(response: TestResponse, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/problem+json"
+    document = response.get_json()
+    assert document["status"] == status and document["title"] and document["detail"]
+    return dict(document)
+
+
+def refusal_at(response: TestResponse, field: str) -> str:
+    (error,) = problem(response, 422)["errors"]
+    assert error["pointer"] == f"#/{field}"
+    return str(error["detail"])
+
+
+def count(app: Flask) -> int:
+    with app.app_context():
+        return db.session.scalar(select(func.count(Message.id))) or 0
+
+
+def test_a_message_is_accepted_sent_and_its_log_can_be_read(api: FlaskClient, app: Flask, smtp: SMTPSink) -> None:
+    answer = api.post("/api/v1/messages", json=MESSAGE | {"html": "<p>On its way</p>", "reply_to": "shop@acme.example"})
+    assert answer.status_code == 202 and answer.get_json()["state"] == "queued"
+    with app.app_context():
+        drain()
+    shown = api.get(answer.headers["Location"]).get_json()
+    assert shown["state"] == "sent" and shown["to"] == "jane@customer.example" and shown["tenant"] == "acme"
+    assert [entry["event"] for entry in shown["log"]] == ["queued", "sent"]
+    assert smtp.received[0].message["Subject"] == "Your order 1001"
+
+
+def test_the_same_idempotency_key_answers_with_the_same_message(api: FlaskClient, app: Flask) -> None:
+    headers = {"Idempotency-Key": "order-1001"}
+    first = api.post("/api/v1/messages", json=MESSAGE, headers=headers)
+    second = api.post("/api/v1/messages", json=MESSAGE, headers=headers)
+    assert first.get_json()["id"] == second.get_json()["id"] and second.status_code == 202
+    problem(api.post("/api/v1/messages", json=MESSAGE | {"text": "other"}, headers=headers), 409)
+    assert count(app) == 1
+
+
+def test_an_unusable_idempotency_key_is_refused(api: FlaskClient, app: Flask) -> None:
+    problem(api.post("/api/v1/messages", json=MESSAGE, headers={"Idempotency-Key": "x" * 256}), 400)
+    assert count(app) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"to": "jane"}, "to"),
+        ({"to": ""}, "to"),
+        ({"to": "jane@customer.example, bob@customer.example"}, "to"),
+        ({"to": "jane@customer.example\r\nBcc: x@y.example"}, "to"),
+        ({"to": "a" * 255 + "@customer.example"}, "to"),
+        ({"to": "jörg@customer.example"}, "to"),
+        ({"reply_to": "nobody"}, "reply_to"),
+        ({"subject": ""}, "subject"),
+        ({"subject": "a\r\nBcc: x@y.example"}, "subject"),
+        ({"subject": "x" * 501}, "subject"),
+        ({"kind": "newsletter"}, "kind"),
+        ({"tenant": "unknown"}, "tenant"),
+        ({"tenant": 7}, "tenant"),
+        ({"text": "x" * (1024 * 1024 + 1)}, "text"),
+        ({"html": "x" * (1024 * 1024 + 1)}, "html"),
+        ({"text": "a\x00b"}, "text"),
+        ({"text": "\ud800"}, "text"),
+        ({"cc": "x@y.example"}, "cc"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_at_its_field(
+    api: FlaskClient, app: Flask, change: dict[str, Any], field: str
+) -> None:
+    sentence = refusal_at(api.post("/api/v1/messages", json=MESSAGE | change), field)
+    assert sentence.endswith(".") and len(sentence) > 10
+    assert count(app) == 0
+
+
+def test_a_missing_field_and_a_missing_body_are_named(api: FlaskClient) -> None:
+    without_to = {name: value for name, value in MESSAGE.items() if name != "to"}
+    assert refusal_at(api.post("/api/v1/messages", json=without_to), "to") == "This field is required."
+    without_body = {name: value for name, value in MESSAGE.items() if name != "text"}
+    assert "text, html" in problem(api.post("/api/v1/messages", json=without_body), 422)["errors"][0]["detail"]
+
+
+def test_an_idn_recipient_is_accepted(api: FlaskClient, app: Flask) -> None:
+    answer = api.post("/api/v1/messages", json=MESSAGE | {"to": "jane@bücher.example"})
+    assert answer.status_code == 202
+
+
+def test_a_body_of_a_megabyte_is_accepted(api: FlaskClient) -> None:
+    assert api.post("/api/v1/messages", json=MESSAGE | {"text": "x" * 1024 * 1024}).status_code == 202
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"text"', b"\xff", b"[" * 200_000])
+def test_what_is_no_json_object_is_refused(api: FlaskClient, body: bytes) -> None:
+    problem(api.post("/api/v1/messages", data=body, content_type="application/json"), 400)
+
+
+def test_another_content_type_is_refused(api: FlaskClient) -> None:
+    problem(api.post("/api/v1/messages", data={"tenant": "acme"}), 415)
+
+
+def test_a_request_over_15_megabytes_is_refused(api: FlaskClient, app: Flask) -> None:
+    body = b'{"text": "' + b"x" * (15 * 1024 * 1024) + b'"}'
+    problem(api.post("/api/v1/messages", data=body, content_type="application/json"), 413)
+    assert count(app) == 0
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic abc", "Bearer absender_" + "x" * 43])
+def test_a_wrong_api_key_is_refused(client: FlaskClient, app: Flask, header: str) -> None:
+    for method, path in (("POST", "/api/v1/messages"), ("GET", "/api/v1/messages/msg_x"), ("PUT", "/api/v1/tenants/a")):
+        answer = client.open(path, method=method, json=MESSAGE, headers={"Authorization": header})
+        problem(answer, 401)
+
+
+def test_an_api_key_is_kept_as_a_digest_only(app: Flask, key: str) -> None:
+    with app.app_context():
+        stored = db.session.execute(select(api_keys.ApiKey.digest)).scalars().all()
+    assert key not in stored and all(len(digest) == 64 for digest in stored)
+
+
+def test_an_unknown_message_is_not_found(api: FlaskClient) -> None:
+    problem(api.get("/api/v1/messages/msg_unknown"), 404)
+
+
+def test_an_unknown_path_and_method_answer_as_problems(api: FlaskClient) -> None:
+    problem(api.get("/api/v1/nothing"), 404)
+    problem(api.delete("/api/v1/messages"), 405)
+
+
+def test_a_tenant_is_created_then_changed_field_by_field(api: FlaskClient) -> None:
+    put = {"plan": "pro", "locale": "de", "timezone": "Europe/Berlin", "frame_ancestors": ["https://dash.example"]}
+    answer = api.put("/api/v1/tenants/acme", json=put)
+    assert answer.status_code == 200
+    assert answer.get_json() == {"tenant": "acme", "name": "Acme Shop"} | put
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("acme", {"plan": "platinum"}, "plan"),
+        ("acme", {"timezone": "Mars"}, "timezone"),
+        ("acme", {"frame_ancestors": ["*"]}, "frame_ancestors"),
+        ("acme", {"frame_ancestors": "https://a.example"}, "frame_ancestors"),
+        ("acme", {"colour": "red"}, "colour"),
+        ("new", {"plan": "pro"}, "name"),
+        ("-bad-", {"name": "Bad"}, "tenant"),
+    ],
+)
+def test_what_a_tenant_cannot_be_is_refused_at_its_field(
+    api: FlaskClient, path: str, body: dict[str, Any], field: str
+) -> None:
+    refusal_at(api.put(f"/api/v1/tenants/{path}", json=body), field)
+
+
+def test_health_and_readiness(client: FlaskClient) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").get_json() == {"status": "ready", "database": True, "redis": True}
+
+
+def test_the_product_is_ready_without_redis_and_says_so(client: FlaskClient, valkey: Any) -> None:
+    valkey.kill()
+    try:
+        answer = client.get("/readyz")
+    finally:
+        valkey.start()
+    assert answer.status_code == 200 and answer.get_json()["redis"] is False

@@ -1,0 +1,110 @@
+"""A running portal for the browser tests, and Debian's Chromium to look at it with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+from sqlalchemy import create_engine, text
+
+from portal import create_app
+from portal.extensions import db
+from portal.models import Base
+from portal.services import lanes
+from tests.browser.site import Site, dashboard, serve, workers
+from tests.conftest import POSTGRES, SECRETS
+from tests.support import chromium
+from tests.support.smtp_sink import SMTPSink
+from tests.support.valkey import Valkey
+
+SECONDS = 10_000  # milliseconds: what no expectation may take longer than
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    return browser_type_launch_args | {"executable_path": chromium.find(), "args": chromium.arguments()}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    return browser_context_args | {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"}
+
+
+@pytest.fixture(autouse=True)
+def _patience(context: BrowserContext) -> None:
+    context.set_default_timeout(SECONDS)
+
+
+@pytest.fixture(scope="package")
+def site(_migrated: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One portal for all browser tests; each works with a tenant of its own."""
+    folder = tmp_path_factory.mktemp("site")
+    url = _migrated
+    if POSTGRES:
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(text("TRUNCATE " + ", ".join(f'"{t.name}"' for t in Base.metadata.sorted_tables) + " RESTART IDENTITY CASCADE"))
+        engine.dispose()
+    else:
+        shutil.copy(url.removeprefix("sqlite:///"), folder / "portal.db")
+        url = f"sqlite:///{folder / 'portal.db'}"
+    valkey.flush()
+    with SMTPSink() as smtp:
+        options: dict[str, Any] = SECRETS | {
+            "instance_path": folder, "database_url": url, "redis_url": valkey.url, "relay": smtp.url,
+            "support_email": "help@marketplace.example", "support_url": "https://marketplace.example/tickets",
+        }  # fmt: skip
+        app = create_app(**options)
+        with app.app_context():
+            lanes.forget()
+            lanes.ensure()
+        with serve(app) as base_url:
+            app.extensions["settings"].base_url = base_url
+            site = Site(app, base_url, smtp)
+            with workers(_environment(options | {"base_url": base_url})), dashboard(site) as site.host_url:
+                yield site
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+
+
+def _environment(options: dict[str, Any]) -> dict[str, str]:
+    values = options | {"encryption_keys": ",".join(options["encryption_keys"])}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
+    return kept | {f"PORTAL_{name.upper()}": str(value) for name, value in values.items()}
+
+
+@pytest.fixture
+def shop(site: Site) -> str:
+    """The external id of a tenant of this test's own."""
+    external_id = f"shop-{uuid.uuid4().hex[:10]}"
+    site.make_tenant(external_id)
+    return external_id
+
+
+@pytest.fixture
+def address() -> str:
+    """A mailbox nobody else uses: the limits on verification mails count per address."""
+    return f"hello-{uuid.uuid4().hex[:8]}@basil-books.example"
+
+
+@pytest.fixture
+def complaints(page: Page) -> Iterator[list[str]]:
+    """What the browser complained about; a test that asks for this fails when there is anything."""
+    found: list[str] = []
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("console", lambda message: found.append(message.text) if message.type == "error" and "status of 4" not in message.text else None)
+    yield found
+    assert found == []

@@ -1,0 +1,166 @@
+"""What the browser tests look at: the portal as live processes, and a dashboard on another site that frames it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from portal.extensions import db
+from portal.models import Tenant
+from portal.services import launches, outbox, tenants
+from tests.support.smtp_sink import Received, SMTPSink
+
+ROOT = Path(__file__).parents[2]
+
+# The dashboard: launches the portal in its frame, obeys its messages, keeps them for the test.
+HOST_PAGE = """<!doctype html><html lang="en"><title>Dashboard</title><link rel="icon" href="data:,">
+<h1>Dashboard</h1>
+<iframe name="portal" title="Email settings" style="width:100%;height:200px;border:0"></iframe>
+<form id="launch" method="post" target="portal"><input type="hidden" name="token"></form>
+<script>
+window.messages = [];
+const start = async () => {
+  const { action, token } = await (await fetch("/token" + location.search, { method: "POST" })).json();
+  const form = document.getElementById("launch");
+  form.action = action;
+  form.elements.token.value = token;
+  form.submit();
+};
+addEventListener("message", (event) => {
+  window.messages.push({ ...event.data, origin: event.origin });
+  if (event.data.type === "portal:height") document.querySelector("iframe").style.height = event.data.height + "px";
+});
+start();
+</script></html>"""
+
+
+class Site:
+    """The running portal: `url`, its dashboard `host_url`, its outgoing mail `smtp`."""
+
+    def __init__(self, app: Flask, url: str, smtp: SMTPSink) -> None:
+        self.app, self.url, self.smtp = app, url, smtp
+        self.host_url = ""
+
+    def make_tenant(self, external_id: str, **values: Any) -> Tenant:
+        with self.app.app_context():
+            return tenants.upsert(external_id, name=values.pop("name", "Basil Books"), **values)[0]
+
+    def token(self, tenant: str, **claims: Any) -> str:
+        with self.app.app_context():
+            return launches.make_token(tenant, **{"tenant_name": "Basil Books"} | claims)
+
+    def launch_url(self, tenant: str, **claims: Any) -> str:
+        return f"{self.url}/launch?token={self.token(tenant, **claims)}"
+
+    def send(self, tenant: str, subject: str, to: str = "carla@customer.example") -> str:
+        """Accept a message as the API would; returns its public id."""
+        with self.app.app_context():
+            found = tenants.find(tenant)
+            assert found is not None
+            return outbox.accept(found, kind="order_update", to=to, subject=subject, text="Hello").public_id
+
+    def change(self, write: Callable[[], None]) -> None:
+        with self.app.app_context():
+            write()
+            db.session.commit()
+
+    def mail_to(self, address: str, count: int = 1) -> list[Received]:
+        """The mails to an address, as soon as there are `count`."""
+        deadline = time.monotonic() + 15
+        while True:
+            found = [mail for mail in self.smtp.received if address in mail.rcpt_to]
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < deadline, f"{len(found)} of {count} mails to {address} came"
+            threading.Event().wait(0.05)
+
+    def link_to(self, address: str, count: int = 1) -> str:
+        body = self.mail_to(address, count)[-1].message.get_body(("plain",))
+        assert body is not None
+        return next(word for word in body.get_content().split() if "/verify/" in word)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        logging.getLogger("tests.web").debug(message, *args)
+
+
+@contextmanager
+def serve(app: Flask) -> Iterator[str]:
+    """The application on a free port of this machine."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://localhost:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join(5)
+        server.server_close()
+
+
+@contextmanager
+def dashboard(site: Site) -> Iterator[str]:
+    """A host page on 127.0.0.1, which to a browser is another site than localhost."""
+
+    class Host(BaseHTTPRequestHandler):
+        def answer(self, kind: str, body: str) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Cache-Control", "no-store")  # or Back would replay a used token
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def do_GET(self) -> None:
+            self.answer("text/html; charset=utf-8", HOST_PAGE)
+
+        def do_POST(self) -> None:
+            wanted = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+            token = site.token(wanted.pop("tenant"), **{"parent": f"http://127.0.0.1:{self.server.server_port}"} | wanted)  # type: ignore[attr-defined]
+            self.answer("application/json", json.dumps({"action": f"{site.url}/launch", "token": token}))
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Host)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join(5)
+        server.server_close()
+
+
+@contextmanager
+def workers(environment: dict[str, str]) -> Iterator[None]:
+    """The worker processes that send the mail."""
+    started = [
+        subprocess.Popen([sys.executable, "-m", "jobs.worker", queue], cwd=ROOT, env=environment)
+        for queue in ("interactive", "mail")
+    ]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,155 @@
+"""The real worker, clock and web processes: they send what is accepted, and whatever is killed, nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.extensions import db
+from portal.models import LogEntry, Message
+from portal.services import api_keys, outbox, tenants
+from tests.support import processes
+from tests.support.processes import Process
+from tests.support.smtp_sink import SMTPSink
+from tests.support.valkey import Valkey
+from tests.support.waiting import eventually
+
+Environment = Callable[..., dict[str, str]]
+RUN = 500
+
+
+@pytest.fixture
+def start(environment: Environment) -> Iterator[Callable[[list[str]], Process]]:
+    with ExitStack() as stack:
+        yield lambda command: stack.enter_context(Process(command, environment(smtp_reply_timeout=2)))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def states(app: Flask) -> Counter[str]:
+    with app.app_context():
+        rows = db.session.execute(select(Message.state, func.count()).group_by(Message.state)).all()
+    return Counter({state: number for state, number in rows})
+
+
+def accept(app: Flask, count: int) -> None:
+    with app.app_context():
+        tenant, _ = tenants.upsert("acme", name="Acme")
+        for number in range(count):
+            outbox.accept(
+                tenant, kind="order_update", to=f"c{number}@customer.example", subject=f"Order {number}", text="Hello"
+            )
+
+
+def test_a_worker_sends_what_was_accepted(app: Flask, smtp: SMTPSink, start: Callable[[list[str]], Process]) -> None:
+    start(processes.WORKER_MAIL)
+    accept(app, 3)
+    smtp.wait_for(3)
+    eventually(lambda: states(app) == {"sent": 3}, "all are written down as sent")
+
+
+def test_what_was_accepted_while_redis_was_away_is_woken_by_the_clock(
+    app: Flask, smtp: SMTPSink, valkey: Valkey, start: Callable[[list[str]], Process]
+) -> None:
+    valkey.kill()
+    try:
+        accept(app, 3)
+    finally:
+        valkey.start()
+    start(processes.WORKER_MAIL)
+    start(processes.CLOCK)
+    smtp.wait_for(3, timeout=20)
+
+
+def test_two_clocks_claim_nothing_twice(app: Flask, smtp: SMTPSink, start: Callable[[list[str]], Process]) -> None:
+    for command in (processes.CLOCK, processes.CLOCK, processes.WORKER_MAIL, processes.WORKER_MAIL):
+        start(command)
+    accept(app, 100)
+    eventually(lambda: states(app) == {"sent": 100}, "all are sent", 30)
+    assert Counter(mail.rcpt_to[0] for mail in smtp.received).most_common(1)[0][1] == 1
+
+
+def test_a_worker_listens_to_one_known_queue(environment: Environment) -> None:
+    with Process(processes.python("-m", "jobs.worker", "other"), environment()) as process:
+        eventually(lambda: "usage: python -m jobs.worker interactive|mail" in process.output, "it says how")
+
+
+def post(url: str, key: str, number: int) -> None:
+    """Hand in one message as a careful backend does: again, under the same key, until it is accepted."""
+    body = {
+        "tenant": "acme", "kind": "order_update", "to": f"c{number}@customer.example", "subject": f"Order {number}",
+        "text": "Hello\n" * 20,
+    }  # fmt: skip
+    request = urllib.request.Request(
+        f"{url}/api/v1/messages",
+        json.dumps(body).encode(),
+        {"Authorization": f"Bearer {key}", "Content-Type": "application/json", "Idempotency-Key": f"order-{number}"},
+    )
+
+    def accepted() -> bool:
+        try:
+            with urllib.request.urlopen(request, timeout=5) as response:
+                return bool(response.status == 202)
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            return False
+
+    eventually(accepted, f"message {number} is accepted", 60)
+
+
+def test_killing_worker_web_and_valkey_in_a_run_of_500_loses_none(
+    app: Flask, smtp: SMTPSink, valkey: Valkey, start: Callable[[list[str]], Process]
+) -> None:
+    with app.app_context():
+        tenants.upsert("acme", name="Acme")
+        key = api_keys.create("backend")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    web = start(processes.web(port))
+    worker = start(processes.WORKER_MAIL)
+    start(processes.WORKER_MAIL)
+    start(processes.CLOCK)
+    processes.wait_for_page(f"{url}/readyz", web)
+    kills = 0
+
+    def kill_along_the_way() -> None:
+        nonlocal kills
+        for arrived, victim in ((50, worker), (120, web), (190, valkey), (260, worker), (330, web)):
+            smtp.wait_for(arrived, timeout=90)
+            victim.restart()
+            kills += victim is worker
+
+    killer = threading.Thread(target=kill_along_the_way)
+    killer.start()
+    with ThreadPoolExecutor(4) as backend:
+        list(backend.map(lambda number: post(url, key, number), range(RUN)))
+    killer.join(120)
+    assert not killer.is_alive()
+
+    eventually(lambda: states(app) == {"sent": RUN}, f"all are sent: {states(app)}", 90)
+    copies = Counter(mail.rcpt_to[0] for mail in smtp.received)
+    assert len(copies) == RUN, f"{RUN - len(copies)} lost"
+    twice = [address for address, number in copies.items() if number > 1]
+    with app.app_context():
+        flagged = db.session.scalar(select(func.count()).where(LogEntry.event == "ambiguous")) or 0
+    print(f"\n{RUN} messages, {kills} workers killed: 0 lost, {len(twice)} sent twice, {flagged} flagged as ambiguous")
+    assert len(twice) <= kills and max(copies.values()) <= 2
+    assert len(twice) <= flagged, "each duplicate is flagged"
+    for address in twice:
+        first, second = (mail.content for mail in smtp.received if mail.rcpt_to[0] == address)
+        assert first == second, "a second copy has the same bytes"
