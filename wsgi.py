@@ -1,5 +1,7 @@
 """The application for a WSGI server and for the `flask` command."""
 
 from portal import create_app
+from portal.config import stopped_by_wrong_settings
 
-app = create_app()
+with stopped_by_wrong_settings():
+    app = create_app()

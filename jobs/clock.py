@@ -11,6 +11,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import create_app
+from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
 from portal.services import claims, lanes
 
@@ -39,7 +40,8 @@ def main() -> int:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    app = create_app()
+    with stopped_by_wrong_settings():
+        app = create_app()
     number = 0
     with app.app_context():
         while not stop.is_set():

@@ -1,4 +1,7 @@
-"""A worker process: `python -m jobs.worker interactive|mail`. One queue each: only then does RQ dequeue reliably (LMOVE)."""
+"""A worker process: `python -m jobs.worker interactive|mail`.
+
+One queue each: only then does RQ dequeue reliably (LMOVE).
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import sys
 from typing import Any
 
 from rq import Queue, SimpleWorker
+from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from portal import create_app, queue
+from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
 
 _LONGEST_RECONNECT = 5  # seconds; RQ's own grows to 60
@@ -20,9 +25,9 @@ class Worker(SimpleWorker):
 
     max_connection_wait_time = _LONGEST_RECONNECT
 
-    def perform_job(self, job: Job, queue: Queue) -> bool:
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
         try:
-            return super().perform_job(job, queue)
+            return super().perform_job(job, queue, execution)
         finally:
             db.session.remove()
 
@@ -30,9 +35,10 @@ class Worker(SimpleWorker):
 def main(argv: list[str] | None = None) -> int:
     arguments: list[Any] = sys.argv[1:] if argv is None else argv
     if len(arguments) != 1 or arguments[0] not in queue.QUEUES:
-        print(f"usage: python -m jobs.worker {'|'.join(queue.QUEUES)}", file=sys.stderr)
+        sys.stderr.write(f"usage: python -m jobs.worker {'|'.join(queue.QUEUES)}\n")
         return 2
-    app = create_app()
+    with stopped_by_wrong_settings():
+        app = create_app()
     with app.app_context():
         connection = queue.connect(app.extensions["settings"].redis_url, timeout=None)
         work = Queue(arguments[0], connection=connection, serializer=JSONSerializer)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 from cryptography.fernet import Fernet
 from flask import current_app
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from portal.transport.connection import Account
 from portal.transport.mime import Mailbox, parse_mailbox
@@ -18,6 +22,19 @@ _MIN_SECRET = 32
 
 class SettingsError(Exception):
     """The configuration can't be used; its text is one sentence per wrong setting."""
+
+
+@contextmanager
+def stopped_by_wrong_settings() -> Iterator[None]:
+    """End the process with the sentences instead of a traceback.
+
+    Exit code 3 tells gunicorn that trying again is no use (its WORKER_BOOT_ERROR).
+    """
+    try:
+        yield
+    except SettingsError as error:
+        sys.stderr.write(f"Absender can't start:\n{error}\n")
+        sys.exit(3)
 
 
 class Settings(BaseSettings):
@@ -52,13 +69,6 @@ class Settings(BaseSettings):
     support_email: str = "support@marketplace.example"
     support_url: str = ""
     pricing_url: str = ""
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource, file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
-        return init_settings, env_settings, dotenv_settings
 
     @field_validator("encryption_keys", mode="before")
     @classmethod
@@ -128,8 +138,6 @@ def load_settings(**overrides: Any) -> Settings:
 
     Raises SettingsError with a sentence per missing or wrong setting.
     """
-    import os
-
     instance = Path(overrides.get("instance_path") or os.environ.get("PORTAL_INSTANCE_PATH") or "instance")
     try:
         # The env file's place depends on a setting, so it can't stand in model_config.

@@ -30,8 +30,8 @@ def init_app(app: Flask) -> None:
 def _prepare_sqlite(engine: Engine) -> None:
     """WAL, foreign keys, and BEGIN IMMEDIATE for writers.
 
-    A deferred transaction that reads first and writes then fails at once with SQLITE_BUSY_SNAPSHOT, whatever the timeout
-    (sqlite.org/rescode.html#busy_snapshot), so a writer takes the lock at its beginning and waits for it there.
+    A deferred transaction that reads first and writes then fails at once with SQLITE_BUSY_SNAPSHOT, whatever the
+    timeout (sqlite.org/rescode.html#busy_snapshot), so a writer takes the lock at its beginning and waits for it there.
     synchronous=FULL: an accepted message survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
     """
 

@@ -39,7 +39,7 @@ class EncryptedText(TypeDecorator[str]):
     cache_ok = True
 
 
-class now(FunctionElement[datetime]):  # noqa: N801 (reads as the SQL function that it is)
+class now(FunctionElement[datetime]):
     """The database's clock plus `seconds`: leases compare one clock only, whatever the workers' clocks say."""
 
     type = UTCDateTime()

@@ -23,9 +23,7 @@ class SenderIdentity(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "address_key"),
         # One change at a time: the database itself refuses a tenant's second pending identity.
-        Index(
-            "uq_sender_identity_pending", "tenant_id", unique=True, sqlite_where=_PENDING, postgresql_where=_PENDING
-        ),
+        Index("uq_sender_identity_pending", "tenant_id", unique=True, sqlite_where=_PENDING, postgresql_where=_PENDING),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -17,6 +17,7 @@ WAITING = ("queued", "deferred")  # what a drain may claim
 PLATFORM_KINDS = ("order_update", "vendor_notification", "customer_message")  # what the API accepts
 KINDS = (*PLATFORM_KINDS, "verification")
 
+_CLAIMED = text("lane_id IS NOT NULL")
 _WAITING = text("state IN ('queued', 'deferred')")
 # SQLite gives rowids to INTEGER PRIMARY KEY only.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -40,13 +41,13 @@ class Message(Base):
             sqlite_where=_WAITING,
             postgresql_where=_WAITING,
         ),
-        Index("ix_message_lane", "lane_id", sqlite_where=text("lane_id IS NOT NULL"), postgresql_where=text("lane_id IS NOT NULL")),
+        Index("ix_message_lane", "lane_id", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
         # The log's pages: newest first, alone and under each filter.
         Index("ix_message_log", "tenant_id", "id"),
         Index("ix_message_log_state", "tenant_id", "state", "id"),
         Index("ix_message_log_kind", "tenant_id", "kind", "id"),
         Index("ix_message_log_time", "tenant_id", "accepted_at", "id"),
-    )  # fmt: skip
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(30), unique=True, default=new_public_id)

@@ -1,4 +1,4 @@
-"""The drain: takes a lane, opens one connection, works through the due mail in turn over the tenants, and stops in time."""
+"""The drain: takes a lane, opens one connection, works through what is due in turn over the tenants, stops in time."""
 
 from __future__ import annotations
 
@@ -228,7 +228,12 @@ def _mail(attempt: Attempt, message: Message, sender: Sender, content: MailConte
     date = datetime.fromisoformat(again["date"]) if again else utcnow().replace(microsecond=0)
     boundary = again["boundary"] if again else secrets.token_hex(16)
     made = build(
-        content, sender=sender.mailbox, to=message.to_address, date=date, message_id=message.message_id, boundary=boundary
-    )  # fmt: skip
+        content,
+        sender=sender.mailbox,
+        to=message.to_address,
+        date=date,
+        message_id=message.message_id,
+        boundary=boundary,
+    )
     dot = sender.to_json() | {"shown": str(sender.mailbox), "date": date.isoformat(), "boundary": boundary}
     return Mail(attempt, message, sender, made, dot)

@@ -59,13 +59,14 @@ def page(
     query = select(Message).where(*matching, *bounds).order_by(Message.id.desc()).limit(limit + 1)
     rows = list(db.session.scalars(query))
     more, rows = len(rows) > limit, rows[:limit]
+    some = select(Message.id).where(Message.tenant_id == tenant.id).limit(1)
     return LogPage(
         rows=rows,
         next_before=rows[-1].public_id if more else None,
         newest=rows[0].public_id if rows else None,
         newer=_newer(matching, top) if top is not None else 0,
-        any=bool(rows) or db.session.scalar(select(Message.id).where(Message.tenant_id == tenant.id).limit(1)) is not None,
-    )  # fmt: skip
+        any=bool(rows) or db.session.scalar(some) is not None,
+    )
 
 
 def get_message(tenant: Tenant, public_id: str) -> Message | None:
@@ -75,16 +76,13 @@ def get_message(tenant: Tenant, public_id: str) -> Message | None:
 
 def entries(message: Message) -> list[LogEntry]:
     """What happened to the message, oldest first."""
-    return list(
-        db.session.scalars(select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id))
-    )
+    return list(db.session.scalars(select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id)))
 
 
 def last_entries(messages: list[Message]) -> dict[int, LogEntry]:
     """The newest entry of each message, by message id: in one query."""
-    newest = (
-        select(func.max(LogEntry.id)).where(LogEntry.message_id.in_([m.id for m in messages])).group_by(LogEntry.message_id)
-    )  # fmt: skip
+    ids = [message.id for message in messages]
+    newest = select(func.max(LogEntry.id)).where(LogEntry.message_id.in_(ids)).group_by(LogEntry.message_id)
     return {entry.message_id: entry for entry in db.session.scalars(select(LogEntry).where(LogEntry.id.in_(newest)))}
 
 

@@ -80,9 +80,7 @@ def accept_once(api_key: ApiKey, key: str, request_digest: str, make: Callable[[
             if known is not None:
                 return known
             message = make()
-            session.add(
-                IdempotencyKey(api_key_id=api_key.id, key=key, digest=request_digest, message_id=message.id)
-            )
+            session.add(IdempotencyKey(api_key_id=api_key.id, key=key, digest=request_digest, message_id=message.id))
         return message
     except IntegrityError:  # an equal request was faster; its message is the answer to this one too
         known = _known(api_key, key, request_digest)

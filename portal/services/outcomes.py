@@ -1,7 +1,7 @@
 """What became of an attempt: each function is the one transaction that says so, in the message's row and in its log.
 
-All of them are conditional on the attempt's number and on the lane's lease; a write that changes no row raises LeaseLost
-and stops the drain, because somebody else may have the message by now.
+All of them are conditional on the attempt's number and on the lane's lease; a write that changes no row raises
+LeaseLost and stops the drain, because somebody else may have the message by now.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ def backed_off(attempt: Attempt, route: str, reason: str, reply: Reply, seconds:
     with transaction():
         lanes.extend(attempt.lease)
         wait = lanes.back_off(route, reason, seconds)
-        _write(
-            attempt, state="deferred", reason=reason, due_at=now(wait), lane_id=None, dot_at=None, dot=None
-        )
+        _write(attempt, state="deferred", reason=reason, due_at=now(wait), lane_id=None, dot_at=None, dot=None)
         _log(attempt, "deferred", reason=reason, reply=reply, wait=wait)
 
 
@@ -133,9 +131,8 @@ def _finish(
     attempt: Attempt, state: str, sender: str | None, *, reason: str | None = None, reply: Reply | None = None
 ) -> None:
     with transaction():
-        _write(
-            attempt, state=state, reason=reason, lane_id=None, finished_at=utcnow(), **({"sender": sender} if sender else {})
-        )  # fmt: skip
+        used = {"sender": sender} if sender else {}
+        _write(attempt, state=state, reason=reason, lane_id=None, finished_at=utcnow(), **used)
         _log(attempt, state, reason=reason, reply=reply, sender=sender)
         lanes.extend(attempt.lease)
 
@@ -173,5 +170,3 @@ def _log(
             until=now(wait) if wait is not None else None,
         )
     )
-
-

@@ -46,7 +46,9 @@ def _rotate_column(column: Column[str]) -> int:
     while True:
         with transaction() as session:
             after = key > last if last is not None else true()
-            rows = session.execute(select(key, column).where(column.is_not(None), after).order_by(key).limit(_BATCH)).all()
+            rows = session.execute(
+                select(key, column).where(column.is_not(None), after).order_by(key).limit(_BATCH)
+            ).all()
             for row_id, token in rows:
                 session.execute(
                     update(column.table).where(key == row_id, column == token).values({column.name: _rotated(token)})

@@ -211,7 +211,7 @@ def _send(tenant: Tenant, identity: SenderIdentity, locale: str) -> None:
 
 
 def _token(identity: SenderIdentity) -> str:
-    """Bound to the identity, its address, its nonce and when that was made: the same each time, so that a mail can be."""
+    """Bound to the identity, its address, its nonce and that one's time: the same whenever the mail is made."""
     claim = {
         "i": identity.id,
         "a": _address_digest(identity),
@@ -240,4 +240,3 @@ def _link_state(identity: SenderIdentity, claim: dict[str, Any]) -> str:
     if datetime.fromtimestamp(claim["t"], UTC) + LINK_LIFE <= utcnow():
         return "expired"
     return "pending"
-

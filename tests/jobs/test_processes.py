@@ -43,7 +43,7 @@ def free_port() -> int:
 def states(app: Flask) -> Counter[str]:
     with app.app_context():
         rows = db.session.execute(select(Message.state, func.count()).group_by(Message.state)).all()
-    return Counter({state: number for state, number in rows})
+    return Counter(dict(row._tuple() for row in rows))
 
 
 def accept(app: Flask, count: int) -> None:

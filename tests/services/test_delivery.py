@@ -11,12 +11,12 @@ from flask import Flask, current_app
 from sqlalchemy import select, update
 
 from portal.extensions import db
-from portal.models import Lane, LogEntry, Message, Tenant, User, now, utcnow
+from portal.models import Lane, Message, Tenant, User, now, utcnow
 from portal.services import claims, delivery, identities, lanes, mail_log, outbox, outcomes, tenants, verification
 from portal.services.lanes import LeaseLost
 from portal.services.transaction import transaction
 from portal.transport.connection import Reply
-from tests.services.steps import SHORT, drain, forget_the_limits, lane_id, link_of_last_mail
+from tests.services.steps import drain, forget_the_limits, lane_id, link_of_last_mail
 from tests.support.smtp_sink import Received, SMTPSink
 from tests.transport.scripted_server import CLOSE, ScriptedServer
 
@@ -71,9 +71,7 @@ def test_a_message_goes_out_under_the_default_sender_and_says_so(tenant: Tenant,
     assert (last.event, last.code, last.text) == ("sent", 250, "2.0.0 Kept")
 
 
-def test_a_changed_sender_holds_for_mail_that_was_queued_before(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
+def test_a_changed_sender_holds_for_mail_that_was_queued_before(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     message = accept(tenant)
     verification.start_verification(tenant, user, "hello@acme.example", "Acme Shop")
     verification.confirm(link_of_last_mail(smtp))
@@ -192,9 +190,7 @@ def test_an_unknown_fate_is_tried_once_more_with_the_same_bytes(
     assert events(message) == ["queued", "ambiguous", "sent"]
 
 
-def test_an_unknown_fate_twice_ends_as_unconfirmed(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
-) -> None:
+def test_an_unknown_fate_twice_ends_as_unconfirmed(tenant: Tenant, relay_to: Callable[[ScriptedServer], None]) -> None:
     with ScriptedServer({".": CLOSE}) as server:
         relay_to(server)
         message = accept(tenant)

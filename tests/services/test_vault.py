@@ -29,7 +29,9 @@ def test_a_secret_of_an_unknown_key_is_told_apart(ctx: Flask) -> None:
 
 
 def test_after_a_rotation_the_old_key_can_go(ctx: Flask, options: dict[str, Any]) -> None:
-    table = Table("vault_test", Base.metadata, Column("id", Integer, primary_key=True), Column("secret", EncryptedText()))
+    table = Table(
+        "vault_test", Base.metadata, Column("id", Integer, primary_key=True), Column("secret", EncryptedText())
+    )
     try:
         table.create(db.engine)
         with transaction() as session:

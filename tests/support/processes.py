@@ -38,7 +38,7 @@ class Process:
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self.command = command
         self.environment = environment
-        self._log: IO[bytes] = tempfile.TemporaryFile()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as this object)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Process:

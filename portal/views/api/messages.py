@@ -24,7 +24,7 @@ _ADDRESS_SENTENCES = {
     "empty": "This must not be empty.",
     "too_long": "The address is too long: at most 254 characters, 64 of them before the @.",
     "line_break": "An address must not hold line breaks or control characters.",
-    "non_ascii_local_part": "Before the @ only ASCII letters, digits and signs are supported: few servers accept others.",
+    "non_ascii_local_part": "Before the @ only ASCII letters, digits and signs work: few servers accept others.",
     "no_such_domain_form": "What stands after the @ is not a domain name.",
 }
 
@@ -47,7 +47,7 @@ def _subject(text: str) -> str:
 
 def _storable(text: str) -> str:
     """PostgreSQL stores no NUL, and no encoder takes half a surrogate pair."""
-    if "\x00" in text or not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    if "\x00" in text or (not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)):
         raise ValueError("This holds a character that can't be sent (NUL or an unpaired surrogate).")
     return text
 
@@ -105,7 +105,9 @@ def get_message(public_id: str) -> ResponseReturnValue:
 def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= _MAX_KEY and key.isascii() and key.isprintable()):
-        abort(problem(400, "Idempotency-Key unusable", f"The key must have 1 to {_MAX_KEY} printable ASCII characters."))
+        abort(
+            problem(400, "Idempotency-Key unusable", f"The key must have 1 to {_MAX_KEY} printable ASCII characters.")
+        )
     return key
 
 

@@ -24,7 +24,10 @@ _SENTENCES = {
     ("name", "not_a_name"): "A name has 1 to 200 printable characters.",
     ("plan", "unknown"): f"The plan must be one of {', '.join(PLANS)}.",
     ("timezone", "unknown"): "The timezone must be a name of the IANA database, such as Europe/Berlin.",
-    ("frame_ancestors", "not_an_origin"): "Each entry must be an origin, such as https://dashboard.example; at most 20.",
+    (
+        "frame_ancestors",
+        "not_an_origin",
+    ): "Each entry must be an origin, such as https://dashboard.example; at most 20.",
 }
 
 

@@ -1,0 +1,75 @@
+"""Settings: typed, from the environment or instance/portal.env; a wrong one stops the start with a sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portal.config import SettingsError, load_settings
+from tests.conftest import SECRETS
+from tests.support.processes import ROOT
+
+
+def test_the_embedded_default_lies_in_the_instance_folder(tmp_path: Path) -> None:
+    settings = load_settings(instance_path=tmp_path, **SECRETS)
+    assert settings.database_url == f"sqlite:///{tmp_path}/portal.db"
+    assert settings.redis_url == f"unix://{tmp_path}/valkey.sock"
+    assert settings.base_url == "http://localhost:8000"
+    assert settings.relay_account.port == 8003
+
+
+def test_the_port_moves_the_addresses_that_depend_on_it(tmp_path: Path) -> None:
+    settings = load_settings(instance_path=tmp_path, port=9000, **SECRETS)
+    assert (settings.base_url, settings.relay_account.port) == ("http://localhost:9000", 9003)
+
+
+def test_secrets_have_no_default(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(instance_path=tmp_path)
+    for name in ("PORTAL_SECRET_KEY", "PORTAL_LAUNCH_SECRET", "PORTAL_ENCRYPTION_KEYS"):
+        assert f"{name} is not set" in str(error.value)
+
+
+def test_a_file_in_the_instance_folder_is_read_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "portal.env").write_text("PORTAL_SUPPORT_EMAIL=file@a.example\nPORTAL_LAUNCH_ISSUER=file\n")
+    monkeypatch.setenv("PORTAL_SUPPORT_EMAIL", "environment@a.example")
+    settings = load_settings(instance_path=tmp_path, **SECRETS)
+    assert (settings.support_email, settings.launch_issuer) == ("environment@a.example", "file")
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"secret_key": "short-secret"}, "PORTAL_SECRET_KEY"),
+        ({"encryption_keys": "not-a-key"}, "PORTAL_ENCRYPTION_KEYS"),
+        ({"encryption_keys": ""}, "PORTAL_ENCRYPTION_KEYS"),
+        ({"port": "http"}, "PORTAL_PORT"),
+        ({"port": 70000}, "PORTAL_PORT"),
+        ({"relay": "http://mail"}, "PORTAL_RELAY"),
+        ({"relay": "smtp://user:hunter2@mail:port"}, "PORTAL_RELAY"),
+        ({"default_sender": "Marketplace"}, "PORTAL_DEFAULT_SENDER"),
+        ({"relay_lanes": 0}, "PORTAL_RELAY_LANES"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_never_quoted(tmp_path: Path, change: dict[str, Any], name: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(**({"instance_path": tmp_path} | SECRETS | change))
+    assert str(error.value).startswith(name) and "\n" not in str(error.value)
+    for secret in ("hunter2", "short-secret", "not-a-key"):
+        assert secret not in str(error.value)
+
+
+@pytest.mark.parametrize("command", [["-m", "jobs.worker", "mail"], ["-m", "jobs.clock"], ["-m", "flask", "routes"]])
+def test_each_process_ends_with_the_sentence_and_no_traceback(tmp_path: Path, command: list[str]) -> None:
+    environment = {"PORTAL_INSTANCE_PATH": str(tmp_path), "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 3
+    assert "PORTAL_SECRET_KEY is not set" in done.stderr and "Traceback" not in done.stderr
