@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ from portal.extensions import db
 from portal.models import LogEntry, Message
 from portal.services import api_keys, outbox, tenants
 from tests.support import processes
+from tests.support.ports import free_port
 from tests.support.processes import Process
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
@@ -33,11 +33,6 @@ RUN = 500
 def start(environment: Environment) -> Iterator[Callable[[list[str]], Process]]:
     with ExitStack() as stack:
         yield lambda command: stack.enter_context(Process(command, environment(smtp_reply_timeout=2)))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def states(app: Flask) -> Counter[str]:

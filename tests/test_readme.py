@@ -1,0 +1,52 @@
+"""The README's lines for the platform's backend work as they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.models import Message, Tenant
+from tests.support import processes
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, Process
+from tests.support.smtp_sink import SMTPSink
+from tests.support.waiting import eventually
+
+
+def backend_lines() -> str:
+    section = (ROOT / "README.md").read_text().split("## The platform's backend")[1]
+    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert block is not None
+    return block.group(1)
+
+
+def test_the_backends_lines_work_as_written(
+    app: Flask, smtp: SMTPSink, environment: Callable[..., dict[str, str]]
+) -> None:
+    port = free_port()
+    values = environment(port=port)
+    script = backend_lines().replace("localhost:8000", f"127.0.0.1:{port}")
+    # The README's commands lie in the checkout's .venv; the tests may run in another one.
+    script = script.replace(".venv/bin/flask", str(Path(sys.executable).with_name("flask")))
+    with Process(processes.web(port), values) as web, Process(processes.WORKER_MAIL, values):
+        processes.wait_for_page(f"http://127.0.0.1:{port}/readyz", web)
+        done = subprocess.run(
+            ["sh", "-eu", "-c", script], cwd=ROOT, env=values | {"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+            timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        (mail,) = smtp.wait_for(1)
+    assert mail.rcpt_to == ("jane@customer.example",)
+    assert '"subject":"Your order 1001 is on its way"' in done.stdout
+    assert done.stdout.strip().splitlines()[-1].startswith(f"http://localhost:{port}/launch?token=")
+    with app.app_context():
+        assert db.session.scalars(select(Tenant.timezone)).one() == "Europe/Berlin"
+        eventually(lambda: db.session.rollback() or db.session.scalars(select(Message.state)).one() == "sent", "sent")
