@@ -55,7 +55,7 @@ def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
     lease = lanes.take(lane_id)
     if lease is None:
         return 0
-    session = _Session(lease, timeouts or Timeouts(dot=settings().smtp_reply_timeout))
+    session = _Session(lease, timeouts or _timeouts())
     try:
         with session:
             session.work(time.monotonic() + DRAIN_SECONDS)
@@ -66,6 +66,11 @@ def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
     if lanes.has_due_mail(lease.route):
         lanes.wake(lease.route)  # behind the others
     return session.sent
+
+
+def _timeouts() -> Timeouts:
+    reply = settings().smtp_reply_timeout
+    return Timeouts(dot=reply, session=max(Timeouts.session, 3 * reply))
 
 
 class _Session:

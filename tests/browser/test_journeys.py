@@ -60,6 +60,7 @@ def test_a_merchant_verifies_a_sender_and_sees_mail_go_out_under_it(
     expect(elsewhere.locator("main")).to_contain_text(address)
     elsewhere.get_by_role("button", name=words["verify"]).click()
     expect(elsewhere.get_by_role("heading", level=1)).to_have_text(words["done"])
+    elsewhere.close()
     expect(sender).to_contain_text(f"Basil & Söhne <{address}>", timeout=3000)
     expect(sender).not_to_contain_text(words["waiting"])
     expect(view.locator("#notices")).to_contain_text(words["in_force"])

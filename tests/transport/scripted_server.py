@@ -110,9 +110,7 @@ class ScriptedServer:
         self.mails.append(b"".join(lines))
         await self._answer(".", "250 ok", reader, writer)
 
-    async def _answer(
-        self, point: str, usual: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> str:
+    async def _answer(self, point: str, usual: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         script = self.answers.get(point, usual)
         time = self._times[point] = self._times.get(point, 0) + 1
         answer = script if isinstance(script, str) else script[min(time, len(script)) - 1]

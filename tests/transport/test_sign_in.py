@@ -72,9 +72,7 @@ def plain(user: str, password: str) -> str:
 
 
 @pytest.mark.parametrize("encryption", ["starttls", "tls"])
-def test_a_mail_goes_out_signed_in_and_encrypted(
-    authority: trustme.CA, ca_file: str, encryption: Encryption
-) -> None:
+def test_a_mail_goes_out_signed_in_and_encrypted(authority: trustme.CA, ca_file: str, encryption: Encryption) -> None:
     steps: list[str] = []
     with submission(server_context(authority), implicit=encryption == "tls") as server:
         link = connection(server, ca_file, encryption)
@@ -200,9 +198,7 @@ def test_a_server_that_fails_on_the_way_in_is_bounded(
         f"535 {base64.b64encode(PASSWORD.encode()).decode()}",
     ],
 )
-def test_a_server_that_echoes_secrets_is_not_quoted_with_them(
-    authority: trustme.CA, ca_file: str, echo: str
-) -> None:
+def test_a_server_that_echoes_secrets_is_not_quoted_with_them(authority: trustme.CA, ca_file: str, echo: str) -> None:
     failure = refusal(submission(server_context(authority), {"AUTH": echo}), ca_file)
     shown = f"{failure} {failure!r} {failure.reply!r}"
     assert "[removed]" in shown
@@ -220,7 +216,10 @@ def test_an_account_never_shows_its_password() -> None:
         ("smtp://127.0.0.1:8025", Account("127.0.0.1", 8025, "none", exempt=True)),
         ("smtp://relay.example", Account("relay.example", 25, "none", exempt=True)),
         ("smtps://u:p@relay.example", Account("relay.example", 465, "tls", "u", "p", exempt=True)),
-        ("smtp+starttls://u%40x:p%2F%23@r.example:2525", Account("r.example", 2525, "starttls", "u@x", "p/#", exempt=True)),
+        (
+            "smtp+starttls://u%40x:p%2F%23@r.example:2525",
+            Account("r.example", 2525, "starttls", "u@x", "p/#", exempt=True),
+        ),
         ("smtp://[::1]:25", Account("::1", 25, "none", exempt=True)),
     ],
 )
@@ -229,7 +228,8 @@ def test_the_relay_is_read_from_its_url(url: str, account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "relay:25", "http://relay", "smtp://", "smtp://h:x", "smtp://h:99999", "smtp://user@h", "smtp://u:se#cret@h"]
+    "url",
+    ["", "relay:25", "http://relay", "smtp://", "smtp://h:x", "smtp://h:99999", "smtp://user@h", "smtp://u:se#cret@h"],
 )
 def test_a_malformed_relay_is_refused_with_a_sentence_that_hides_it(url: str) -> None:
     with pytest.raises(ValueError, match=r"\w+ \w+ \w+") as caught:

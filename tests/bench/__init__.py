@@ -1,0 +1,1 @@
+"""The benchmark: `bin/bench`. Ratios against peers measured in the same run; nothing here is collected by pytest."""

@@ -1,0 +1,102 @@
+"""Processes that a benchmark starts, their processor time, and the servers mail is sent to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.processes import ROOT, Process, python
+from tests.support.waiting import eventually
+
+_TICK = os.sysconf("SC_CLK_TCK")
+HOW_TO_INSTALL = "apt-get install --no-install-recommends postfix (its daemon need not run)"
+
+
+def clean_environment(**settings: object) -> dict[str, str]:
+    """The environment without the PORTAL_* of whoever runs this, and with these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
+    return kept | {f"PORTAL_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+class Server(Process):
+    """A process whose processor time can be told, with that of its children."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        assert self._process is not None
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            if int(fields[2]) == self._process.pid:  # the group: Process gives each one its own
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / _TICK
+
+
+@contextmanager
+def serving(command: list[str], port: int, **settings: object) -> Iterator[Server]:
+    """A server, from when it listens until the block ends."""
+    process = Server(command, clean_environment(**settings))
+    with process:
+        try:
+            eventually(lambda: listens(port), f"{' '.join(command)} listens", 30)
+        except AssertionError as error:
+            raise RuntimeError(f"{error}\n{process.output}") from None
+        yield process
+
+
+def smtp_sink_program() -> str | None:
+    """Postfix's smtp-sink; Debian keeps it out of an ordinary user's PATH."""
+    return shutil.which("smtp-sink", path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin")))
+
+
+@contextmanager
+def mail_server() -> Iterator[int]:
+    """A server that takes every mail and forgets it; its port."""
+    port = free_port()
+    program = smtp_sink_program()
+    command = [program, f"127.0.0.1:{port}", "100"] if program else python("-m", "tests.bench.peers.sink", str(port))
+    with serving(command, port):
+        yield port
+
+
+@contextmanager
+def far_away(port: int, milliseconds: float) -> Iterator[int]:
+    """The same server with this much more time on the way there and on the way back; its port."""
+    distant = free_port()
+    with serving(python("-m", "tests.bench.peers.distance", str(distant), str(port), str(milliseconds)), distant):
+        yield distant
+
+
+def measured(module: str, *arguments: str | Path, timeout: float = 600) -> Any:
+    """Run a peer in a process of its own; what it prints as JSON."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=timeout, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{module} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,127 @@
+"""In the dashboard's frame on another site: the session, the height, tabs of their own, Back, the session's end."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from portal import session as sessions
+from tests.browser.site import Site
+
+
+def open_frame(site: Site, page: Page, shop: str, **claims: str) -> Any:
+    query = "".join(f"&{name}={value}" for name, value in claims.items())
+    page.goto(f"{site.host_url}?tenant={shop}{query}")
+    frame = page.frame_locator("iframe")
+    expect(frame.get_by_role("heading", level=1)).to_be_visible()
+    return frame
+
+
+def height_of(page: Page) -> int:
+    return page.evaluate("parseInt(document.querySelector('iframe').style.height)")
+
+
+def test_the_frame_is_as_high_as_its_content(site: Site, page: Page, shop: str, complaints: list[str]) -> None:
+    frame = open_frame(site, page, shop)
+    page.wait_for_function("parseInt(document.querySelector('iframe').style.height) > 600")
+    inner = page.frames[1]
+    assert inner.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    tall = height_of(page)
+    frame.get_by_role("link", name="Email logs").click()
+    page.wait_for_function(f"parseInt(document.querySelector('iframe').style.height) < {tall}")
+    assert page.evaluate("origin => window.messages.every(m => m.origin === origin)", site.url)
+
+
+def test_a_page_of_another_origin_cannot_frame_a_tenants_pages(site: Site, page: Page, shop: str) -> None:
+    site.make_tenant(shop, frame_ancestors=["https://dashboard.example"])
+    page.goto(f"{site.host_url}?tenant={shop}")
+    page.wait_for_function("document.querySelector('form').action.includes('launch')")
+    page.wait_for_timeout(500)
+    assert page.frames[1].url.startswith("chrome-error")
+
+
+def test_back_and_forward_work_and_a_reload_keeps_the_session(site: Site, page: Page, shop: str) -> None:
+    frame = open_frame(site, page, shop)
+    frame.get_by_role("link", name="Email logs").click()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Email logs")
+    page.evaluate("history.back()")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Email configuration")
+    page.evaluate("history.forward()")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Email logs")
+    page.frames[1].evaluate("location.reload()")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Email logs")
+
+
+def test_with_every_cookie_blocked_the_page_still_works(site: Site, browser: Browser, shop: str, address: str) -> None:
+    context = browser.new_context()
+    context.set_default_timeout(10_000)
+
+    def without_cookies(route: Any) -> None:
+        headers = {name: value for name, value in route.request.headers.items() if name != "cookie"}
+        route.continue_(headers=headers)
+
+    context.route(f"{site.url}/**", without_cookies)
+    page = context.new_page()
+    frame = open_frame(site, page, shop)
+    context.clear_cookies()
+    frame.get_by_label("Email address").fill(address)
+    frame.get_by_role("button", name="Send verification email").click()
+    expect(frame.locator("#sender")).to_contain_text(address)
+    frame.get_by_role("link", name="Email logs").click()
+    expect(frame.locator(".row")).to_have_count(1)
+    frame.get_by_role("button", name="Deutsch").click()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("E-Mail-Protokolle")
+    context.close()
+
+
+def test_a_new_tab_takes_the_session_along(site: Site, page: Page, shop: str) -> None:
+    frame = open_frame(site, page, shop)
+    frame.get_by_role("link", name="Email logs").click()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Email logs")
+    with page.context.expect_page() as opened:
+        frame.get_by_role("button", name="Open in a new tab").click()
+    expect(opened.value.get_by_role("heading", level=1)).to_have_text("Email logs")
+    expect(opened.value).to_have_url(f"{site.url}/settings/email/logs")
+    expect(opened.value.get_by_role("button", name="Open in a new tab")).to_be_hidden()
+
+
+def test_when_the_session_ends_the_page_says_so_and_asks_its_parent(site: Site, page: Page, shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = open_frame(site, page, shop)
+    frame.get_by_label("Email address").fill("hello@basil-books.example")
+
+    def refuse() -> None:
+        raise sessions.SessionRefused("expired")
+
+    monkeypatch.setattr(sessions, "presented", refuse)
+    frame.get_by_role("button", name="Send verification email").click()
+    expect(frame.locator("#notices [role=alert]")).to_contain_text("Your session has ended")
+    expect(frame.locator("#notices [role=alert]")).to_be_focused()
+    expect(frame.get_by_label("Email address")).to_have_value("hello@basil-books.example")
+    page.wait_for_function("window.messages.some(m => m.type === 'portal:session-ended')")
+    monkeypatch.undo()
+    # The dashboard launches anew, and the page goes on in the same frame.
+    page.evaluate("start()")
+    expect(frame.locator("#notices [role=alert]")).to_have_count(0)
+
+
+def test_a_used_launch_says_what_to_do_inside_the_frame(site: Site, page: Page, shop: str) -> None:
+    url = site.launch_url(shop)
+    page.goto(url)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Email configuration")
+    page.goto(site.host_url + f"?tenant={shop}")
+    expect(page.frame_locator("iframe").get_by_role("heading", level=1)).to_be_visible()
+    page.evaluate(f"document.querySelector('iframe').src = '{url}'")
+    refused = page.frame_locator("iframe").locator("main")
+    expect(refused).to_contain_text("it has been used already")
+    expect(refused).to_contain_text("open the email settings again")
+    expect(refused).to_contain_text("help@marketplace.example")
+
+
+def test_theme_and_language_come_from_the_launch(site: Site, page: Page, shop: str) -> None:
+    frame = open_frame(site, page, shop, theme="dark", locale="de")
+    expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(frame.locator("html")).to_have_attribute("lang", "de")
+    expect(frame.locator("html")).to_have_css("background-color", re.compile(r"rgb\(1\d, 2\d, 2\d\)"))

@@ -1,0 +1,126 @@
+"""Email configuration in a browser: errors, focus, countdown, two tabs at once, language."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+from sqlalchemy import update
+
+from portal.extensions import db
+from portal.models import VerificationMail, utcnow
+from portal.services import identities, tenants
+from portal.services.sender_settings import sender_settings
+from tests.browser.site import Site
+
+
+def open_settings(site: Site, page: Page, shop: str, **claims: str) -> None:
+    page.goto(site.launch_url(shop, **claims))
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_an_invalid_address_moves_the_focus_to_a_summary_and_keeps_what_was_typed(site: Site, page: Page, shop: str, complaints: list[str]) -> None:
+    open_settings(site, page, shop)
+    page.get_by_label("Email address").fill("hello@@basil")
+    page.get_by_label("Display name").fill("Basil Books")
+    page.get_by_role("button", name="Send verification email").click()
+    summary = page.locator("#verification [role=alert]")
+    expect(summary).to_be_focused()
+    expect(summary).to_contain_text("help@marketplace.example")
+    field = page.get_by_label("Email address")
+    expect(field).to_have_value("hello@@basil")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description(re.compile("This is not an email address"))
+    expect(page.get_by_label("Display name")).to_have_value("Basil Books")
+    summary.get_by_role("link", name=re.compile("This is not")).click()
+    expect(field).to_be_focused()
+
+
+def test_the_countdown_ends_in_a_link_that_works(site: Site, page: Page, shop: str, address: str, complaints: list[str]) -> None:
+    open_settings(site, page, shop)
+    page.get_by_label("Email address").fill(address)
+    page.get_by_role("button", name="Send verification email").click()
+    resend = page.locator("#resend")
+    expect(resend).to_have_attribute("aria-disabled", "true")
+    before = page.locator("#resend-wait").inner_text()
+    expect(page.locator("#resend-wait")).not_to_have_text(before)  # it counts
+    resend.click(force=True)  # too early: nothing happens
+    expect(page.locator("#notices")).to_contain_text("We sent an email")
+    site.change(lambda: db.session.execute(update(VerificationMail).values(at=utcnow().replace(year=2020))))
+    page.reload()
+    expect(resend).not_to_have_attribute("aria-disabled", "true")
+    resend.click()
+    expect(page.locator("#notices")).to_contain_text(f"We sent a new email to {address}")
+    expect(page.locator("#notices [role=status]")).to_be_focused()
+    page.get_by_role("button", name="Dismiss this message").click()
+    expect(page.locator("#notices [role=status]")).to_have_count(0)
+    # The first mail's link is dead now.
+    first, second = site.link_to(address, 1), site.link_to(address, 2)
+    links = {next(w for w in mail.message.get_body(("plain",)).get_content().split() if "/verify/" in w) for mail in site.mail_to(address, 2)}  # type: ignore[union-attr]
+    assert len(links) == 2 and second in links
+    page.goto(next(iter(links - {second})))
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is a newer link")
+    assert first in links
+
+
+def test_a_double_click_sends_one_mail(site: Site, page: Page, shop: str, address: str) -> None:
+    open_settings(site, page, shop)
+    page.get_by_label("Email address").fill(address)
+    page.get_by_role("button", name="Send verification email").dblclick()
+    expect(page.locator("#sender")).to_contain_text(address)
+    expect(page.locator("#verification [role=alert]")).to_have_count(0)
+    assert len(site.mail_to(address)) == 1
+
+
+def test_what_is_typed_survives_a_change_that_happens_elsewhere(site: Site, page: Page, shop: str, address: str) -> None:
+    open_settings(site, page, shop)
+    page.get_by_label("Email address").fill(address)
+    page.get_by_role("button", name="Send verification email").click()
+    expect(page.locator("#sender")).to_contain_text(address)
+    page.get_by_label("Email address").fill("half-typed@")
+    site.mail_to(address)
+
+    def cancel() -> None:
+        tenant = tenants.find(shop)
+        assert tenant is not None
+        pending = sender_settings(tenant).pending
+        assert pending is not None
+        pending.identity.state = "revoked"
+
+    site.change(cancel)
+    expect(page.locator("#sender")).not_to_contain_text("Waiting for confirmation")
+    expect(page.get_by_label("Email address")).to_have_value("half-typed@")
+    expect(page.get_by_label("Email address")).to_be_focused()
+    assert page.locator("#sender").get_attribute("hx-trigger") is None  # nothing pending, nothing asked
+
+
+def test_a_pending_change_can_be_cancelled_and_a_free_mail_address_is_warned_about(site: Site, page: Page, shop: str, address: str) -> None:
+    assert identities.is_free_mail("x@gmail.com")
+    free = address.replace("@basil-books.example", "@gmail.com")
+    open_settings(site, page, shop)
+    page.get_by_label("Email address").fill(free)
+    page.get_by_role("button", name="Send verification email").click()
+    expect(page.locator("#sender")).to_contain_text("This is a free-mail address")
+    page.get_by_role("button", name="Cancel the change").click()
+    expect(page.locator("#notices")).to_contain_text("The change was cancelled")
+    expect(page.locator("#sender")).not_to_contain_text(free)
+    page.goto(site.link_to(free))
+    expect(page.get_by_role("heading", level=1)).to_have_text("This request was cancelled")
+
+
+def test_the_language_is_changed_on_the_page_and_kept(site: Site, page: Page, shop: str, complaints: list[str]) -> None:
+    open_settings(site, page, shop)
+    page.get_by_role("button", name="Deutsch").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("E-Mail-Konfiguration")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    expect(page).to_have_title("E-Mail-Konfiguration · Absender")
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("E-Mail-Konfiguration")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+
+
+def test_a_viewer_sees_everything_and_can_change_nothing(site: Site, page: Page, shop: str) -> None:
+    open_settings(site, page, shop, role="viewer", email="viewer@shop.example")
+    expect(page.locator("main")).to_contain_text("only an administrator of your shop can change them")
+    expect(page.locator("#sender")).to_contain_text("Marketplace <notifications@marketplace.example>")
+    expect(page.get_by_role("button", name="Send verification email")).to_be_disabled()
