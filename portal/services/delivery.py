@@ -23,11 +23,15 @@ from portal.services.errors import NotPending
 from portal.services.lanes import Lease, LeaseLost
 from portal.services.outcomes import Attempt
 from portal.services.senders import Sender
+from portal.services.transaction import transaction
 from portal.transport.connection import Connection, Envelope, Reply, SMTPFailure, Stopped, Timeouts
 from portal.transport.mime import MailContent, build
 from portal.transport.replies import classify
 
 DRAIN_SECONDS = 15
+# A server may take its time for its greeting, TLS and each command; the lane must stay ours meanwhile.
+_SLOW_SERVER_SECONDS = 120
+_SLOW_AFTER = 10
 # What goes wrong here concerns the connection, not the message that happened to be the first on it.
 _SESSION_PHASES = ("connect", "ehlo", "starttls", "auth")
 
@@ -81,6 +85,7 @@ class _Session:
         self.timeouts = timeouts
         self.connection: Connection | None = None
         self.claimed: deque[Attempt] = deque()
+        self.kept_at = 0.0
         self.sent = 0
 
     def __enter__(self) -> _Session:
@@ -98,6 +103,7 @@ class _Session:
                 if not self.claimed:
                     break
             attempt = self.claimed.popleft()
+            self.kept_at = time.monotonic()  # the claim or the last outcome has just extended the lease
             mail = prepare(attempt)
             going_on = mail is None or self._deliver(mail)
         claims.give_back(self.lease, self.claimed)
@@ -164,15 +170,27 @@ class _Session:
     def _open(self, mail: Mail) -> Connection:
         if self.connection is None or not self.connection.usable:
             self._close()
+            self._keep_lease()
             config = settings()
             connection = Connection(
                 config.relay_account,
                 timeouts=self.timeouts,
                 ca_file=str(config.smtp_ca_file) if config.smtp_ca_file else None,
+                on_step=self._on_step,
             )
             self.connection = connection.__enter__()
             lanes.recovered(self.lease.route)
         return self.connection
+
+    def _on_step(self, step: str) -> None:
+        """Claims and outcomes extend the lease too; this is for the servers that need longer than it lasts."""
+        if time.monotonic() - self.kept_at > _SLOW_AFTER:
+            self._keep_lease()
+
+    def _keep_lease(self) -> None:
+        with transaction():
+            lanes.extend(self.lease, _SLOW_SERVER_SECONDS)
+        self.kept_at = time.monotonic()
 
     def _close(self) -> None:
         if self.connection is not None:

@@ -17,6 +17,7 @@ from portal.services import lanes
 from portal.services.lanes import Lease, LeaseLost
 from portal.services.transaction import transaction
 from portal.transport.connection import Reply
+from portal.transport.replies import retry_after
 
 # Minutes until the next attempt, by how many there were; then every 8 hours, until the message expires.
 RETRY_MINUTES = (1, 5, 15, 30, 60, 120, 240, 480)
@@ -56,25 +57,38 @@ def cancelled(attempt: Attempt, reason: str) -> None:
     _finish(attempt, "cancelled", None, reason=reason)
 
 
-def deferred(attempt: Attempt, retries: int, reason: str, reply: Reply, sender: str, wait: int | None = None) -> None:
-    """This message again, after its place in the schedule, or after `wait` seconds when the server named a time."""
-    seconds = wait or RETRY_MINUTES[min(retries, len(RETRY_MINUTES) - 1)] * 60
+def deferred(attempt: Attempt, retries: int, reason: str, reply: Reply, sender: str) -> None:
+    """This message again: when the server said so, else after its place in the schedule."""
+    seconds = _named_by(reply) or RETRY_MINUTES[min(retries, len(RETRY_MINUTES) - 1)] * 60
     with transaction():
         _write(
-            attempt, state="deferred", reason=reason, sender=sender, retries=retries + 1, due_at=now(seconds),
-            lane_id=None, dot_at=None, dot=None,
-        )  # fmt: skip
+            attempt,
+            state="deferred",
+            reason=reason,
+            sender=sender,
+            retries=retries + 1,
+            due_at=now(seconds),
+            lane_id=None,
+            dot_at=None,
+            dot=None,
+        )
         _log(attempt, "deferred", reason=reason, reply=reply, sender=sender, wait=seconds)
         lanes.extend(attempt.lease)
 
 
-def backed_off(attempt: Attempt, route: str, reason: str, reply: Reply, seconds: int | None = None) -> None:
+def backed_off(attempt: Attempt, route: str, reason: str, reply: Reply) -> None:
     """The whole route waits; the message that met it says so in the log, and its own schedule is not used up."""
     with transaction():
         lanes.extend(attempt.lease)
-        wait = lanes.back_off(route, reason, seconds)
+        wait = lanes.back_off(route, reason, _named_by(reply))
         _write(attempt, state="deferred", reason=reason, due_at=now(wait), lane_id=None, dot_at=None, dot=None)
         _log(attempt, "deferred", reason=reason, reply=reply, wait=wait)
+
+
+def _named_by(reply: Reply) -> int | None:
+    """The seconds after which the server wants to be asked again, if it names any that make sense."""
+    seconds = retry_after(reply.text)
+    return min(max(seconds, 1), RETRY_MINUTES[-1] * 60) if seconds is not None else None
 
 
 def moved(attempt: Attempt, route: str) -> None:

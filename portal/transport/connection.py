@@ -134,14 +134,17 @@ class Connection(flask_mail.Connection):
         if not self.usable or self.host is None:
             raise no_reply("mail", "lost", "connection closed")
         dialog = self.host
-        dialog.patience = self.timeouts.command
-        self._hand_over(dialog, self._commands(dialog, envelope, content))
-        dialog.patience = self.timeouts.dot
-        self._write_body(dialog, content)
+        commands = self._commands(dialog, envelope, content)
         try:
+            dialog.patience = self.timeouts.command
+            self._hand_over(dialog, commands)
+            dialog.patience = self.timeouts.dot
+            self._write_body(dialog, content)
             if not before_dot():
                 raise Stopped
-        except BaseException:
+        except SMTPFailure:
+            raise
+        except BaseException:  # whatever it was: no dot after it, and nobody goes on in the middle of a mail
             dialog.close()
             raise
         self.num_emails += 1
@@ -165,9 +168,8 @@ class Connection(flask_mail.Connection):
             mail += f" SIZE={len(content)}"
         if not content.isascii():
             mail += _extension(dialog, "8bitmime", "mail", " BODY=8BITMIME")
-        for phase, path in (("mail", envelope.mail_from), ("rcpt", envelope.rcpt_to)):
-            if not path.isascii() and "SMTPUTF8" not in mail:
-                mail += _extension(dialog, "smtputf8", phase, " SMTPUTF8")
+        if not mail.isascii() or not rcpt.isascii():
+            mail += _extension(dialog, "smtputf8", "rcpt" if mail.isascii() else "mail", " SMTPUTF8")
         reset = [_Command("mail", 2, "RSET")] if self._needs_reset else []
         return [
             *reset,
@@ -193,10 +195,8 @@ class Connection(flask_mail.Connection):
                             break
                     elif refused is None and step:
                         self.on_step(step)
-                    elif (
-                        refused and phase == "data"
-                    ):  # no recipient, and yet it waits for a mail: it would take an empty one
-                        dialog.close()
+                    elif refused and phase == "data":
+                        dialog.close()  # refused, and yet it waits for a mail: it would take an empty one
             except NoReply as error:
                 refused = refused or no_reply(phase, error.kind, error.detail)
             if refused:

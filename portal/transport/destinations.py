@@ -153,7 +153,8 @@ def resolve(host: str, port: int, policy: Policy = PUBLIC) -> Destination:
             raise ForbiddenDestination("address") from None
         if not policy.allows(address):
             raise ForbiddenDestination("address")
-        addresses[str(address)] = None
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        addresses[str(mapped or address)] = None
     if not addresses:
         raise UnresolvableHost("no address found")
     return Destination(name, port, tuple(addresses)[:MAX_ADDRESSES])

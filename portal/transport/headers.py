@@ -18,7 +18,7 @@ _WORD = 45  # octets of UTF-8 in one encoded word: at most 60 characters of base
 def clean(text: str) -> str:
     """One line of text: every run of control characters and line breaks becomes a space, lone surrogates '?'."""
     text = _UNSAFE.sub(" ", text) if not text.isprintable() else text
-    return text.encode("utf-8", "replace").decode("utf-8").strip(" ")
+    return text.encode("utf-8", "replace").decode("utf-8").strip()
 
 
 def unstructured(name: str, text: str) -> str:
@@ -36,13 +36,13 @@ def unstructured(name: str, text: str) -> str:
 @lru_cache(maxsize=1024)
 def mailbox(field: str, name: str, address: str) -> str:
     """A field of one mailbox; `address` must have been validated."""
-    name = clean(name)
+    name = " ".join(clean(name).split())
     if not name:
         return f"{field}: {address}"
     used = len(field) + 2
     if not name.isascii() or "=?" in name or len(name) > 60:
         phrase = _encoded_words(name, used)
-    elif _ATOMS.fullmatch(name) and "  " not in name:
+    elif _ATOMS.fullmatch(name):
         phrase = name
     else:
         phrase = '"{}"'.format(name.replace("\\", "\\\\").replace('"', '\\"'))

@@ -12,6 +12,8 @@ _BLOCK = re.compile(
 _APART = re.compile("p|h[1-6]|ul|ol|blockquote|table|pre|hr")
 _UNSEEN = frozenset(["head", "style", "script", "title", "template", "noscript"])
 _SPACE = re.compile(r"[ \t\r\n\f\v\u200b\xad]+")
+_LINE_MARK, _APART_MARK = "\x01", "\x02"  # block boundaries: many in a row are one, the wider wins
+_MARKS = re.compile(r"[ \x01\x02]*[\x01\x02][ \x01\x02]*")
 _LINKS = ("http://", "https://", "mailto:", "tel:")
 
 
@@ -67,12 +69,13 @@ class _Text(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self.unseen:
+            data = _MARKS.sub(" ", data)
             self.parts.append(data if self.preformatted else _SPACE.sub(" ", data))
 
     def _break(self, tag: str) -> None:
         if _BLOCK.fullmatch(tag):
             nested = tag in ("ul", "ol") and self.lists
-            self.parts.append("\n\n" if _APART.fullmatch(tag) and not nested else "\n")
+            self.parts.append(_APART_MARK if _APART.fullmatch(tag) and not nested else _LINE_MARK)
 
 
 def text_from_html(html: str) -> str:
@@ -80,5 +83,6 @@ def text_from_html(html: str) -> str:
     parser = _Text()
     parser.feed(html)
     parser.close()
-    lines = [line.strip() for line in "".join(parser.parts).replace("\xa0", " ").splitlines()]
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ ]{2,}", " ", "\n".join(lines))).strip() + "\n"
+    text = _MARKS.sub(lambda found: "\n\n" if _APART_MARK in found[0] else "\n", "".join(parser.parts))
+    lines = [re.sub(" {2,}", " ", line).strip() for line in text.replace("\xa0", " ").split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"

@@ -14,7 +14,7 @@ from portal.transport.addresses import InvalidAddress, check_display_name, reada
 from portal.transport.html_text import text_from_html
 
 MAX_LINE = 998  # octets without CRLF (RFC 5322 section 2.1.1)
-_NAMED = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^<>"]*?))\s*<(?P<address>[^<>]*)>\s*', re.S)
+_NAMED = re.compile(r' *(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^<>"]*?)) *<(?P<address>[^<>]*)> *', re.S)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,70}")
 _OWN_HEADER = re.compile(  # written here and nowhere else, or never
@@ -93,8 +93,8 @@ def _body(content: MailContent, boundary: str) -> str:
     text = text_from_html(content.html) if content.text is None else content.text
     return (
         f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'
-        f"--{boundary}\r\n{_part('plain', text, boundary)}"
-        f"--{boundary}\r\n{_part('html', content.html, boundary)}"
+        f"--{boundary}\r\n{_part('plain', text, boundary)}\r\n"  # this CRLF belongs to the boundary that follows
+        f"--{boundary}\r\n{_part('html', content.html, boundary)}\r\n"
         f"--{boundary}--\r\n"
     )
 

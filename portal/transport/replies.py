@@ -89,7 +89,7 @@ def _with_reply(phase: str, code: int, text: str) -> Verdict:
 
 def _normalised(text: str) -> tuple[str, str]:
     """The enhanced status code ("" if none), and the words as the rules want them."""
-    lines = re.split(r"\r?\n|\\n", text)
+    lines = re.split(r"\r?\n|\\n", text[:2000])
     first = _ENHANCED.match(lines[0])
     words = " ".join(_ENHANCED.sub("", line, count=1) for line in lines).lower()
     return first[1] if first else "", " ".join(_NOISE.sub(" ", words).split())

@@ -120,6 +120,38 @@ def test_a_temporary_refusal_is_tried_again_by_the_schedule(
     assert events(message) == ["queued", "deferred", "deferred", "deferred"]
 
 
+def test_a_server_that_names_a_time_is_asked_again_then(
+    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
+) -> None:
+    with ScriptedServer({"RCPT": "450 4.2.0 greylisted, try again in 300 seconds"}) as server:
+        relay_to(server)
+        message = accept(tenant)
+        drain()
+    wait = again(message).due_at - utcnow()
+    assert timedelta(seconds=290) < wait <= timedelta(seconds=300)
+
+
+def test_a_lease_outlasts_a_server_that_takes_its_time(
+    tenant: Tenant, relay_to: Callable[[ScriptedServer], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+    connect = delivery.Connection.__enter__
+
+    def measure(self: delivery.Connection) -> delivery.Connection:
+        with current_app.app_context():  # type: ignore[attr-defined]
+            until = db.session.scalars(select(Lane.leased_until).where(Lane.leased_until.is_not(None))).one()
+        assert until is not None
+        left.append((until - utcnow()).total_seconds())
+        return connect(self)
+
+    monkeypatch.setattr(delivery.Connection, "__enter__", measure)
+    with ScriptedServer() as server:
+        relay_to(server)
+        accept(tenant)
+        assert drain() == 1
+    assert left[0] > 100
+
+
 def test_a_message_is_given_up_two_days_after_its_acceptance(tenant: Tenant, smtp: SMTPSink) -> None:
     message = accept(tenant)
     with transaction() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 
 import flask_mail
 import pytest
@@ -179,7 +180,7 @@ def test_a_server_that_refuses_and_hangs_up_has_refused() -> None:
 
 
 def test_421_closes_the_connection() -> None:
-    server = ScriptedServer({"MAIL": "421 4.3.2 shutting down"})
+    server = ScriptedServer({"MAIL": "421 4.3.2 shutting down", "RCPT": "503 no", "DATA": "503 no"})
     with opened(server) as connection:
         failure = failure_of(lambda: connection.send(ENVELOPE, MAIL, yes))
         assert not connection.usable
@@ -218,6 +219,19 @@ def test_no_dot_is_sent_when_before_dot_breaks() -> None:
     assert (server.mails, server.unfinished) == ([], [MAIL])
 
 
+def test_nobody_goes_on_in_the_middle_of_a_mail() -> None:
+    def broken(step: str) -> None:
+        if step == "sender":
+            raise RuntimeError("database away")
+
+    server = ScriptedServer()
+    with server, Connection(relay(server), on_step=broken) as connection:
+        with pytest.raises(RuntimeError, match="database away"):
+            connection.send(ENVELOPE, MAIL, yes)
+        assert not connection.usable
+    assert server.mails == []
+
+
 def test_a_refusal_after_the_dot_leaves_the_connection_good() -> None:
     server = ScriptedServer({".": ["552 5.2.3 too large", "250 ok"]})
     with opened(server) as connection:
@@ -244,6 +258,8 @@ def test_quit_is_not_waited_for_longer_than_its_limit(monkeypatch: pytest.Monkey
     monkeypatch.setattr("portal.transport.connection.QUIT_SECONDS", 0.1)
     with opened(ScriptedServer({"QUIT": DRIP})) as connection:
         connection.send(ENVELOPE, MAIL, yes)
+        begin = monotonic()
+    assert monotonic() - begin < PLENTY.dot / 2
 
 
 # Servers that hang, drip, flood or vanish
