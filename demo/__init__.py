@@ -1,0 +1,1 @@
+"""What stands around the product in a trial: a mail inbox, a marketplace dashboard, and what starts it all."""

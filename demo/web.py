@@ -1,0 +1,44 @@
+"""What the demo's pages share: their ports, their Flask app, their server."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from flask import Flask, Response, send_from_directory
+from werkzeug.serving import make_server
+
+ROOT = Path(__file__).resolve().parent.parent
+PORT = int(os.environ.get("PORTAL_PORT") or 8000)
+DASHBOARD_PORT, INBOX_PORT, RELAY_PORT = PORT + 1, PORT + 2, PORT + 3
+PORTAL_URL = (os.environ.get("PORTAL_BASE_URL") or f"http://localhost:{PORT}").rstrip("/")
+
+
+def make_app(csp: str) -> Flask:
+    """A Flask app that answers to loopback only, is never cached and obeys `csp`."""
+    app = Flask("demo", root_path=str(ROOT / "demo"))
+    # Another site's name that points to 127.0.0.1 must not get at a launch token or at a mail.
+    app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost"]
+
+    @app.get("/vendor/<path:name>")
+    def vendor(name: str) -> Response:
+        return send_from_directory(ROOT / "portal/static/vendor", name)
+
+    @app.after_request
+    def set_headers(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = (
+            csp + "; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+        )
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+        return response
+
+    return app
+
+
+def serve(app: Flask, port: int) -> None:
+    """Serve until the process is ended."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    make_server("127.0.0.1", port, app, threaded=True).serve_forever()
