@@ -38,7 +38,7 @@ def start(environment: Environment) -> Iterator[Callable[[list[str]], Process]]:
 def states(app: Flask) -> Counter[str]:
     with app.app_context():
         rows = db.session.execute(select(Message.state, func.count()).group_by(Message.state)).all()
-    return Counter(dict(row._tuple() for row in rows))
+    return Counter(dict(rows))
 
 
 def accept(app: Flask, count: int) -> None:

@@ -7,8 +7,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
+
+from tests.support.waiting import eventually
 
 
 def binary() -> Path:
@@ -41,12 +42,11 @@ class Valkey:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + timeout
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise RuntimeError("Valkey did not start:\n" + (self.folder / "log").read_text(errors="replace"))
-            time.sleep(0.01)
+        try:
+            eventually(self._answers, "Valkey answers", timeout)
+        except AssertionError as error:
+            self.stop()
+            raise RuntimeError(f"{error}\n" + (self.folder / "log").read_text(errors="replace")) from None
         return self
 
     def _answers(self) -> bool:
