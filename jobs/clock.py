@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import create_app
 from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
-from portal.services import claims, lanes
+from portal.services import claims, lanes, retention
 
 TICK_SECONDS = 1.0
 _EACH_MINUTE = 60  # ticks
@@ -21,19 +21,22 @@ _EACH_MINUTE = 60  # ticks
 log = logging.getLogger(__name__)
 
 
-def tick(number: int) -> None:
-    """One round: dead lanes come back, due ones are woken, and now and then the slower work."""
+def tick(number: int) -> bool:
+    """One round: dead lanes come back, due ones are woken, and now and then the slower work. False: not all worked."""
     work: list[Callable[[], object]] = [claims.reclaim_expired, lanes.wake_due]
     if number % _EACH_MINUTE == 0:
-        work = [lanes.ensure, claims.expire, *work]
+        work = [lanes.ensure, claims.expire, retention.clean_up, *work]
+    done = True
     for step in work:
         try:
             step()
         except SQLAlchemyError as error:
-            # A database that restarts is not the end of the clock: the next tick tries again.
+            # A database that restarts, or isn't migrated yet, is not the end of the clock: it tries again.
             log.error("%s: %s", step.__name__, type(error).__name__)
+            done = False
         finally:
             db.session.remove()
+    return done
 
 
 def main() -> int:
@@ -45,8 +48,8 @@ def main() -> int:
     number = 0
     with app.app_context():
         while not stop.is_set():
-            tick(number)
-            number += 1
+            if tick(number) or number % _EACH_MINUTE:
+                number += 1
             stop.wait(TICK_SECONDS)
     return 0
 

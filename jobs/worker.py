@@ -5,10 +5,15 @@ One queue each: only then does RQ dequeue reliably (LMOVE).
 
 from __future__ import annotations
 
+import logging
+import signal
 import sys
+from types import FrameType
 from typing import Any
 
+from redis import Redis, RedisError
 from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -16,8 +21,12 @@ from rq.serializers import JSONSerializer
 from portal import create_app, queue
 from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
+from portal.services import delivery
 
 _LONGEST_RECONNECT = 5  # seconds; RQ's own grows to 60
+_START_AGAIN = 2
+
+log = logging.getLogger(__name__)
 
 
 class Worker(SimpleWorker):
@@ -31,6 +40,25 @@ class Worker(SimpleWorker):
         finally:
             db.session.remove()
 
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        delivery.stopping.set()  # the drain at work ends after the mail at hand
+        super().request_stop(signum, frame)
+
+
+def work(name: str, connection: Redis) -> None:
+    """Work until asked to stop. RQ gives up when Redis is away in the middle of a job; we don't."""
+    while not delivery.stopping.is_set():
+        try:
+            jobs = Queue(name, connection=connection, serializer=JSONSerializer)
+            Worker([jobs], connection=connection, serializer=JSONSerializer).work(
+                logging_level="WARNING", with_scheduler=False
+            )
+        except StopRequested:
+            return
+        except RedisError as error:
+            log.warning("Redis is away (%s); the worker starts again", type(error).__name__)
+        delivery.stopping.wait(_START_AGAIN)
+
 
 def main(argv: list[str] | None = None) -> int:
     arguments: list[Any] = sys.argv[1:] if argv is None else argv
@@ -39,11 +67,10 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     with stopped_by_wrong_settings():
         app = create_app()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: delivery.stopping.set())  # until RQ installs its own
     with app.app_context():
-        connection = queue.connect(app.extensions["settings"].redis_url, timeout=None)
-        work = Queue(arguments[0], connection=connection, serializer=JSONSerializer)
-        worker = Worker([work], connection=connection, serializer=JSONSerializer)
-        worker.work(logging_level="WARNING", with_scheduler=False)
+        work(arguments[0], queue.connect(app.extensions["settings"].redis_url, timeout=None))
     return 0
 
 

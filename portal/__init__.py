@@ -8,7 +8,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from portal import access, cli, errors, extensions, i18n, queue, request_log, security_headers
+from portal import access, assets, cli, errors, extensions, i18n, queue, request_log, security_headers
 from portal.config import load_settings
 from portal.views import email_settings, health, launch, logs, preferences, verify
 from portal.views.api import messages, tenants
@@ -24,11 +24,12 @@ def create_app(**overrides: Any) -> Flask:
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=extensions.engine_options(settings.database_url),
         MAX_CONTENT_LENGTH=_MAX_REQUEST_BYTES,
         # Forms are small; only the API takes bodies of megabytes, and it reads JSON.
         MAX_FORM_MEMORY_SIZE=500_000,
     )
-    for part in (extensions, queue, i18n, access, security_headers, errors, request_log, cli):
+    for part in (extensions, queue, i18n, access, assets, security_headers, errors, request_log, cli):
         part.init_app(app)
     for view in (launch, email_settings, logs, verify, preferences, health, tenants, messages):
         app.register_blueprint(view.blueprint)

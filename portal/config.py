@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from cryptography.fernet import Fernet
 from flask import current_app
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis import Redis
 
 from portal.transport.connection import Account
 from portal.transport.mime import Mailbox, parse_mailbox
@@ -101,6 +103,44 @@ class Settings(BaseSettings):
             parse_mailbox(value)
         except ValueError:
             raise ValueError("must look like: Marketplace <notifications@marketplace.example>") from None
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://")):
+            raise ValueError("must begin with postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str) -> str:
+        try:
+            if value:
+                Redis.from_url(value)
+        except ValueError:  # its own words may quote a part of the password
+            raise ValueError("must be redis://, rediss:// or unix://; percent-encode / ? # @ in the password") from None
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/?#@]+/?", value):
+            raise ValueError("must be the portal's own address, such as https://mail.marketplace.example")
+        return value
+
+    @field_validator("message_id_domain")
+    @classmethod
+    def _is_domain(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", value):
+            raise ValueError("must be a domain name")
+        return value
+
+    @field_validator("smtp_ca_file")
+    @classmethod
+    def _is_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("there is no such file")
         return value
 
     @field_validator("relay")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from typing import cast
 
 from flask import Flask, current_app
@@ -18,6 +20,7 @@ QUEUES = (INTERACTIVE, MAIL)
 
 _DRAIN = "jobs.deliver.drain"
 _PENDING_SECONDS = 15  # a wake lost with its worker is made again after this long
+_QUIET_SECONDS = 5  # Redis is not asked again for so long after it failed
 _FAILURE_SECONDS = 7 * 24 * 3600  # RQ keeps failed jobs a year by default
 
 log = logging.getLogger(__name__)
@@ -29,11 +32,36 @@ def connect(url: str, *, timeout: float | None = 2) -> Redis:
 
 
 def init_app(app: Flask) -> None:
-    app.extensions["redis"] = connect(app.extensions["settings"].redis_url)
+    app.extensions["portal_queue"] = Line(connect(app.extensions["settings"].redis_url))
 
 
-def redis() -> Redis:
-    return cast(Redis, current_app.extensions["redis"])
+class Line:
+    """The line to Redis. After a failure it is not tried for some seconds: a web request must not wait for it again."""
+
+    def __init__(self, client: Redis) -> None:
+        self.client = client
+        self.away = False
+        self.quiet_until = 0.0
+
+    def ask(self, command: Callable[[Redis], object]) -> bool:
+        """Run `command` and return True; False if Redis is away."""
+        if time.monotonic() < self.quiet_until:
+            return False
+        try:
+            command(self.client)
+        except RedisError as error:
+            if not self.away:
+                log.warning("Redis is away (%s); mail is accepted, and sent once it is back", type(error).__name__)
+            self.away, self.quiet_until = True, time.monotonic() + _QUIET_SECONDS
+            return False
+        if self.away:
+            log.warning("Redis is back")
+        self.away = False
+        return True
+
+
+def line() -> Line:
+    return cast(Line, current_app.extensions["portal_queue"])
 
 
 def wake(lane_id: int, queue_name: str) -> bool:
@@ -41,42 +69,26 @@ def wake(lane_id: int, queue_name: str) -> bool:
 
     Returns whether Redis could be told; if not, the clock wakes the lane later.
     """
-    client = redis()
-    try:
+
+    def enqueue(client: Redis) -> None:
         if client.set(_pending(lane_id), 1, nx=True, ex=_PENDING_SECONDS):
             queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
             queue.enqueue(_DRAIN, lane_id, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
-    except RedisError as error:
-        _note(error)
-        return False
-    _note(None)
-    return True
+
+    return line().ask(enqueue)
 
 
 def clear_wake(lane_id: int) -> None:
-    """A drain calls this before its first claim: mail accepted from now on wakes the lane anew."""
-    try:
-        redis().delete(_pending(lane_id))
-    except RedisError as error:
-        _note(error)  # the flag expires by itself
+    """A drain calls this before its first claim: mail accepted from now on wakes the lane anew.
 
-
-_away = False
-
-
-def _note(error: RedisError | None) -> None:
-    """Log that Redis went away or came back: once, not with each message."""
-    global _away
-    if error is not None and not _away:
-        log.warning("Redis is away (%s); mail is accepted, and sent once it is back", type(error).__name__)
-    elif error is None and _away:
-        log.warning("Redis is back")
-    _away = error is not None
+    If Redis is away, the flag expires by itself.
+    """
+    line().ask(lambda client: client.delete(_pending(lane_id)))
 
 
 def is_alive() -> bool:
     try:
-        return bool(redis().ping())
+        return bool(line().client.ping())
     except RedisError:
         return False
 

@@ -55,6 +55,13 @@ def test_a_file_in_the_instance_folder_is_read_and_the_environment_wins(
         ({"relay": "smtp://user:hunter2@mail:port"}, "PORTAL_RELAY"),
         ({"default_sender": "Marketplace"}, "PORTAL_DEFAULT_SENDER"),
         ({"relay_lanes": 0}, "PORTAL_RELAY_LANES"),
+        ({"database_url": "nonsense"}, "PORTAL_DATABASE_URL"),
+        ({"database_url": "mysql://root:hunter2@db/x"}, "PORTAL_DATABASE_URL"),
+        ({"redis_url": "nonsense"}, "PORTAL_REDIS_URL"),
+        ({"redis_url": "redis://:hunter2/x@redis:6379/0"}, "PORTAL_REDIS_URL"),
+        ({"base_url": "mail.marketplace.example"}, "PORTAL_BASE_URL"),
+        ({"message_id_domain": "a.example\r\nBcc: x"}, "PORTAL_MESSAGE_ID_DOMAIN"),
+        ({"smtp_ca_file": "/nowhere/ca.pem"}, "PORTAL_SMTP_CA_FILE"),
     ],
 )
 def test_a_wrong_setting_is_named_and_never_quoted(tmp_path: Path, change: dict[str, Any], name: str) -> None:

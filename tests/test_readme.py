@@ -38,10 +38,10 @@ def test_the_backends_lines_work_as_written(
     script = script.replace(".venv/bin/flask", str(Path(sys.executable).with_name("flask")))
     with Process(processes.web(port), values) as web, Process(processes.WORKER_MAIL, values):
         processes.wait_for_page(f"http://127.0.0.1:{port}/readyz", web)
+        everything = values | {"PATH": os.environ["PATH"]}
         done = subprocess.run(
-            ["sh", "-eu", "-c", script], cwd=ROOT, env=values | {"PATH": os.environ["PATH"]}, capture_output=True, text=True,
-            timeout=60,
-        )  # fmt: skip
+            ["sh", "-eu", "-c", script], cwd=ROOT, env=everything, capture_output=True, text=True, timeout=60
+        )
         assert done.returncode == 0, done.stderr
         (mail,) = smtp.wait_for(1)
     assert mail.rcpt_to == ("jane@customer.example",)

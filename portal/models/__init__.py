@@ -1,7 +1,7 @@
 """What the database keeps: one file per noun."""
 
 from portal.models.api_key import ApiKey
-from portal.models.base import Base, now, utcnow
+from portal.models.base import Base, now, statement_time, utcnow
 from portal.models.identity import SenderIdentity, VerificationMail
 from portal.models.lane import Lane
 from portal.models.log import LogEntry
@@ -11,5 +11,5 @@ from portal.models.user import BurntToken, User
 
 __all__ = [
     "ApiKey", "Base", "BurntToken", "IdempotencyKey", "Lane", "LogEntry", "Message", "MessageBody", "SenderIdentity",
-    "Tenant", "User", "VerificationMail", "now", "utcnow",
+    "Tenant", "User", "VerificationMail", "now", "statement_time", "utcnow",
 ]  # fmt: skip

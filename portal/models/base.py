@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, MetaData, Text
+from sqlalchemy import DateTime, Dialect, Float, MetaData, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.functions import FunctionElement
@@ -39,27 +39,40 @@ class EncryptedText(TypeDecorator[str]):
     cache_ok = True
 
 
-class now(FunctionElement[datetime]):
-    """The database's clock plus `seconds`: leases compare one clock only, whatever the workers' clocks say."""
+class _Clock(FunctionElement[datetime]):
+    """The database's clock plus `seconds`: one clock for all, whatever the machines' clocks say."""
 
     type = UTCDateTime()
-    inherit_cache = False
+    inherit_cache = True
 
     def __init__(self, seconds: float = 0) -> None:
-        self.seconds = float(seconds)
-        super().__init__()
+        super().__init__(literal(float(seconds), Float))
+
+
+class now(_Clock):
+    """For leases: on PostgreSQL it goes on while a statement waits for a lock."""
+
+
+class statement_time(_Clock):
+    """For look-ups: stands still during a statement, so that an index can be used for what is due."""
 
 
 @compiles(now, "postgresql")
-def _postgresql_now(element: now, compiler: Any, **_: Any) -> str:
-    # clock_timestamp(), not now(): the latter stands still during a transaction that waited for a lock.
-    return f"(clock_timestamp() + interval '{element.seconds!r} seconds')"
+def _postgresql_now(element: now, compiler: Any, **options: Any) -> str:
+    return f"(clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **options)}))"
+
+
+@compiles(statement_time, "postgresql")
+def _postgresql_statement_time(element: statement_time, compiler: Any, **options: Any) -> str:
+    return f"(statement_timestamp() + make_interval(secs => {compiler.process(element.clauses, **options)}))"
 
 
 @compiles(now, "sqlite")
-def _sqlite_now(element: now, compiler: Any, **_: Any) -> str:
+@compiles(statement_time, "sqlite")
+def _sqlite_clock(element: _Clock, compiler: Any, **options: Any) -> str:
     # The same text that UTCDateTime stores (six digits of fraction), so that comparing text compares time.
-    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{element.seconds!r} seconds') || '000')"
+    seconds = compiler.process(element.clauses, **options)
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000')"
 
 
 class Base(DeclarativeBase):

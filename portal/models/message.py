@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,11 @@ def new_public_id() -> str:
     return "msg_" + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
 
 
+def is_public_id(text: str) -> bool:
+    """Whether it could be one: what comes from outside may hold characters that no database takes."""
+    return re.fullmatch(r"msg_[a-z2-7]{26}", text) is not None
+
+
 class Message(Base):
     __tablename__ = "message"
     __table_args__ = (
@@ -41,6 +47,9 @@ class Message(Base):
             sqlite_where=_WAITING,
             postgresql_where=_WAITING,
         ),
+        # The clock's look-ups: what is due on a route, and what has waited too long.
+        Index("ix_message_due", "route", "due_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index("ix_message_expires", "expires_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index("ix_message_lane", "lane_id", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
         # The log's pages: newest first, alone and under each filter.
         Index("ix_message_log", "tenant_id", "id"),

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, and_, case, exists, insert, literal, or_, select, update
 
 from portal.extensions import db
-from portal.models import Lane, LogEntry, Message, now, utcnow
+from portal.models import Lane, LogEntry, Message, now, statement_time, utcnow
 from portal.models.message import WAITING
 from portal.services import lanes, outcomes
 from portal.services.lanes import Lease
@@ -22,18 +22,26 @@ _EXPIRE_BATCH = 500
 log = logging.getLogger(__name__)
 
 
-def claim(lease: Lease) -> list[Attempt]:
-    """Take up to BATCH due messages of the lane's route, in turn over the tenants. Raises LeaseLost.
+def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
+    """Take up to `most` due messages of the lane's route, in turn over the tenants. Raises LeaseLost.
 
     Extends the lease. The attempt's number is the fence: whoever claims a message later has a higher one.
     """
     db.session.expunge_all()  # what the last batch loaded is history
+    turn = db.session.scalar(
+        select(Lane.turn).where(
+            Lane.id == lease.lane_id, or_(Lane.not_before.is_(None), Lane.not_before <= statement_time())
+        )
+    )
+    if turn is None:
+        return []  # another lane of the route has found that it must wait
+    tenants = _next_tenants(lease.route, turn, most)
+    if not tenants:
+        return []
     with transaction() as session:
-        shares = _shares(lease)
-        if not shares:
-            return []
-        lanes.extend(lease, turn=shares[-1][0])
-        ids = [message_id for tenant_id, share in shares for message_id in _due(lease.route, tenant_id, share)]
+        lanes.extend(lease, turn=tenants[-1])
+        share = -(-most // len(tenants))
+        ids = [message_id for tenant_id in tenants for message_id in _due(lease.route, tenant_id, share)][:most]
         claimed = session.execute(
             update(Message)
             .where(Message.id.in_(ids), Message.state.in_(WAITING))
@@ -45,33 +53,27 @@ def claim(lease: Lease) -> list[Attempt]:
     return [Attempt(lease, *row) for row in sorted(claimed, key=lambda row: place[row.id])]
 
 
-def _shares(lease: Lease) -> list[tuple[int, int]]:
-    """The next tenants that have due mail on the route, after the one served last, each with its share of the batch.
+def _next_tenants(route: str, turn: int, most: int) -> list[int]:
+    """The tenants that have due mail on the route, beginning after the one served last."""
+    after = _tenants_after(route, turn, most)
+    before = [tenant_id for tenant_id in _tenants_after(route, 0, most) if tenant_id <= turn] if turn else []
+    return (after + before)[:most]
 
-    One index look-up per tenant, so that a thousand waiting messages of one tenant cost another one nothing.
-    """
-    start = db.session.scalar(select(Lane.turn).where(Lane.id == lease.lane_id)) or 0
-    tenants: list[int] = []
-    turn, wrapped = start, False
-    while len(tenants) < BATCH:
-        row = db.session.execute(
-            select(Message.tenant_id)
-            .where(Message.route == lease.route, Message.state.in_(WAITING), Message.tenant_id > turn)
-            .order_by(Message.tenant_id)
-            .limit(1)
-        ).one_or_none()
-        if row is None:
-            if wrapped:
-                break
-            turn, wrapped = 0, True
-            continue
-        turn = row.tenant_id
-        if wrapped and turn > start:
-            break
-        if _due(lease.route, turn, 1):
-            tenants.append(turn)
-    share = -(-BATCH // len(tenants)) if tenants else 0
-    return [(tenant_id, share) for tenant_id in tenants]
+
+def _tenants_after(route: str, tenant_id: int, most: int) -> list[int]:
+    """A walk over the index from tenant to tenant (a "loose index scan"), so that a tenant's thousand waiting messages
+    cost no more than one, and tenants whose mail is not due yet cost one look-up each."""
+    waiting = and_(Message.route == route, Message.state.in_(WAITING))
+
+    def first_after(bound: ColumnElement[int]) -> ScalarSelect[int]:
+        query = select(Message.tenant_id).where(waiting, Message.tenant_id > bound)
+        return query.order_by(Message.tenant_id).limit(1).scalar_subquery()
+
+    walk = select(first_after(literal(tenant_id)).label("tenant_id")).cte("walk", recursive=True)
+    walk = walk.union_all(select(first_after(walk.c.tenant_id).label("tenant_id")).where(walk.c.tenant_id.is_not(None)))
+    due = exists().where(waiting, Message.tenant_id == walk.c.tenant_id, Message.due_at <= statement_time())
+    query = select(walk.c.tenant_id).where(walk.c.tenant_id.is_not(None), due).limit(most)
+    return list(db.session.scalars(query))
 
 
 def _due(route: str, tenant_id: int, limit: int) -> list[int]:
@@ -83,7 +85,7 @@ def _due(route: str, tenant_id: int, limit: int) -> list[int]:
                 Message.route == route,
                 Message.state.in_(WAITING),
                 Message.tenant_id == tenant_id,
-                Message.due_at <= now(),
+                Message.due_at <= statement_time(),
             )
             .order_by(Message.due_at, Message.id)
             .limit(limit)
@@ -145,18 +147,23 @@ def expire() -> int:
             .where(
                 Message.id.in_(
                     select(Message.id)
-                    .where(Message.state.in_(WAITING), Message.expires_at <= now())
+                    .where(Message.state.in_(WAITING), Message.expires_at <= statement_time())
                     .limit(_EXPIRE_BATCH)
                 ),
                 Message.state.in_(WAITING),
             )
-            .values(state="failed", reason="expired", finished_at=utcnow())
-            .returning(Message.id, Message.tenant_id)
+            # What may have arrived once did not simply fail.
+            .values(
+                state=case((Message.ambiguous > 0, "unconfirmed"), else_="failed"),
+                reason="expired",
+                finished_at=utcnow(),
+            )
+            .returning(Message.id, Message.tenant_id, Message.state)
             .execution_options(synchronize_session=False)
         ).all()
         if old:
             session.execute(
                 insert(LogEntry),
-                [{"tenant_id": m.tenant_id, "message_id": m.id, "event": "failed", "reason": "expired"} for m in old],
+                [{"tenant_id": m.tenant_id, "message_id": m.id, "event": m.state, "reason": "expired"} for m in old],
             )
     return len(old)

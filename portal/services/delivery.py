@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import threading
 import time
 from collections import deque
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from portal import queue
 from portal.config import settings
-from portal.extensions import db
-from portal.models import Message, MessageBody, Tenant, utcnow
-from portal.models.lane import INTERACTIVE
-from portal.services import claims, contents, lanes, outcomes, senders, verification
-from portal.services.errors import NotPending
+from portal.services import claims, lanes, outcomes
 from portal.services.lanes import Lease, LeaseLost
+from portal.services.mails import Mail, prepare
 from portal.services.outcomes import Attempt
-from portal.services.senders import Sender
 from portal.services.transaction import transaction
-from portal.transport.connection import Connection, Envelope, Reply, SMTPFailure, Stopped, Timeouts
-from portal.transport.mime import MailContent, build
-from portal.transport.replies import classify
+from portal.transport.connection import Connection, Reply, SMTPFailure, Stopped, Timeouts
+from portal.transport.replies import Verdict, classify
 
 DRAIN_SECONDS = 15
 # A server may take its time for its greeting, TLS and each command; the lane must stay ours meanwhile.
@@ -35,22 +28,17 @@ _SLOW_AFTER = 10
 # What goes wrong here concerns the connection, not the message that happened to be the first on it.
 _SESSION_PHASES = ("connect", "ehlo", "starttls", "auth")
 
+_UNKNOWN = Verdict("fail_message", "unknown")
+# A relay that fails so many messages in a row with a 5yz that nobody knows is out of order, not its recipients.
+_UNKNOWN_IN_A_ROW = 3
+# Seconds before writing an outcome is tried again; the lease after the dot lasts longer than all of them.
+_WRITE_AGAIN = (0.5, 1, 2, 4, 8)
+_LARGE = 256 * 1024  # octets of a mail that may take long to hand over
+
+# Set when the process is asked to end: a drain stops after the mail at hand.
+stopping = threading.Event()
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Mail:
-    """One message ready for the wire."""
-
-    attempt: Attempt
-    message: Message
-    sender: Sender
-    content: bytes
-    dot: dict[str, Any]  # what makes the same bytes again
-
-    @property
-    def envelope(self) -> Envelope:
-        return Envelope(self.sender.reverse_path, self.message.to_address)
 
 
 def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
@@ -87,6 +75,8 @@ class _Session:
         self.claimed: deque[Attempt] = deque()
         self.kept_at = 0.0
         self.sent = 0
+        # Failed in a row by what nobody knows; a route that waited because of it begins one below the limit.
+        self.unknown = _UNKNOWN_IN_A_ROW - 1 if lease.reason == "unknown" else 0
 
     def __enter__(self) -> _Session:
         return self
@@ -97,7 +87,7 @@ class _Session:
     def work(self, until: float) -> None:
         """Send until nothing is due, the time is up (monotonic seconds), or the route has to wait. Raises LeaseLost."""
         going_on = True
-        while going_on and time.monotonic() < until:
+        while going_on and time.monotonic() < until and not stopping.is_set():
             if not self.claimed:
                 self.claimed.extend(claims.claim(self.lease))
                 if not self.claimed:
@@ -134,8 +124,27 @@ class _Session:
             self._close()
             return self._failed(mail, SMTPFailure("dot" if dot_marked else "data", Reply(0, "lost")))
         self.sent += 1
-        outcomes.sent(mail.attempt, reply, str(mail.sender.mailbox))
+        self._write_sent(mail, reply)
+        if self.unknown or self.lease.failures:
+            self._recovered()
         return True
+
+    def _write_sent(self, mail: Mail, reply: Reply) -> None:
+        """The server has the mail: a database that is away for a moment must not make it a second copy."""
+        for wait in (*_WRITE_AGAIN, None):
+            try:
+                return outcomes.sent(mail.attempt, reply, str(mail.sender.mailbox))
+            except OperationalError as error:
+                if wait is None:
+                    raise
+                log.warning("the outcome of a mail is written again in %s s: %s", wait, type(error).__name__)
+                threading.Event().wait(wait)
+
+    def _recovered(self) -> None:
+        self.unknown = 0
+        if self.lease.failures:
+            lanes.recovered(self.lease.route)
+            self.lease = replace(self.lease, failures=0, reason=None)
 
     def _failed(self, mail: Mail, failure: SMTPFailure) -> bool:
         attempt, message, shown = mail.attempt, mail.message, str(mail.sender.mailbox)
@@ -147,7 +156,8 @@ class _Session:
             self.claimed.appendleft(attempt)  # at once again, on a new connection
             return True
         verdict = classify(failure.phase, failure.reply.code, failure.reply.text)
-        if failure.phase in _SESSION_PHASES or verdict.action == "backoff_driver":
+        self.unknown = self.unknown + 1 if verdict == _UNKNOWN else 0
+        if failure.phase in _SESSION_PHASES or verdict.action == "backoff_driver" or self.unknown >= _UNKNOWN_IN_A_ROW:
             outcomes.backed_off(attempt, self.lease.route, verdict.reason, failure.reply)
             log.error("route %s has to wait: %s", self.lease.route, verdict.reason)
             return False
@@ -179,7 +189,8 @@ class _Session:
                 on_step=self._on_step,
             )
             self.connection = connection.__enter__()
-            lanes.recovered(self.lease.route)
+        elif len(mail.content) > _LARGE:
+            self._keep_lease()
         return self.connection
 
     def _on_step(self, step: str) -> None:
@@ -196,67 +207,3 @@ class _Session:
         if self.connection is not None:
             self.connection.__exit__(None, None, None)
             self.connection = None
-
-
-def prepare(attempt: Attempt) -> Mail | None:
-    """Load a claimed message and make its bytes, by the sender in force now.
-
-    None when it is settled without being sent: expired, no longer wanted, or gone to another route.
-    """
-    row = db.session.execute(
-        select(Message, MessageBody, Tenant)
-        .join(Tenant, Tenant.id == Message.tenant_id)
-        .outerjoin(MessageBody, MessageBody.message_id == Message.id)
-        .where(Message.id == attempt.message_id)
-        .execution_options(populate_existing=True)
-    ).one()
-    message, body, tenant = row
-    if message.expires_at <= utcnow():
-        outcomes.failed(attempt, "expired")
-        return None
-    sender = _sender(attempt, message, tenant)
-    if sender.route != message.route:
-        outcomes.moved(attempt, sender.route)
-        lanes.wake(sender.route)
-        return None
-    try:
-        content = contents.stored(message, body) if body else verification.mail_content(tenant, message)
-        return _mail(attempt, message, sender, content)
-    except NotPending:
-        outcomes.cancelled(attempt, "no_longer_wanted")
-    except SQLAlchemyError:
-        raise
-    except Exception:
-        log.exception("message %s could not be made", message.public_id)
-        outcomes.deferred(attempt, message.retries, "local_error", Reply(0, "internal"), str(sender.mailbox))
-    return None
-
-
-def _sender(attempt: Attempt, message: Message, tenant: Tenant) -> Sender:
-    if message.route == INTERACTIVE:
-        return senders.platform_sender(INTERACTIVE)
-    if message.ambiguous and message.dot:
-        recorded = Sender.from_json(message.dot)
-        if senders.still_allowed(tenant, recorded):
-            return recorded
-        changed = senders.resolve(tenant)
-        outcomes.log_sender_changed(attempt, str(changed.mailbox))
-        return changed
-    return senders.resolve(tenant)
-
-
-def _mail(attempt: Attempt, message: Message, sender: Sender, content: MailContent) -> Mail:
-    """The mail's bytes: for a second copy after an unknown fate, the same as before."""
-    again = message.dot if message.ambiguous and message.dot else {}
-    date = datetime.fromisoformat(again["date"]) if again else utcnow().replace(microsecond=0)
-    boundary = again["boundary"] if again else secrets.token_hex(16)
-    made = build(
-        content,
-        sender=sender.mailbox,
-        to=message.to_address,
-        date=date,
-        message_id=message.message_id,
-        boundary=boundary,
-    )
-    dot = sender.to_json() | {"shown": str(sender.mailbox), "date": date.isoformat(), "boundary": boundary}
-    return Mail(attempt, message, sender, made, dot)

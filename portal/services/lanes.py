@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import secrets
 import time
 from dataclasses import dataclass
 
 from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal import queue
 from portal.config import settings
 from portal.extensions import db
-from portal.models import Lane, Message, now
+from portal.models import Lane, Message, now, statement_time
 from portal.models.lane import INTERACTIVE, RELAY
 from portal.models.message import WAITING
 from portal.services.transaction import after_commit, transaction
 
 LEASE_SECONDS = 30
-# Waits of a route whose session can't be opened, by how often in a row that happened, in seconds.
-BACKOFF = (5, 15, 60, 300, 900, 1800)
+# Seconds that a route waits after it failed, by how often in a row it did.
+BACKOFF = (5, 15, 60, 300)
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Lease:
     lane_id: int
     route: str
     token: str
+    failures: int = 0  # of the route in a row, when the lane was taken
+    reason: str | None = None  # of the last of them
 
 
 class LeaseLost(Exception):
@@ -39,7 +46,7 @@ def ensure() -> None:
     """Bring the platform's lanes in line with PORTAL_RELAY_LANES. Safe to run in several processes at once."""
     wanted = {(RELAY, number) for number in range(settings().relay_lanes)} | {(INTERACTIVE, 0)}
     with transaction() as session:
-        platform = select(Lane).where(Lane.route.in_((RELAY, INTERACTIVE))).with_for_update()
+        platform = select(Lane).where(Lane.route.in_((RELAY, INTERACTIVE))).order_by(Lane.id).with_for_update()
         present = {(lane.route, lane.number): lane for lane in session.scalars(platform)}
         for route, number in sorted(wanted - present.keys()):
             session.add(Lane(route=route, number=number))
@@ -61,9 +68,9 @@ def take(lane_id: int) -> Lease | None:
                 or_(Lane.not_before.is_(None), Lane.not_before <= now()),
             )
             .values(lease_token=token, leased_until=now(LEASE_SECONDS))
-            .returning(Lane.route)
-        ).scalar_one_or_none()
-    return Lease(lane_id, taken, token) if taken is not None else None
+            .returning(Lane.route, Lane.failures, Lane.reason)
+        ).one_or_none()
+    return Lease(lane_id, taken.route, token, taken.failures, taken.reason) if taken is not None else None
 
 
 def extend(lease: Lease, seconds: float = LEASE_SECONDS, **values: object) -> None:
@@ -87,9 +94,21 @@ def release(lease: Lease) -> None:
         )
 
 
-def back_off(route: str, reason: str, seconds: int | None = None) -> int:
-    """Have all lanes of a route wait, longer with each failure in a row. Within a transaction; returns the seconds."""
-    failures = db.session.scalar(select(Lane.failures).where(Lane.route == route).limit(1)) or 0
+def back_off(route: str, reason: str, seconds: int | None = None) -> float:
+    """Have all lanes of a route wait, longer with each round of failures. Within a transaction; returns the seconds.
+
+    Lanes that fail together count once. Takes the rows' locks in order, so it comes before any other lane's write.
+    """
+    rows = db.session.execute(
+        select(Lane.failures, Lane.not_before, now().label("at"))
+        .where(Lane.route == route)
+        .order_by(Lane.id)
+        .with_for_update()
+    ).all()
+    already = max((row.not_before for row in rows if row.not_before and row.not_before > row.at), default=None)
+    if already is not None:
+        return float((already - rows[0].at).total_seconds())
+    failures = max((row.failures for row in rows), default=0)
     wait = seconds or BACKOFF[min(failures, len(BACKOFF) - 1)]
     db.session.execute(
         update(Lane).where(Lane.route == route).values(not_before=now(wait), reason=reason, failures=failures + 1)
@@ -98,15 +117,20 @@ def back_off(route: str, reason: str, seconds: int | None = None) -> int:
 
 
 def recovered(route: str) -> None:
-    """A session was opened: the next failure starts with the short wait again."""
-    failing = db.session.scalar(select(exists().where(Lane.route == route, Lane.failures > 0)))
-    if failing:
-        with transaction() as session:
-            session.execute(update(Lane).where(Lane.route == route).values(failures=0, reason=None, not_before=None))
+    """A message got through: the next failure starts with the short wait again. Not while another lane says wait."""
+    with transaction() as session:
+        lanes = select(Lane.id).where(Lane.route == route).order_by(Lane.id).with_for_update()
+        session.execute(lanes).all()
+        session.execute(
+            update(Lane)
+            .where(Lane.route == route, or_(Lane.not_before.is_(None), Lane.not_before <= now()))
+            .values(failures=0, reason=None, not_before=None)
+        )
 
 
 def has_due_mail(route: str) -> bool:
-    query = select(exists().where(Message.route == route, Message.state.in_(WAITING), Message.due_at <= now()))
+    waiting = exists().where(Message.route == route, Message.state.in_(WAITING), Message.due_at <= statement_time())
+    query = select(waiting)
     return bool(db.session.scalar(query))
 
 
@@ -121,11 +145,19 @@ def forget() -> None:
 
 
 def wake(route: str) -> None:
-    """Wake one of the route's lanes: the others join at the clock's next tick if there is that much to do."""
+    """Wake one of the route's lanes: the others join at the clock's next tick if there is that much to do.
+
+    Never fails: what is not woken here, the clock wakes.
+    """
     database = str(db.engine.url)
     until, ids = _known.get(database + route, (0.0, []))
     if time.monotonic() >= until or not ids:
-        ids = list(db.session.scalars(select(Lane.id).where(Lane.route == route)))
+        try:
+            ids = list(db.session.scalars(select(Lane.id).where(Lane.route == route)))
+        except SQLAlchemyError as error:
+            log.warning("no lane of %s was woken: %s", route, type(error).__name__)
+            db.session.rollback()
+            return
         _known[database + route] = (time.monotonic() + _KNOWN_SECONDS, ids)
     if ids:  # none before the first tick of a clock, which then wakes them
         queue.wake(random.choice(ids), queue_of(route))

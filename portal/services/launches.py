@@ -70,13 +70,18 @@ def verify_token(token: str) -> LaunchClaims:
         kind = int if name in ("iat", "exp") else str
         if not isinstance(claims.get(name), kind) or isinstance(claims[name], bool) or claims[name] == "":
             raise LaunchRefused("incomplete", name)
+    if not isinstance(claims.get("nbf", 0), int):
+        raise LaunchRefused("incomplete", "nbf")
+    for name, value in claims.items():
+        if isinstance(value, str) and not value.isprintable():
+            raise LaunchRefused("incomplete", name)
     _check_time(claims)
     return _read(claims)
 
 
 def _check_time(claims: dict[str, Any]) -> None:
     now = time.time()
-    if claims["iat"] > now + _LEEWAY or claims.get("nbf", 0) > now + _LEEWAY:
+    if max(claims["iat"], claims.get("nbf", 0)) > now + _LEEWAY:
         raise LaunchRefused("future")
     if claims["exp"] <= now:
         raise LaunchRefused("expired")

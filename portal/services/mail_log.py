@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
+from portal.models.message import is_public_id
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 PAGE = 50
@@ -71,6 +72,8 @@ def page(
 
 def get_message(tenant: Tenant, public_id: str) -> Message | None:
     """The tenant's message of this id."""
+    if not is_public_id(public_id):
+        return None
     return db.session.scalar(select(Message).where(Message.tenant_id == tenant.id, Message.public_id == public_id))
 
 
@@ -118,7 +121,7 @@ def _first_id_since(tenant: Tenant, period: timedelta) -> Any:
 
 def _recipient(text: str) -> ColumnElement[bool]:
     """A whole address is looked up by index; anything else is a part of one."""
-    text = text.strip().lower()
+    text = text.strip().lower().replace("\x00", "")  # PostgreSQL knows no NUL
     local, at, domain = text.rpartition("@")
     if local and at and "." in domain:
         return func.lower(Message.to_address) == text
@@ -126,7 +129,7 @@ def _recipient(text: str) -> ColumnElement[bool]:
 
 
 def _id(tenant: Tenant, public_id: str | None) -> int | None:
-    if public_id is None:
+    if public_id is None or not is_public_id(public_id):
         return None
     return db.session.scalar(select(Message.id).where(Message.tenant_id == tenant.id, Message.public_id == public_id))
 
@@ -138,6 +141,8 @@ def _newer(matching: list[ColumnElement[bool]], top: int) -> int:
 
 def find_message(public_id: str) -> tuple[Message, Tenant] | None:
     """Any tenant's message: for the platform's own backend, whose API keys are above tenants."""
+    if not is_public_id(public_id):
+        return None
     row = db.session.execute(
         select(Message, Tenant).join(Tenant, Tenant.id == Message.tenant_id).where(Message.public_id == public_id)
     ).one_or_none()

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.config import settings
 from portal.extensions import db
-from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, utcnow
+from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, now
 from portal.models.message import new_public_id
 from portal.services import lanes, senders
 from portal.services.errors import IdempotencyConflict
@@ -40,7 +40,6 @@ def accept(
     `to` and `reply_to` are addresses that were checked. `data` instead of a body: the body is built at sending (for a
     link with power). `route` is for interactive mail; the rest goes by the tenant's sender.
     """
-    accepted_at = utcnow()
     with transaction() as session:
         message = Message(
             public_id=(public_id := new_public_id()),
@@ -51,15 +50,14 @@ def accept(
             message_id=f"<{public_id.removeprefix('msg_')}@{settings().message_id_domain}>",
             data=data,
             route=route or senders.resolve(tenant).route,
-            accepted_at=accepted_at,
-            due_at=accepted_at,
-            expires_at=accepted_at + GIVE_UP,
+            due_at=now(),  # the database's clock, like whoever asks what is due
+            expires_at=now(GIVE_UP.total_seconds()),
         )
         session.add(message)
         session.flush()
         if data is None:
             session.add(MessageBody(message_id=message.id, text=text, html=html, reply_to=reply_to))
-        session.add(LogEntry(tenant_id=tenant.id, message_id=message.id, at=accepted_at, event="queued"))
+        session.add(LogEntry(tenant_id=tenant.id, message_id=message.id, event="queued"))
         after_commit(partial(lanes.wake, message.route))
     return message
 

@@ -1,7 +1,8 @@
 """What became of an attempt: each function is the one transaction that says so, in the message's row and in its log.
 
 All of them are conditional on the attempt's number and on the lane's lease; a write that changes no row raises
-LeaseLost and stops the drain, because somebody else may have the message by now.
+LeaseLost and stops the drain, because somebody else may have the message by now. Each locks its lane before its
+message, so that no two of them can wait for one another.
 """
 
 from __future__ import annotations
@@ -38,13 +39,18 @@ class Attempt:
 def mark_dot(attempt: Attempt, dot: dict[str, Any], reply_timeout: float) -> None:
     """Commit phase `dot`: from here on the message may have been accepted. Raises LeaseLost."""
     with transaction():
-        _write(attempt, dot_at=now(), dot=dot)
         lanes.extend(attempt.lease, reply_timeout + lanes.LEASE_SECONDS)
+        _write(attempt, dot_at=now(), dot=dot)
 
 
 def sent(attempt: Attempt, reply: Reply, sender: str) -> None:
     """The next server has accepted the message."""
     _finish(attempt, "sent", sender, reply=reply)
+
+
+def expired(attempt: Attempt, ambiguous: int) -> None:
+    """Too old to be sent; what may have arrived once did not simply fail."""
+    _finish(attempt, "unconfirmed" if ambiguous else "failed", None, reason="expired")
 
 
 def failed(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str | None = None) -> None:
@@ -61,6 +67,7 @@ def deferred(attempt: Attempt, retries: int, reason: str, reply: Reply, sender: 
     """This message again: when the server said so, else after its place in the schedule."""
     seconds = _named_by(reply) or RETRY_MINUTES[min(retries, len(RETRY_MINUTES) - 1)] * 60
     with transaction():
+        lanes.extend(attempt.lease)
         _write(
             attempt,
             state="deferred",
@@ -70,18 +77,16 @@ def deferred(attempt: Attempt, retries: int, reason: str, reply: Reply, sender: 
             due_at=now(seconds),
             lane_id=None,
             dot_at=None,
-            dot=None,
         )
         _log(attempt, "deferred", reason=reason, reply=reply, sender=sender, wait=seconds)
-        lanes.extend(attempt.lease)
 
 
 def backed_off(attempt: Attempt, route: str, reason: str, reply: Reply) -> None:
     """The whole route waits; the message that met it says so in the log, and its own schedule is not used up."""
     with transaction():
-        lanes.extend(attempt.lease)
         wait = lanes.back_off(route, reason, _named_by(reply))
-        _write(attempt, state="deferred", reason=reason, due_at=now(wait), lane_id=None, dot_at=None, dot=None)
+        lanes.extend(attempt.lease)
+        _write(attempt, state="deferred", reason=reason, due_at=now(wait), lane_id=None, dot_at=None)
         _log(attempt, "deferred", reason=reason, reply=reply, wait=wait)
 
 
@@ -94,15 +99,15 @@ def _named_by(reply: Reply) -> int | None:
 def moved(attempt: Attempt, route: str) -> None:
     """The sender in force goes by another route now: the message waits there."""
     with transaction():
-        _write(attempt, state="queued", route=route, lane_id=None)
         lanes.extend(attempt.lease)
+        _write(attempt, state="queued", route=route, lane_id=None)
 
 
 def ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str) -> None:
     """The fate after the final dot is unknown."""
     with transaction():
-        _ambiguous(attempt, times, reply, sender, AMBIGUOUS_SECONDS)
         lanes.extend(attempt.lease)
+        _ambiguous(attempt, times, reply, sender, AMBIGUOUS_SECONDS)
 
 
 def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None, wait: float = 0) -> None:
@@ -145,10 +150,10 @@ def _finish(
     attempt: Attempt, state: str, sender: str | None, *, reason: str | None = None, reply: Reply | None = None
 ) -> None:
     with transaction():
+        lanes.extend(attempt.lease)
         used = {"sender": sender} if sender else {}
         _write(attempt, state=state, reason=reason, lane_id=None, finished_at=utcnow(), **used)
         _log(attempt, state, reason=reason, reply=reply, sender=sender)
-        lanes.extend(attempt.lease)
 
 
 def _write(attempt: Attempt, **values: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,8 @@ from sqlalchemy.orm import Session
 from portal.extensions import WRITES, db
 
 _AFTER = "portal_after_commit"
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -36,7 +39,10 @@ def transaction() -> Iterator[Session]:
         session.rollback()
         raise
     for action in session.info.pop(_AFTER):
-        action()
+        try:
+            action()
+        except Exception:  # what was committed stays so, and the caller must not be told otherwise
+            log.exception("an action after the commit failed")
 
 
 def after_commit(action: Callable[[], object]) -> None:

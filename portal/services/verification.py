@@ -194,7 +194,13 @@ def _waits(whose: Any, limits: tuple[tuple[int, timedelta], ...], now: datetime)
 def _limited_mailbox(address_key: str) -> str:
     """The mailbox behind an address for the limits: shop+1@ and shop+2@ are one person's inbox."""
     local, _, domain = address_key.rpartition("@")
-    return f"{local.partition('+')[0] or local}@{domain}"
+    local = local.partition("+")[0] or local
+    if domain in (
+        "gmail.com",
+        "googlemail.com",
+    ):  # dots don't matter there: https://support.google.com/mail/answer/7436150
+        return f"{local.replace('.', '')}@gmail.com"
+    return f"{local}@{domain}"
 
 
 def _send(tenant: Tenant, identity: SenderIdentity, locale: str) -> None:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask, current_app
-from sqlalchemy import select, update
+from sqlalchemy import event, func, select, update
+from sqlalchemy.exc import OperationalError
 
 from portal.extensions import db
 from portal.models import Lane, Message, Tenant, User, now, utcnow
-from portal.services import claims, delivery, identities, lanes, mail_log, outbox, outcomes, tenants, verification
+from portal.services import (
+    claims,
+    delivery,
+    identities,
+    lanes,
+    mail_log,
+    mails,
+    outbox,
+    outcomes,
+    tenants,
+    verification,
+)
 from portal.services.lanes import LeaseLost
 from portal.services.transaction import transaction
 from portal.transport.connection import Reply
@@ -272,7 +285,7 @@ def test_a_lane_that_died_at_the_dot_leaves_its_message_ambiguous(tenant: Tenant
     lease = lanes.take(lane_id("relay"))
     assert lease is not None
     (attempt,) = claims.claim(lease)
-    mail = delivery.prepare(attempt)
+    mail = mails.prepare(attempt)
     assert mail is not None
     outcomes.mark_dot(attempt, mail.dot, 1)
     expire_leases()
@@ -288,7 +301,7 @@ def test_who_lost_the_lease_can_neither_mark_the_dot_nor_write_an_outcome(tenant
     lease = lanes.take(lane_id("relay"))
     assert lease is not None
     (attempt,) = claims.claim(lease)
-    mail = delivery.prepare(attempt)
+    mail = mails.prepare(attempt)
     assert mail is not None
     expire_leases()
     with pytest.raises(LeaseLost):
@@ -348,14 +361,14 @@ def test_a_message_that_cannot_be_made_waits_and_stops_nobody(
     tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken, fine = accept(tenant, subject="broken"), accept(tenant)
-    build = delivery.build
+    build = mails.build
 
     def build_or_fail(content: Any, **options: Any) -> bytes:
         if content.subject == "broken":
             raise RuntimeError("a defect of ours")
         return build(content, **options)
 
-    monkeypatch.setattr(delivery, "build", build_or_fail)
+    monkeypatch.setattr(mails, "build", build_or_fail)
     assert drain() == 1
     assert (again(broken).state, again(broken).reason) == ("deferred", "local_error")
     assert again(fine).state == "sent"
@@ -407,3 +420,152 @@ def test_mail_that_the_sink_refuses_for_good_is_not_retried(tenant: Tenant, smtp
     drain()
     assert again(message).state == "failed"
     assert drain() == 0
+
+
+def test_a_relay_that_refuses_everything_for_an_unknown_reason_loses_little(
+    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
+) -> None:
+    messages = [accept(tenant) for _ in range(10)]
+    with ScriptedServer({"RCPT": "554 5.0.0 transaction failed"}) as server:
+        relay_to(server)
+        for _ in range(3):
+            drain()
+            make_due()
+    states = [again(message).state for message in messages]
+    assert states.count("failed") == 2, "two in a row may be two bad recipients; the third is the relay"
+
+
+def test_lanes_that_fail_together_count_once(tenant: Tenant, ctx: Flask, smtp: SMTPSink) -> None:
+    ids = list(db.session.scalars(select(Lane.id).where(Lane.route == "relay")))
+    for _ in range(len(ids)):
+        accept(tenant)
+    leases = [lease for lane in ids if (lease := lanes.take(lane)) is not None]
+    attempts = [attempt for lease in leases for attempt in claims.claim(lease, 1)]
+    assert len(attempts) == len(ids)
+    for attempt in attempts:
+        outcomes.backed_off(attempt, "relay", "service_unavailable", Reply(0, "lost"))
+    db.session.rollback()
+    assert set(db.session.scalars(select(Lane.failures).where(Lane.route == "relay"))) == {1}
+
+
+def test_a_lane_at_work_heeds_what_another_lane_has_found_out(tenant: Tenant) -> None:
+    for _ in range(3):
+        accept(tenant)
+    first, second = (
+        lanes.take(lane) for lane in db.session.scalars(select(Lane.id).where(Lane.route == "relay")).all()
+    )
+    assert first is not None and second is not None
+    (attempt,) = claims.claim(first, 1)
+    outcomes.backed_off(attempt, "relay", "quota_daily", Reply(450, "try again in 3600 seconds"))
+    assert claims.claim(second) == []
+
+
+def test_merely_opening_a_connection_does_not_end_a_back_off(
+    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
+) -> None:
+    accept(tenant)
+    with ScriptedServer({"MAIL": "421 4.7.0 too many messages, slow down"}) as server:
+        relay_to(server)
+        for _ in range(3):
+            drain()
+            make_due()
+    assert db.session.scalars(select(Lane.failures).where(Lane.route == "relay")).first() == 3
+
+
+def test_a_second_copy_has_the_same_bytes_after_a_refusal_in_between_too(
+    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
+) -> None:
+    with ScriptedServer({".": [CLOSE, "250 kept"], "RCPT": ["250 ok", "450 4.2.0 later", "250 ok"]}) as server:
+        relay_to(server)
+        message = accept(tenant)
+        for _ in range(3):
+            drain()
+            make_due()
+    assert events(message) == ["queued", "ambiguous", "deferred", "sent"]
+    assert server.mails[0] == server.mails[1]
+
+
+def test_an_ambiguous_message_that_expires_did_not_simply_fail(
+    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
+) -> None:
+    with ScriptedServer({".": CLOSE}) as server:
+        relay_to(server)
+        message = accept(tenant)
+        drain()
+    with transaction() as session:
+        session.execute(update(Message).values(expires_at=now(-1)))
+    claims.expire()
+    assert (again(message).state, again(message).reason) == ("unconfirmed", "expired")
+
+
+def test_a_database_that_is_away_for_a_moment_makes_no_second_copy(
+    tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = accept(tenant)
+    sent = outcomes.sent
+    failures = [OperationalError("COMMIT", {}, Exception("gone for a moment"))]
+
+    def fail_once(*arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
+        sent(*arguments)
+
+    monkeypatch.setattr(outcomes, "sent", fail_once)
+    monkeypatch.setattr(delivery, "_WRITE_AGAIN", (0.01,))
+    assert drain() == 1
+    assert events(message) == ["queued", "sent"] and len(smtp.received) == 1
+
+
+def test_no_transaction_is_open_while_a_server_takes_its_time(
+    tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(tenant)
+    seen: list[bool] = []
+    send = delivery.Connection.send
+
+    def look(self: Any, *arguments: Any) -> Reply:
+        seen.append(bool(db.session().in_transaction()))
+        return send(self, *arguments)
+
+    monkeypatch.setattr(delivery.Connection, "send", look)
+    drain()
+    assert seen == [False]
+
+
+def test_a_drain_that_is_asked_to_stop_ends_after_the_mail_at_hand(
+    tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        accept(tenant)
+    monkeypatch.setattr(delivery, "stopping", threading.Event())
+
+    def stop(mail: Received) -> None:
+        delivery.stopping.set()
+
+    smtp.on_data = stop
+    assert drain() == 1
+    waiting = db.session.scalar(select(func.count()).select_from(Message).where(Message.state == "queued"))
+    assert waiting == 4, "what it had claimed waits for the next one"
+
+
+def test_ten_thousand_tenants_whose_mail_is_not_due_cost_a_claim_little(tenant: Tenant) -> None:
+    """Counted in queries, because time is noisy here."""
+    with transaction() as session:
+        for number in range(200):
+            row = Tenant(external_id=f"t{number}", name="T")
+            session.add(row)
+            session.flush()
+            outbox.accept(row, to="a@b.example", **ACCEPTED)
+        session.execute(update(Message).values(due_at=now(3600)))
+    accept(tenant)
+    lease = lanes.take(lane_id("relay"))
+    assert lease is not None
+    statements: list[str] = []
+
+    def record(*details: Any) -> None:
+        statements.append(details[2])
+
+    event.listen(db.engine, "before_cursor_execute", record)
+    assert len(claims.claim(lease)) == 1
+    assert len(statements) < 12
+    event.remove(db.engine, "before_cursor_execute", record)

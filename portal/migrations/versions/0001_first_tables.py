@@ -86,6 +86,8 @@ def upgrade() -> None:
     sa.UniqueConstraint('public_id', name=op.f('uq_message_public_id'))
     )
     with op.batch_alter_table('message') as batch_op:
+        batch_op.create_index('ix_message_due', ['route', 'due_at'], unique=False, sqlite_where=sa.text("state IN ('queued', 'deferred')"), postgresql_where=sa.text("state IN ('queued', 'deferred')"))
+        batch_op.create_index('ix_message_expires', ['expires_at'], unique=False, sqlite_where=sa.text("state IN ('queued', 'deferred')"), postgresql_where=sa.text("state IN ('queued', 'deferred')"))
         batch_op.create_index('ix_message_lane', ['lane_id'], unique=False, sqlite_where=sa.text('lane_id IS NOT NULL'), postgresql_where=sa.text('lane_id IS NOT NULL'))
         batch_op.create_index('ix_message_log', ['tenant_id', 'id'], unique=False)
         batch_op.create_index('ix_message_log_kind', ['tenant_id', 'kind', 'id'], unique=False)

@@ -58,7 +58,7 @@ Body = Annotated[str, Field(max_length=parsing.MAX_BODY_CHARS), AfterValidator(_
 
 
 class MessageRequest(parsing.Request):
-    tenant: str
+    tenant: Annotated[str, Field(max_length=100), AfterValidator(_storable)]
     kind: Literal["order_update", "vendor_notification", "customer_message"]
     to: Address
     subject: Subject

@@ -1,0 +1,35 @@
+"""Retention: what has served its purpose goes, in small batches, so that nobody waits for a long transaction."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, select
+
+from portal.models import BurntToken, IdempotencyKey, VerificationMail, utcnow
+from portal.services.transaction import transaction
+
+_BATCH = 500
+IDEMPOTENCY = timedelta(hours=24)
+_LONGEST_LIMIT = timedelta(days=2)  # the limits on verification mail look back a day
+
+
+def clean_up() -> int:
+    """Delete a batch of each kind; the clock's work. Returns how many rows went."""
+    now = utcnow()
+    return (
+        _delete(BurntToken.jti, BurntToken.expires_at < now - timedelta(minutes=5))
+        + _delete(VerificationMail.id, VerificationMail.at < now - _LONGEST_LIMIT)
+        + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - IDEMPOTENCY)
+    )
+
+
+def _delete(key: Any, old: ColumnElement[bool]) -> int:
+    with transaction() as session:
+        done = session.execute(
+            delete(key.class_)
+            .where(key.in_(select(key).where(old).limit(_BATCH)))
+            .execution_options(synchronize_session=False)
+        )
+    return int(done.rowcount)  # type: ignore[attr-defined]
