@@ -43,7 +43,6 @@ class _Clock(FunctionElement[datetime]):
     """The database's clock plus `seconds`: one clock for all, whatever the machines' clocks say."""
 
     type = UTCDateTime()
-    inherit_cache = True
 
     def __init__(self, seconds: float = 0) -> None:
         super().__init__(literal(float(seconds), Float))
@@ -52,9 +51,13 @@ class _Clock(FunctionElement[datetime]):
 class now(_Clock):
     """For leases: on PostgreSQL it goes on while a statement waits for a lock."""
 
+    inherit_cache = True
+
 
 class statement_time(_Clock):
     """For look-ups: stands still during a statement, so that an index can be used for what is due."""
+
+    inherit_cache = True
 
 
 @compiles(now, "postgresql")
