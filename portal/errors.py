@@ -11,6 +11,7 @@ from flask_babel import gettext
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.local import LocalProxy
+from werkzeug.wrappers import Response as BaseResponse
 
 from portal.config import settings
 from portal.security_headers import allow_any_frame
@@ -46,7 +47,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["support"] = LocalProxy(settings)
 
 
-def answer(error: HTTPException, code: int | None = None) -> Response:
+def answer(error: HTTPException, code: int | None = None) -> BaseResponse:
     code = code or error.code or 500
     if error.response is not None and code < 400:
         return error.get_response()  # a redirect that routing raised
@@ -78,16 +79,20 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
     if isinstance(error, PageError):
         return error.title, error.text
     if isinstance(error, CSRFError):
-        return gettext("This page was open for too long"), gettext("Nothing was changed. Reload the page and try once more.")
+        return gettext("This page was open for too long"), _reload_page()
     if isinstance(error, Unauthorized) and error.description == "missing":
         return gettext("Please open this page from your dashboard"), gettext(
-            "You are not signed in here. Go to your marketplace's dashboard and open Settings, Integrations, Email configuration."
+            "You are not signed in here. Go to your marketplace's dashboard and open Settings, Integrations, "
+            "Email configuration."
         )
     words = {
-        400: (gettext("This request can't be understood"), gettext("Nothing was changed. Go back, reload the page and try once more.")),
+        400: (gettext("This request can't be understood"), _reload_page()),
         401: (
             gettext("Your session has ended"),
-            gettext("For your safety it ends after a while without activity. Open the settings again from your marketplace's dashboard."),
+            gettext(
+                "For your safety it ends after a while without activity. Open the settings again from your "
+                "marketplace's dashboard."
+            ),
         ),
         403: (
             gettext("You may look at this, but not change it"),
@@ -97,14 +102,24 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
             gettext("There is nothing at this address"),
             gettext("The link may be incomplete or out of date. Go back to the email settings and start from there."),
         ),
-        405: (gettext("This address can't be used that way"), gettext("Go back to the email settings and start from there.")),
-        413: (gettext("That was too much at once"), gettext("What was sent is larger than this page accepts. Shorten it and try once more.")),
+        405: (
+            gettext("This address can't be used that way"),
+            gettext("Go back to the email settings and start from there."),
+        ),
+        413: (
+            gettext("That was too much at once"),
+            gettext("What was sent is larger than this page accepts. Shorten it and try once more."),
+        ),
         429: (gettext("Too many attempts"), gettext("Please wait a few minutes and try once more.")),
-    }  # fmt: skip
+    }
     return words.get(code) or (
         gettext("Something went wrong on our side"),
         gettext("We have written it down. Try once more in a few minutes; if it happens again, please tell support."),
     )
+
+
+def _reload_page() -> str:
+    return gettext("Nothing was changed. Reload the page and try once more.")
 
 
 def _api_detail(error: HTTPException, code: int) -> str:

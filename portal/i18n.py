@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
+from babel import dates
 from flask import Flask, g, has_request_context, request
-from flask_babel import Babel, format_date, format_datetime, format_time, format_timedelta, get_locale, gettext, refresh
-from markupsafe import Markup
+from flask_babel import (
+    Babel,
+    format_date,
+    format_time,
+    format_timedelta,
+    get_locale,
+    get_timezone,
+    gettext,
+    refresh,
+)
+from markupsafe import Markup, escape
 
 LOCALES = {"en": "English", "de": "Deutsch"}
 DEFAULT = "en"
@@ -32,12 +43,14 @@ def supported(locale: str | None) -> str | None:
 
 
 def select_locale() -> str:
+    """What the page was told to speak, what the person chose, what the launch said, what the browser prefers."""
     if not has_request_context():
         return DEFAULT
-    chosen = supported(g.get("locale"))
-    if chosen is None and g.get("session") is not None:
-        chosen = supported(g.session.locale)
-    return chosen or request.accept_languages.best_match(LOCALES, DEFAULT) or DEFAULT
+    user, session = g.get("user"), g.get("session")
+    for wish in (g.get("locale"), user and user.locale, session and session.locale):
+        if known := supported(wish):
+            return known
+    return request.accept_languages.best_match(LOCALES, DEFAULT) or DEFAULT
 
 
 def select_timezone() -> str | None:
@@ -60,7 +73,13 @@ def clock(at: datetime, *, seconds: bool = False) -> str:
 
 
 def exact(at: datetime) -> str:
-    return str(format_datetime(at, "long"))
+    """Date and time to the second, with the timezone, in the reader's language."""
+    return _exact(at, str(get_locale()), get_timezone())
+
+
+@lru_cache(maxsize=8192)  # a list shows the same moments again with each poll
+def _exact(at: datetime, locale: str, zone: tzinfo | None) -> str:
+    return dates.format_datetime(at, "long", tzinfo=zone, locale=locale)
 
 
 def ago(at: datetime) -> str:
@@ -73,7 +92,6 @@ def ago(at: datetime) -> str:
 
 def moment(at: datetime, *, focusable: bool = True) -> Markup:
     """A relative time that tells the exact one on hover and focus (its own, or that of the row around it)."""
-    focus = Markup(' tabindex="0"') if focusable else Markup("")
-    return Markup('<time datetime="{}" title="{}" data-exact="{}"{}>{}</time>').format(
-        at.isoformat(timespec="seconds"), exact(at), exact(at), focus, ago(at)
-    )
+    focus, when = ' tabindex="0"' if focusable else "", escape(exact(at))
+    iso = at.isoformat(timespec="seconds")
+    return Markup(f'<time datetime="{iso}" title="{when}" data-exact="{when}"{focus}>{escape(ago(at))}</time>')

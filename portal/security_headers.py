@@ -7,11 +7,13 @@ from flask import Flask, Response, g, request
 from portal import session as sessions
 
 # pico.css draws its checkmarks from data: images.
-_POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; object-src 'none'; frame-ancestors "
+_POLICY = (
+    "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; object-src 'none'; frame-ancestors "
+)
 
 
 def allow_any_frame() -> None:
-    """For pages that are one sentence and no control: the dashboard that framed us has to be able to show why it failed."""
+    """For pages that are one sentence and no control: the dashboard that frames us must be able to show it."""
     g.any_frame = True
 
 

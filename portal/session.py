@@ -1,7 +1,7 @@
 """Session tokens: who is signed in, signed into a string that travels as a bearer and as a cookie.
 
-The same token goes two ways, because either can be unavailable in an iframe: page memory -> `Authorization: Bearer` of each
-htmx request, and a partitioned cookie for reloads, plain forms and tabs of their own.
+The same token goes two ways, because either can be unavailable in an iframe: by page memory into `Authorization:
+Bearer` of each htmx request, and as a partitioned cookie for reloads, plain forms and tabs of their own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -46,9 +45,9 @@ class Session:
     def signed(self) -> str:
         return str(_serializer().dumps(asdict(self)))
 
-    def renewed(self, **changes: Any) -> Session:
+    def renewed(self) -> Session:
         now = int(time.time())
-        return replace(self, issued=now, expires=now + LIFETIMES[self.kind], **changes)
+        return replace(self, issued=now, expires=now + LIFETIMES[self.kind])
 
 
 def read(token: str) -> Session:

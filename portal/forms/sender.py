@@ -25,7 +25,9 @@ def sentence(reason: str) -> str:
     """What is wrong and what to type instead."""
     known = {
         "empty": gettext("Enter an email address, for example hello@your-shop.com."),
-        "not_an_address": gettext("This is not an email address. It needs the form name@domain, for example hello@your-shop.com."),
+        "not_an_address": gettext(
+            "This is not an email address. It needs the form name@domain, for example hello@your-shop.com."
+        ),
         "too_long": gettext("This address is too long. An email address has at most 254 characters."),
         "line_break": gettext("Line breaks are not possible here. Enter everything on one line."),
         "non_ascii_local_part": gettext(
@@ -35,8 +37,11 @@ def sentence(reason: str) -> str:
         "no_such_domain_form": gettext("The part after the @ is not a domain name, for example your-shop.com."),
         "name_too_long": gettext("This name is too long. Use at most 100 characters."),
         "name_looks_like_address": gettext(
-            "The name must not look like an email address, because recipients would take it for the sender. Use the name of your shop."
+            "The name must not look like an email address, because recipients would take it for the sender. "
+            "Use the name of your shop."
         ),
-        "name_control_characters": gettext("The name holds characters that can't be shown. Type it anew, without copying."),
-    }  # fmt: skip
+        "name_control_characters": gettext(
+            "The name holds characters that can't be shown. Type it anew, without copying."
+        ),
+    }
     return known.get(reason) or gettext("This can't be used. Please check what you typed.")

@@ -167,6 +167,9 @@
     const { ctx } = event.detail;
     watchLog();
     tick();
+    const wanted = document.querySelector("[data-focus]");
+    wanted?.removeAttribute("data-focus");
+    wanted?.focus();
     if (ctx.target !== document.body) return;
     const app = byId("app");
     if (app) Object.assign(root, { lang: app.lang, dir: app.dir });

@@ -34,19 +34,34 @@ class Notice:
 
 def notice(key: str | None, sender: SenderSettings) -> Notice | None:
     """The banner after an action. Its key travels in the URL, so that it needs neither cookie nor JavaScript."""
-    pending = sender.pending.identity.address if sender.pending else ""
     in_force = sender.from_header
     texts = {
-        "sent": pending and ("success", gettext("We sent an email to %(address)s. Open the link in it to confirm the address.", address=pending)),
-        "on_its_way": pending and ("info", gettext("An email to %(address)s is on its way already.", address=pending)),
-        "resent": pending and ("success", gettext("We sent a new email to %(address)s. Links in older emails no longer work.", address=pending)),
         "verified": ("success", gettext("Confirmed. From now on your mail comes from %(sender)s.", sender=in_force)),
         "in_use": ("success", gettext("Done. From now on your mail comes from %(sender)s.", sender=in_force)),
-        "cancelled": ("success", gettext("The change was cancelled. Your mail still comes from %(sender)s.", sender=in_force)),
+        "cancelled": (
+            "success",
+            gettext("The change was cancelled. Your mail still comes from %(sender)s.", sender=in_force),
+        ),
         "nothing_pending": ("info", gettext("That had been dealt with already. Here is how things stand now.")),
         "not_verified": ("error", gettext("This address has to be confirmed before mail can come from it.")),
-        "limit": pending and ("info", gettext("Please wait a little before the next email. Below you see when it is possible.")),
-    }  # fmt: skip
+    }
+    if sender.pending:
+        to = sender.pending.identity.address
+        texts |= {
+            "sent": (
+                "success",
+                gettext("We sent an email to %(address)s. Open the link in it to confirm the address.", address=to),
+            ),
+            "on_its_way": ("info", gettext("An email to %(address)s is on its way already.", address=to)),
+            "resent": (
+                "success",
+                gettext("We sent a new email to %(address)s. Links in older emails no longer work.", address=to),
+            ),
+            "limit": (
+                "info",
+                gettext("Please wait a little before the next email. Below you see when it is possible."),
+            ),
+        }
     found = texts.get(key or "")
     return Notice(*found) if found else None
 
@@ -86,7 +101,13 @@ def state_tag(sender: SenderSettings) -> str:
     shown: list[object] = [sender.mode, sender.from_header, sender.active and sender.active.id, g.user.role]
     if pending:
         message = pending.message
-        shown += [pending.identity.id, pending.identity.nonce, pending.identity.display_name, pending.resend_at, pending.expired]
+        shown += [
+            pending.identity.id,
+            pending.identity.nonce,
+            pending.identity.display_name,
+            pending.resend_at,
+            pending.expired,
+        ]
         shown += [message.public_id, message.state, message.reason] if message else []
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
@@ -117,7 +138,9 @@ def get_sender() -> Response:
 def post_verification() -> Response:
     form = SenderForm()
     try:
-        identity = verification.start_verification(g.tenant, g.user, form.address.data or "", form.display_name.data or "")
+        identity = verification.start_verification(
+            g.tenant, g.user, form.address.data or "", form.display_name.data or ""
+        )
     except InvalidSender as error:
         form.refuse(error)
         return invalid(form, 422)
@@ -125,7 +148,10 @@ def post_verification() -> Response:
         if is_pending(form.address.data or ""):
             return done("on_its_way")  # the second click of a double click
         form.address.errors = [
-            gettext("Too many verification emails were sent. The next one is possible at %(time)s.", time=clock(limit.next_at))
+            gettext(
+                "Too many verification emails were sent. The next one is possible at %(time)s.",
+                time=clock(limit.next_at),
+            )
         ]
         return invalid(form, 429)
     return done("in_use" if identity.state == "verified" else "sent", fresh_form=True)

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.globals["here"] = here
+    app.jinja_env.globals.update(here=here, wants_fragment=wants_fragment)
 
 
 def wants_fragment() -> bool:

@@ -51,14 +51,17 @@ def refuse(reason: str) -> Response:
     text = sentences.get(reason) or gettext("The link that brought you here is incomplete or was changed on its way.")
     allow_any_frame()
     return make_response(
-        render_template("launch/refused.html", title=gettext("The email settings could not be opened"), text=text, again=again), 401
+        render_template(
+            "launch/refused.html", title=gettext("The email settings could not be opened"), text=text, again=again
+        ),
+        401,
     )
 
 
 @blueprint.post("/open")
 @access("viewer")
 def post_open() -> Response:
-    """From inside the frame to a tab of its own, which doesn't see the frame's cookie: the form's body brings the session."""
+    """From the frame to a tab of its own, which doesn't see the frame's cookie: the form's body brings the session."""
     sessions.start(g.session)
     return see_other(local_path(request.form.get("next"), url_for("email_settings.get_page")))
 

@@ -5,7 +5,7 @@ A final 250 means that the next server took the message over, so nothing here sa
 
 from __future__ import annotations
 
-from flask_babel import gettext
+from flask_babel import gettext, lazy_gettext
 
 from portal.i18n import clock
 from portal.models import LogEntry, Message
@@ -17,49 +17,46 @@ TONES = {
 }  # fmt: skip
 
 
-def choices() -> dict[str, dict[str, str]]:
-    """The filters and their values, in the order of the lists; a value not in here doesn't exist."""
-    return {"state": states(), "kind": kinds(), "period": periods()}
+LABELS = {"state": lazy_gettext("State"), "kind": lazy_gettext("Kind"), "period": lazy_gettext("Period")}
 
 
-def labels() -> dict[str, str]:
-    return {"state": gettext("State"), "kind": gettext("Kind"), "period": gettext("Period")}
+# The first line of each filter's list.
+EVERYTHING = {
+    "state": lazy_gettext("All states"),
+    "kind": lazy_gettext("All kinds"),
+    "period": lazy_gettext("Any time"),
+}
 
 
-def everything() -> dict[str, str]:
-    """The first line of each filter's list."""
-    return {"state": gettext("All states"), "kind": gettext("All kinds"), "period": gettext("Any time")}
+STATES = {
+    "queued": lazy_gettext("Waiting to be sent"),
+    "sending": lazy_gettext("Being sent"),
+    "deferred": lazy_gettext("Waiting for another try"),
+    "held": lazy_gettext("On hold"),
+    "sent": lazy_gettext("Accepted"),
+    "unconfirmed": lazy_gettext("Outcome unknown"),
+    "failed": lazy_gettext("Failed"),
+    "cancelled": lazy_gettext("Cancelled"),
+}
 
 
-def states() -> dict[str, str]:
-    return {
-        "queued": gettext("Waiting to be sent"),
-        "sending": gettext("Being sent"),
-        "deferred": gettext("Waiting for another try"),
-        "held": gettext("On hold"),
-        "sent": gettext("Accepted"),
-        "unconfirmed": gettext("Outcome unknown"),
-        "failed": gettext("Failed"),
-        "cancelled": gettext("Cancelled"),
-    }
+KINDS = {
+    "order_update": lazy_gettext("Order update"),
+    "vendor_notification": lazy_gettext("Vendor notification"),
+    "customer_message": lazy_gettext("Customer message"),
+    "verification": lazy_gettext("Email verification"),
+}
 
 
-def kinds() -> dict[str, str]:
-    return {
-        "order_update": gettext("Order update"),
-        "vendor_notification": gettext("Vendor notification"),
-        "customer_message": gettext("Customer message"),
-        "verification": gettext("Email verification"),
-    }
+PERIODS = {
+    "1h": lazy_gettext("Last hour"),
+    "24h": lazy_gettext("Last 24 hours"),
+    "7d": lazy_gettext("Last 7 days"),
+    "30d": lazy_gettext("Last 30 days"),
+}
 
-
-def periods() -> dict[str, str]:
-    return {
-        "1h": gettext("Last hour"),
-        "24h": gettext("Last 24 hours"),
-        "7d": gettext("Last 7 days"),
-        "30d": gettext("Last 30 days"),
-    }
+# The filters and their values, in the order of the lists; a value not in here doesn't exist.
+CHOICES = {"state": STATES, "kind": KINDS, "period": PERIODS}
 
 
 def state(message: Message, last: LogEntry | None = None) -> str:
@@ -83,30 +80,13 @@ def state(message: Message, last: LogEntry | None = None) -> str:
             return gettext("Outcome unknown: the connection broke off")
         case "queued" if message.ambiguous:
             return gettext("Being sent once more, because the connection broke off")
-    return states().get(message.state, message.state)
+    return str(STATES.get(message.state, message.state))
 
 
 def event(entry: LogEntry) -> str:
     """One line of a message's timeline."""
     because = reason(entry.reason)
-    texts = {
-        "queued": gettext("Taken into the outbox"),
-        "sending": gettext("Sending began"),
-        "sent": gettext("The mail server accepted the message"),
-        "deferred": gettext("Not accepted yet, another try will follow"),
-        "held": gettext("Put on hold"),
-        "resumed": gettext("Sending goes on"),
-        "released": gettext("Sending was interrupted before anything was handed over; it starts anew"),
-        "ambiguous": gettext(
-            "The connection broke off while the server was accepting the message. It is sent once more; "
-            "the recipient may get it twice."
-        ),
-        "sender_changed": gettext("The earlier sender may no longer be used; the message gets the one in force now"),
-        "unconfirmed": gettext("The connection broke off again. Nobody can say whether the message was accepted."),
-        "failed": gettext("The message could not be sent"),
-        "cancelled": gettext("The message was cancelled"),
-    }
-    text = texts.get(entry.event, entry.event)
+    text = str(_EVENTS.get(entry.event, entry.event))
     if because and entry.event in ("deferred", "held", "failed", "cancelled"):
         text = gettext("%(text)s: %(reason)s", text=text, reason=because)
     if entry.until is not None:
@@ -128,36 +108,59 @@ def server_words(entry: LogEntry) -> str | None:
 
 def reason(key: str | None) -> str:
     """Why, as the rest of a sentence; an unknown key says nothing rather than something wrong."""
-    return {
-        "account_suspended": gettext("the mail account is suspended"),
-        "app_password_required": gettext("the mail account needs an app password"),
-        "bad_credentials": gettext("user name or password of the mail account is wrong"),
-        "basic_auth_retired": gettext("the mail provider no longer accepts passwords here"),
-        "browser_sign_in_required": gettext("the mail provider asks for a sign-in in the browser first"),
-        "content_rejected": gettext("the recipient's server took it for spam"),
-        "dns_failure": gettext("a domain could not be looked up"),
-        "domain_authentication": gettext("the sender's domain doesn't allow this server to send for it"),
-        "expired": gettext("it could not be sent within 48 hours"),
-        "greylisted": gettext("the recipient's server asked to try later"),
-        "interrupted": gettext("sending was interrupted"),
-        "ip_blocked": gettext("the sending server is on a block list"),
-        "local_error": gettext("the mail server has a problem of its own"),
-        "mailbox_full": gettext("the recipient's mailbox is full"),
-        "message_too_large": gettext("the message is too large"),
-        "no_longer_wanted": gettext("it is no longer needed"),
-        "policy_rejected": gettext("the recipient's server refused it by its rules"),
-        "quota_daily": gettext("the mail account's daily limit is reached"),
-        "rate_limited": gettext("too many messages in a short time"),
-        "recipient_disabled": gettext("the recipient's mailbox is closed"),
-        "relay_denied": gettext("the mail server doesn't send to this recipient"),
-        "security_defaults": gettext("the organisation's security settings forbid this sign-in"),
-        "send_as_denied": gettext("the mail account may not send from this address"),
-        "sender_mailbox_full": gettext("the mail account's own mailbox is full"),
-        "sender_not_verified": gettext("the mail server doesn't know the sender's address"),
-        "service_unavailable": gettext("the mail server can't be reached at the moment"),
-        "smtp_auth_disabled": gettext("sending with a password is switched off for the mail account"),
-        "tls_required": gettext("the mail server asks for a secure connection"),
-        "too_many_connections": gettext("too many connections at once"),
-        "too_many_logins": gettext("too many sign-ins in a short time"),
-        "unknown_recipient": gettext("this address does not exist"),
-    }.get(key or "", "")
+    return str(_REASONS.get(key or "", ""))
+
+
+_EVENTS = {
+    "queued": lazy_gettext("Taken into the outbox"),
+    "sending": lazy_gettext("Sending began"),
+    "sent": lazy_gettext("The mail server accepted the message"),
+    "deferred": lazy_gettext("Not accepted yet, another try will follow"),
+    "held": lazy_gettext("Put on hold"),
+    "resumed": lazy_gettext("Sending goes on"),
+    "released": lazy_gettext("Sending was interrupted before anything was handed over; it starts anew"),
+    "ambiguous": lazy_gettext(
+        "The connection broke off while the server was accepting the message. It is sent once more; "
+        "the recipient may get it twice."
+    ),
+    "sender_changed": lazy_gettext("The earlier sender may no longer be used; the message gets the one in force now"),
+    "unconfirmed": lazy_gettext("The connection broke off again. Nobody can say whether the message was accepted."),
+    "failed": lazy_gettext("The message could not be sent"),
+    "cancelled": lazy_gettext("The message was cancelled"),
+}
+
+_REASONS = {
+    "account_suspended": lazy_gettext("the mail account is suspended"),
+    "address_unsupported": lazy_gettext("the mail server can't handle an address like this"),
+    "app_password_required": lazy_gettext("the mail account needs an app password"),
+    "bad_credentials": lazy_gettext("user name or password of the mail account is wrong"),
+    "basic_auth_retired": lazy_gettext("the mail provider no longer accepts passwords here"),
+    "browser_sign_in_required": lazy_gettext("the mail provider asks for a sign-in in the browser first"),
+    "content_rejected": lazy_gettext("the recipient's server took it for spam"),
+    "dns_failure": lazy_gettext("a domain could not be looked up"),
+    "domain_authentication": lazy_gettext("the sender's domain doesn't allow this server to send for it"),
+    "expired": lazy_gettext("it could not be sent within 48 hours"),
+    "greylisted": lazy_gettext("the recipient's server asked to try later"),
+    "interrupted": lazy_gettext("sending was interrupted"),
+    "ip_blocked": lazy_gettext("the sending server is on a block list"),
+    "local_error": lazy_gettext("the mail server has a problem of its own"),
+    "mailbox_full": lazy_gettext("the recipient's mailbox is full"),
+    "message_too_large": lazy_gettext("the message is too large"),
+    "no_longer_wanted": lazy_gettext("it is no longer needed"),
+    "policy_rejected": lazy_gettext("the recipient's server refused it by its rules"),
+    "quota_daily": lazy_gettext("the mail account's daily limit is reached"),
+    "rate_limited": lazy_gettext("too many messages in a short time"),
+    "recipient_disabled": lazy_gettext("the recipient's mailbox is closed"),
+    "relay_denied": lazy_gettext("the mail server doesn't send to this recipient"),
+    "security_defaults": lazy_gettext("the organisation's security settings forbid this sign-in"),
+    "send_as_denied": lazy_gettext("the mail account may not send from this address"),
+    "sender_mailbox_full": lazy_gettext("the mail account's own mailbox is full"),
+    "sender_not_verified": lazy_gettext("the mail server doesn't know the sender's address"),
+    "service_unavailable": lazy_gettext("the mail server can't be reached at the moment"),
+    "smtp_auth_disabled": lazy_gettext("sending with a password is switched off for the mail account"),
+    "tls_failed": lazy_gettext("no secure connection to the mail server could be made"),
+    "tls_required": lazy_gettext("the mail server asks for a secure connection"),
+    "too_many_connections": lazy_gettext("too many connections at once"),
+    "too_many_logins": lazy_gettext("too many sign-ins in a short time"),
+    "unknown_recipient": lazy_gettext("this address does not exist"),
+}

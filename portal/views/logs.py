@@ -6,6 +6,7 @@ import time
 import zlib
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
 from flask_babel import gettext
@@ -22,7 +23,7 @@ from portal.views.fragments import not_modified, see_other, tagged, wants_fragme
 blueprint = Blueprint("logs", __name__, url_prefix="/settings/email/logs")
 
 SLOT = 15  # seconds; relative times are rendered anew that often
-PAGE = 50
+PAGE = 25
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,23 @@ class View:
     def url(self) -> str:
         fields = self.fields()
         fields.pop("recipient", None)
-        return url_for("logs.get_page", **fields)
+        # Not url_for: asked for in each row, it would take a good part of the page's time.
+        page = f"{request.script_root}{blueprint.url_prefix}"
+        return f"{page}?{urlencode(fields)}" if fields else page
 
 
 def read_view(values: MultiDict[str, str], recipient: str | None = None) -> View:
     """Raises PageError for a filter that doesn't exist."""
     chosen = {name: values.get(name) or None for name in ("state", "kind", "period", "before", "until", "open")}
-    for name, choices in log_texts.choices().items():
+    for name, choices in log_texts.CHOICES.items():
         if chosen[name] is not None and chosen[name] not in choices:
             raise PageError(
                 400,
                 gettext("This filter doesn't exist"),
-                gettext("The log can't be filtered by “%(value)s”. Choose a filter from the lists above the log.", value=chosen[name]),
+                gettext(
+                    "The log can't be filtered by “%(value)s”. Choose a filter from the lists above the log.",
+                    value=chosen[name],
+                ),
             )
     return View(recipient=(recipient or "").strip() or None, **chosen)
 
@@ -74,7 +80,11 @@ def context(view: View) -> dict[str, Any]:
     page = mail_log.page(g.tenant, chosen, before=view.before, until=view.until, limit=PAGE)
     opened = mail_log.get_message(g.tenant, view.open) if view.open else None
     if view.open and opened is None:
-        raise PageError(404, gettext("This message isn't in your log"), gettext("It may have been removed, or the link is incomplete."))
+        raise PageError(
+            404,
+            gettext("This message isn't in your log"),
+            gettext("It may have been removed, or the link is incomplete."),
+        )
     if view.filtered and view.until is None and view.before is None:
         view = view.with_(until=page.newest)  # a filtered list stands still until the reader asks
     return {
@@ -83,7 +93,7 @@ def context(view: View) -> dict[str, Any]:
         "opened": opened,
         "entries": mail_log.entries(opened) if opened else [],
         "last": mail_log.last_entries(page.rows),
-        "choices": log_texts.choices(),
+        "choices": log_texts.CHOICES,
         "texts": log_texts,
         "tag": tag_of(view, latest),
     }

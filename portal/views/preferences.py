@@ -6,7 +6,6 @@ from flask import Blueprint, g, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from portal import session as sessions
 from portal.access import access
 from portal.errors import PageError
 from portal.i18n import supported
@@ -22,8 +21,9 @@ def post_locale() -> Response:
     locale = supported(request.form.get("locale"))
     if locale is None:
         raise PageError(
-            400, gettext("This language isn't available"), gettext("Choose one of the languages at the top of the page.")
+            400,
+            gettext("This language isn't available"),
+            gettext("Choose one of the languages at the top of the page."),
         )
-    tenants.set_locale(g.tenant, g.user, locale)
-    sessions.start(g.session.renewed(locale=locale))
+    tenants.set_locale(g.user, locale)
     return see_other(local_path(request.form.get("next"), url_for("email_settings.get_page")))

@@ -45,7 +45,12 @@ def post_resend(token: str) -> Response:
 
 
 def show(
-    link: VerificationLink, token: str, *, sent: bool = False, next_at: datetime | None = None, status: int | None = None
+    link: VerificationLink,
+    token: str,
+    *,
+    sent: bool = False,
+    next_at: datetime | None = None,
+    status: int | None = None,
 ) -> Response:
     if link.tenant is not None:
         g.tenant = link.tenant  # its timezone

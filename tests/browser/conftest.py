@@ -55,7 +55,13 @@ def site(_migrated: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactor
     if POSTGRES:
         engine = create_engine(url)
         with engine.begin() as connection:
-            connection.execute(text("TRUNCATE " + ", ".join(f'"{t.name}"' for t in Base.metadata.sorted_tables) + " RESTART IDENTITY CASCADE"))
+            connection.execute(
+                text(
+                    "TRUNCATE "
+                    + ", ".join(f'"{t.name}"' for t in Base.metadata.sorted_tables)
+                    + " RESTART IDENTITY CASCADE"
+                )
+            )
         engine.dispose()
     else:
         shutil.copy(url.removeprefix("sqlite:///"), folder / "portal.db")
@@ -105,6 +111,11 @@ def complaints(page: Page) -> Iterator[list[str]]:
     """What the browser complained about; a test that asks for this fails when there is anything."""
     found: list[str] = []
     page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("console", lambda message: found.append(message.text) if message.type == "error" and "status of 4" not in message.text else None)
+    page.on(
+        "console",
+        lambda message: (
+            found.append(message.text) if message.type == "error" and "status of 4" not in message.text else None
+        ),
+    )
     yield found
     assert found == []

@@ -18,9 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from portal.extensions import db
 from portal.models import Tenant
 from portal.services import launches, outbox, tenants
+from portal.services.transaction import transaction
 from tests.support.smtp_sink import Received, SMTPSink
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +45,14 @@ addEventListener("message", (event) => {
 });
 start();
 </script></html>"""
+
+
+# Resolves once the browser has noticed that the top of the log is out of sight.
+TOP_OUT_OF_SIGHT = """() => new Promise((done) => new IntersectionObserver((entries, observer) => {
+  if (entries.at(-1).isIntersecting) return;
+  observer.disconnect();
+  done();
+}).observe(document.getElementById("log-top")))"""
 
 
 class Site:
@@ -73,9 +81,8 @@ class Site:
             return outbox.accept(found, kind="order_update", to=to, subject=subject, text="Hello").public_id
 
     def change(self, write: Callable[[], None]) -> None:
-        with self.app.app_context():
+        with self.app.app_context(), transaction():
             write()
-            db.session.commit()
 
     def mail_to(self, address: str, count: int = 1) -> list[Received]:
         """The mails to an address, as soon as there are `count`."""
@@ -129,7 +136,9 @@ def dashboard(site: Site) -> Iterator[str]:
 
         def do_POST(self) -> None:
             wanted = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            token = site.token(wanted.pop("tenant"), **{"parent": f"http://127.0.0.1:{self.server.server_port}"} | wanted)  # type: ignore[attr-defined]
+            token = site.token(
+                wanted.pop("tenant"), **{"parent": f"http://127.0.0.1:{self.server.server_port}"} | wanted
+            )  # type: ignore[attr-defined]
             self.answer("application/json", json.dumps({"action": f"{site.url}/launch", "token": token}))
 
         def log_message(self, format: str, *args: Any) -> None:

@@ -1,4 +1,4 @@
-"""The main job as a person does it: in a tab, in the dashboard's frame, in English and German, and without JavaScript."""
+"""The main job as a person does it: in a tab, in the dashboard's frame, in both languages, and without JavaScript."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ WORDS = {
         "default": "Use the default sender", "accepted": "Accepted by the mail server", "happened": "What happened",
     },
     "de": {
-        "title": "E-Mail-Konfiguration", "logs": "E-Mail-Protokolle", "address": "E-Mail-Adresse", "name": "Anzeigename",
-        "send": "Bestätigungs-E-Mail senden", "waiting": "Wartet auf Bestätigung", "resend": "Bestätigung erneut senden",
+        "title": "E-Mail-Konfiguration", "logs": "E-Mail-Protokolle",
+        "address": "E-Mail-Adresse", "name": "Anzeigename",
+        "send": "Bestätigungs-E-Mail senden",
+        "waiting": "Wartet auf Bestätigung", "resend": "Bestätigung erneut senden",
         "verify": "E-Mail bestätigen", "done": "Bestätigt. Vielen Dank!", "in_force": "Bestätigt. Ab jetzt",
         "default": "Standardabsender verwenden", "accepted": "Vom Mailserver angenommen", "happened": "Was geschah",
     },
@@ -73,7 +75,11 @@ def test_a_merchant_verifies_a_sender_and_sees_mail_go_out_under_it(
     row = view.locator(".row", has_text="Your order 1042")
     expect(row).to_contain_text(words["accepted"])
     expect(row).to_contain_text(f"Basil & Söhne <{address}>")
-    mail = next(m for m in site.mail_to("carla@customer.example") if m.message["Subject"] == "Your order 1042" and address in m.message["From"])
+    mail = next(
+        m
+        for m in site.mail_to("carla@customer.example")
+        if m.message["Subject"] == "Your order 1042" and address in m.message["From"]
+    )
     assert "Basil & Söhne" in mail.message["From"]
     row.get_by_role("link", name="Your order 1042").click()
     expect(row).to_contain_text(words["happened"])
@@ -87,7 +93,9 @@ def test_a_merchant_verifies_a_sender_and_sees_mail_go_out_under_it(
     expect(view.locator("#earlier")).to_contain_text(address)
 
 
-def test_without_javascript_a_sender_is_verified_and_the_log_is_read(site: Site, browser: Browser, shop: str, address: str) -> None:
+def test_without_javascript_a_sender_is_verified_and_the_log_is_read(
+    site: Site, browser: Browser, shop: str, address: str
+) -> None:
     context = browser.new_context(java_script_enabled=False)
     context.set_default_timeout(10_000)
     page = context.new_page()

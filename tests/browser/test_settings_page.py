@@ -19,7 +19,9 @@ def open_settings(site: Site, page: Page, shop: str, **claims: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
-def test_an_invalid_address_moves_the_focus_to_a_summary_and_keeps_what_was_typed(site: Site, page: Page, shop: str, complaints: list[str]) -> None:
+def test_an_invalid_address_moves_the_focus_to_a_summary_and_keeps_what_was_typed(
+    site: Site, page: Page, shop: str, complaints: list[str]
+) -> None:
     open_settings(site, page, shop)
     page.get_by_label("Email address").fill("hello@@basil")
     page.get_by_label("Display name").fill("Basil Books")
@@ -36,7 +38,9 @@ def test_an_invalid_address_moves_the_focus_to_a_summary_and_keeps_what_was_type
     expect(field).to_be_focused()
 
 
-def test_the_countdown_ends_in_a_link_that_works(site: Site, page: Page, shop: str, address: str, complaints: list[str]) -> None:
+def test_the_countdown_ends_in_a_link_that_works(
+    site: Site, page: Page, shop: str, address: str, complaints: list[str]
+) -> None:
     open_settings(site, page, shop)
     page.get_by_label("Email address").fill(address)
     page.get_by_role("button", name="Send verification email").click()
@@ -56,7 +60,10 @@ def test_the_countdown_ends_in_a_link_that_works(site: Site, page: Page, shop: s
     expect(page.locator("#notices [role=status]")).to_have_count(0)
     # The first mail's link is dead now.
     first, second = site.link_to(address, 1), site.link_to(address, 2)
-    links = {next(w for w in mail.message.get_body(("plain",)).get_content().split() if "/verify/" in w) for mail in site.mail_to(address, 2)}  # type: ignore[union-attr]
+    links = {
+        next(w for w in mail.message.get_body(("plain",)).get_content().split() if "/verify/" in w)
+        for mail in site.mail_to(address, 2)
+    }  # type: ignore[union-attr]
     assert len(links) == 2 and second in links
     page.goto(next(iter(links - {second})))
     expect(page.get_by_role("heading", level=1)).to_have_text("There is a newer link")
@@ -72,7 +79,9 @@ def test_a_double_click_sends_one_mail(site: Site, page: Page, shop: str, addres
     assert len(site.mail_to(address)) == 1
 
 
-def test_what_is_typed_survives_a_change_that_happens_elsewhere(site: Site, page: Page, shop: str, address: str) -> None:
+def test_what_is_typed_survives_a_change_that_happens_elsewhere(
+    site: Site, page: Page, shop: str, address: str
+) -> None:
     open_settings(site, page, shop)
     page.get_by_label("Email address").fill(address)
     page.get_by_role("button", name="Send verification email").click()
@@ -94,7 +103,9 @@ def test_what_is_typed_survives_a_change_that_happens_elsewhere(site: Site, page
     assert page.locator("#sender").get_attribute("hx-trigger") is None  # nothing pending, nothing asked
 
 
-def test_a_pending_change_can_be_cancelled_and_a_free_mail_address_is_warned_about(site: Site, page: Page, shop: str, address: str) -> None:
+def test_a_pending_change_can_be_cancelled_and_a_free_mail_address_is_warned_about(
+    site: Site, page: Page, shop: str, address: str
+) -> None:
     assert identities.is_free_mail("x@gmail.com")
     free = address.replace("@basil-books.example", "@gmail.com")
     open_settings(site, page, shop)

@@ -1,0 +1,24 @@
+"""Static files carry a digest of their content in their address: a new version is never mixed with a cached old one."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    folder = Path(app.static_folder or "")
+
+    @lru_cache
+    def digest(filename: str) -> str | None:
+        file = folder / filename
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else None
+
+    @app.url_defaults
+    def add_digest(endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint == "static":
+            values["v"] = digest(values["filename"])

@@ -1,0 +1,176 @@
+"""Each page in light and dark, both languages, both directions, wide and narrow: accessible, and nothing sticks out."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from portal.models import LogEntry, Message, Tenant, utcnow
+from portal.models.message import STATES
+from portal.services import launches, verification
+from portal.services.transaction import transaction
+from tests.browser.site import ROOT, Site
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+LONG = "a-very-long-local-part.of.somebody@department.some-long-company-name.example"
+
+PAGES: dict[str, str] = {
+    "settings": "/settings/email",
+    "log": "/settings/email/logs",
+    "log, filtered": "/settings/email/logs?state=failed",
+    "log, nothing found": "/settings/email/logs?kind=vendor_notification",
+    "error": "/settings/email/logs?state=nope",
+    "verify, invalid": "/verify/nonsense",
+}
+
+
+@pytest.fixture
+def full_shop(site: Site, shop: str, address: str) -> str:
+    """A tenant with a message in each state, a confirmed address and a pending one."""
+    with site.app.app_context():
+        tenant, user = _arrive(shop)
+        with transaction() as session:
+            for state in STATES:
+                message = Message(
+                    tenant_id=tenant.id, kind="order_update", to_address=LONG, subject=f"A message that is {state}",
+                    message_id="<x>", state=state, expires_at=utcnow(), route="none",
+                    reason="unknown_recipient" if state == "failed" else None,
+                    sender="Basil Books <hello@basil-books.example>" if state == "sent" else None,
+                )  # fmt: skip
+                session.add(message)
+                session.flush()
+                about = {"tenant_id": tenant.id, "message_id": message.id}
+                session.add(LogEntry(**about, event="queued"))
+                session.add(LogEntry(**about, event="failed", code=550, text="5.1.1 " + "x" * 300))
+        first = verification.start_verification(tenant, user, f"first-{address}", "Basil Books")
+        with transaction():
+            first.state = "verified"
+        gmail = address.replace("@basil-books.example", "@gmail.com")
+        verification.start_verification(tenant, user, gmail, "Bücher & Söhne")
+    return shop
+
+
+def _arrive(shop: str) -> tuple[Tenant, Any]:
+    launch = launches.accept(
+        launches.make_token(shop, tenant_name="Nordlicht Manufaktur für Kerzen und schönes Wohnen GmbH & Co. KG")
+    )
+    return launch.tenant, launch.user
+
+
+@pytest.fixture
+def violations(page: Page) -> Callable[[], list[str]]:
+    """What axe finds on the page as it is now."""
+
+    def run() -> list[str]:
+        page.evaluate(AXE.read_text())  # not a script element: the page's policy forbids those
+        found = page.evaluate("levels => axe.run({ runOnly: levels })", LEVELS)["violations"]
+        return [f"{v['id']}: {node['html'][:120]}" for v in found for node in v["nodes"]]
+
+    return run
+
+
+def narrow(page: Page, width: int) -> int:
+    page.set_viewport_size({"width": width, "height": 800})
+    return int(page.evaluate("document.documentElement.scrollWidth"))
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_scrolls_sideways(
+    site: Site, page: Page, full_shop: str, violations: Callable[[], list[str]], theme: str, locale: str
+) -> None:
+    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # for the pages that no launch has given a theme
+    page.goto(
+        site.launch_url(
+            full_shop,
+            locale=locale,
+            theme=theme,
+            tenant_name="Nordlicht Manufaktur für Kerzen und schönes Wohnen GmbH & Co. KG",
+        )
+    )
+    for name, path in PAGES.items():
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(site.url + path)
+        if name == "log":
+            page.get_by_role("link", name="A message that is failed").click()
+            page.locator("summary").first.click()
+        if name == "settings":
+            page.locator("#address").fill("nonsense")
+            page.locator("#send-verification").click()
+            expect(page.locator("#verification [role=alert]")).to_be_visible()
+        assert violations() == [], name
+        page.evaluate(
+            "document.documentElement.dir = 'rtl'; document.getElementById('app')?.setAttribute('dir', 'rtl')"
+        )
+        assert violations() == [], f"{name}, right to left"
+        assert narrow(page, 320) <= 320, f"{name}, right to left"
+        page.evaluate(
+            "document.documentElement.dir = 'ltr'; document.getElementById('app')?.setAttribute('dir', 'ltr')"
+        )
+        for width in (320, 360, 768):
+            assert narrow(page, width) <= width, f"{name} at {width} px"
+        page.set_viewport_size({"width": 360, "height": 800})
+        assert violations() == [], f"{name} at 360 px"
+
+
+def test_the_confirmation_page_is_accessible_too(
+    site: Site, page: Page, shop: str, address: str, violations: Callable[[], list[str]]
+) -> None:
+    with site.app.app_context():
+        tenant, user = _arrive(shop)
+        verification.start_verification(tenant, user, address, "Basil")
+    page.goto(site.link_to(address))
+    assert violations() == []
+    assert narrow(page, 320) <= 320
+    page.get_by_role("button", name="Verify email").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Confirmed. Thank you!")
+    assert violations() == []
+
+
+def test_every_target_is_large_enough_and_has_a_visible_focus(site: Site, page: Page, full_shop: str) -> None:
+    page.goto(site.launch_url(full_shop))
+    expect(page.locator("h1")).to_be_visible()
+    small = page.evaluate(
+        """() => [...document.querySelectorAll(
+                "button, a[role=button], .action-link, .tabs a, select, input:not([type=hidden])")]
+            .filter((e) => e.offsetParent && Math.min(e.offsetWidth, e.offsetHeight) < 24)
+            .map((e) => e.outerHTML.slice(0, 100))"""
+    )
+    assert small == []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        ring = page.evaluate(
+            """() => { const e = document.activeElement, s = getComputedStyle(e);
+                return e === document.body || s.outlineStyle !== "none" || s.boxShadow !== "none"; }"""
+        )
+        assert ring, page.evaluate("document.activeElement.outerHTML.slice(0, 120)")
+
+
+def test_a_page_is_small_and_all_from_one_place(site: Site, page: Page, full_shop: str) -> None:
+    bodies: dict[str, bytes] = {}
+    page.on(
+        "response",
+        lambda response: bodies.setdefault(response.url, response.body()) if response.status == 200 else None,
+    )
+    page.goto(site.launch_url(full_shop))
+    expect(page.locator("h1")).to_be_visible()
+    assert all(url.startswith((site.url, "data:")) for url in bodies)
+    assert sum(len(gzip.compress(body)) for body in bodies.values()) <= 60_000
+
+
+def test_nothing_moves_while_the_page_loads(site: Site, page: Page, full_shop: str) -> None:
+    page.add_init_script(
+        "window.shifts = 0; new PerformanceObserver((list) => {"
+        " for (const e of list.getEntries()) window.shifts += e.value;"
+        "}).observe({ type: 'layout-shift', buffered: true });"
+    )
+    page.goto(site.launch_url(full_shop))
+    page.wait_for_function(
+        "document.readyState === 'complete' && document.querySelector('#resend-wait')?.textContent.includes(':')"
+    )
+    assert page.evaluate("window.shifts") < 0.01

@@ -1,0 +1,64 @@
+"""A person at work: launched into a tenant, with a bearer as portal.js sends it, or with the cookie alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from portal.services import launches
+
+PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+class Person:
+    """One browser. `get` and `post` go by cookie; `as_htmx` adds the bearer and asks for a fragment."""
+
+    def __init__(self, app: Flask, tenant: str, claims: dict[str, Any]) -> None:
+        self.app = app
+        self.client: FlaskClient = app.test_client()
+        with app.app_context():
+            launch_token = launches.make_token(tenant, **claims)
+        self.landing = self.client.post("/launch", data={"token": launch_token})
+        assert self.landing.status_code == 200, self.landing.text
+        found = re.search(r'name="portal-session" content="([^"]+)"', self.landing.text)
+        assert found
+        self.bearer = found.group(1)
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.landing.text)
+        assert found
+        self.csrf = found.group(1)
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        return self.client.get(path, **options)
+
+    def post(self, path: str, data: dict[str, Any] | None = None, **options: Any) -> TestResponse:
+        """As a plain form of our page posts."""
+        return self.client.post(path, data={"csrf_token": self.csrf} | (data or {}), **options)
+
+    def as_htmx(self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any) -> TestResponse:
+        """As htmx asks with every cookie blocked."""
+        client = self.app.test_client(use_cookies=False)
+        return client.open(
+            path,
+            method=method,
+            headers=PARTIAL | {"Authorization": f"Bearer {self.bearer}"} | (headers or {}),
+            **options,
+        )
+
+
+@pytest.fixture
+def arrive(app: Flask) -> Callable[..., Person]:
+    def make(tenant: str = "acme", **claims: Any) -> Person:
+        return Person(app, tenant, {"tenant_name": "Acme Shop"} | claims)
+
+    return make
+
+
+@pytest.fixture
+def person(arrive: Callable[..., Person]) -> Person:
+    return arrive()

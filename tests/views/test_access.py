@@ -1,0 +1,243 @@
+"""Who gets in: every route has a rule, a bearer decides alone, a change must come from our own pages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+from itsdangerous import URLSafeSerializer
+
+from portal import access, session
+from portal.extensions import db
+from portal.models import SenderIdentity, User
+from portal.services import outbox, tenants
+from tests.views.conftest import PARTIAL, Person
+
+SETTINGS = "/settings/email"
+
+
+def test_every_route_has_a_declared_access_rule(app: Flask) -> None:
+    with app.app_context():
+        without = [rule.rule for rule in app.url_map.iter_rules() if access.declared(rule.endpoint) is None]
+    assert without == []
+
+
+def test_only_these_routes_are_public(app: Flask) -> None:
+    """A list to be changed deliberately: what stands here needs no session."""
+    with app.app_context():
+        public = {r.rule for r in app.url_map.iter_rules() if access.declared(r.endpoint).rule == "public"}  # type: ignore[union-attr]
+    assert public == {
+        "/", "/launch", "/static/<path:filename>", "/verify/<token>", "/verify/<token>/resend", "/healthz", "/readyz",
+    }  # fmt: skip
+
+
+def test_a_view_without_a_rule_is_refused(app: Flask) -> None:
+    app.add_url_rule("/forgotten", view_func=lambda: "secret", endpoint="forgotten")
+    answer = app.test_client().get("/forgotten")
+    assert answer.status_code == 403
+    assert "secret" not in answer.text
+
+
+def test_an_unknown_rule_cannot_be_declared() -> None:
+    with pytest.raises(ValueError, match="no such access rule"):
+        access.access("everybody")
+
+
+def test_every_session_route_refuses_a_stranger(app: Flask, client: FlaskClient) -> None:
+    asked = 0
+    with app.app_context():
+        rules = [
+            r for r in app.url_map.iter_rules() if access.declared(r.endpoint).rule in ("viewer", "admin", "support")
+        ]  # type: ignore[union-attr]
+    for rule in rules:
+        for method in rule.methods - {"HEAD", "OPTIONS"}:  # type: ignore[operator]
+            answer = client.open(rule.rule.replace("<int:identity_id>", "1"), method=method)
+            assert answer.status_code == 401, f"{method} {rule.rule}"
+            asked += 1
+    assert asked >= 10
+
+
+def test_a_stranger_is_told_to_come_from_the_dashboard(client: FlaskClient) -> None:
+    answer = client.get(SETTINGS)
+    assert answer.status_code == 401
+    assert "Please open this page from your dashboard" in answer.text
+    assert "help@marketplace.example" in answer.text
+    assert "https://marketplace.example/tickets" in answer.text
+
+
+def test_the_cookie_alone_opens_pages(person: Person) -> None:
+    assert person.get(SETTINGS).status_code == 200
+    cookie = person.client.get_cookie(session.COOKIE)
+    assert cookie is not None
+    assert cookie.secure and cookie.http_only and cookie.same_site == "None"
+    assert any(
+        session.COOKIE in header and "Partitioned" in header for header in person.landing.headers.getlist("Set-Cookie")
+    )
+
+
+def test_the_bearer_alone_opens_fragments(person: Person) -> None:
+    assert person.as_htmx("GET", "/settings/email/sender").status_code == 200
+
+
+@pytest.mark.parametrize("bearer", ["", "nonsense", "eyJ1IjoxfQ.AAAA"])
+def test_a_bad_bearer_never_falls_back_to_the_cookie(person: Person, bearer: str) -> None:
+    assert person.get(SETTINGS, headers={"Authorization": f"Bearer {bearer}"}).status_code == 401
+    assert person.get(SETTINGS).status_code == 200
+
+
+def test_an_altered_token_is_refused(person: Person) -> None:
+    middle = len(person.bearer) // 3
+    altered = person.bearer[:middle] + ("A" if person.bearer[middle] != "A" else "B") + person.bearer[middle + 1 :]
+    assert person.get(SETTINGS, headers={"Authorization": f"Bearer {altered}"}).status_code == 401
+
+
+def test_a_token_of_another_purpose_is_refused(app: Flask, person: Person) -> None:
+    payload = URLSafeSerializer(app.secret_key or "", salt="portal.session").loads(person.bearer)
+    other = URLSafeSerializer(app.secret_key or "", salt="sender-verification").dumps(payload)
+    assert person.get(SETTINGS, headers={"Authorization": f"Bearer {other}"}).status_code == 401
+
+
+def test_a_session_ends_after_half_an_hour_without_activity(person: Person) -> None:
+    with time_machine.travel(time.time() + 31 * 60, tick=False):
+        answer = person.get(SETTINGS)
+        assert answer.status_code == 401
+        assert "Your session has ended" in answer.text
+
+
+def test_what_a_person_does_extends_the_session_and_a_poll_does_not(person: Person) -> None:
+    with time_machine.travel(time.time() + 20 * 60, tick=False):
+        for poll in ("/settings/email/sender", "/settings/email/logs/rows"):
+            answer = person.as_htmx("GET", poll)
+            assert answer.status_code == 200
+            assert session.RENEWED not in answer.headers
+            assert not any(session.COOKIE + "=" in header for header in answer.headers.getlist("Set-Cookie"))
+        renewed = person.as_htmx("GET", "/settings/email/logs").headers[session.RENEWED]
+    with time_machine.travel(time.time() + 40 * 60, tick=False):
+        assert person.as_htmx("GET", "/settings/email/logs").status_code == 401
+        assert (
+            person.as_htmx("GET", "/settings/email/logs", headers={"Authorization": f"Bearer {renewed}"}).status_code
+            == 200
+        )
+
+
+def test_a_removed_user_is_out_at_once(app: Flask, person: Person) -> None:
+    with app.app_context():
+        db.session.query(User).delete()
+        db.session.commit()
+    assert person.get(SETTINGS).status_code == 401
+
+
+def test_a_new_role_holds_at_once(app: Flask, person: Person) -> None:
+    with app.app_context():
+        db.session.query(User).update({"role": "viewer"})
+        db.session.commit()
+    assert person.post("/settings/email/default").status_code == 403
+
+
+def test_a_viewer_reads_everything_and_changes_nothing(app: Flask, arrive: Callable[..., Person]) -> None:
+    viewer = arrive(role="viewer")
+    assert viewer.get(SETTINGS).status_code == 200
+    assert viewer.get("/settings/email/logs").status_code == 200
+    with app.app_context():
+        changes = [r.rule for r in app.url_map.iter_rules() if access.declared(r.endpoint).rule == "admin"]  # type: ignore[union-attr]
+    assert len(changes) >= 5
+    for change in changes:
+        answer = viewer.post(change.replace("<int:identity_id>", "1"))
+        assert answer.status_code == 403, change
+        assert "administrator" in answer.text
+
+
+def test_by_cookie_a_change_needs_the_csrf_token(person: Person) -> None:
+    answer = person.client.post("/settings/email/default")
+    assert answer.status_code == 400
+    assert "Reload the page" in answer.text
+    assert person.client.post("/settings/email/default", data={"csrf_token": "made-up"}).status_code == 400
+    assert person.post("/settings/email/default").status_code == 303
+
+
+def test_a_csrf_token_of_another_browser_is_no_use(person: Person, arrive: Callable[..., Person]) -> None:
+    other = arrive(email="other@shop.example")
+    assert person.client.post("/settings/email/default", data={"csrf_token": other.csrf}).status_code == 400
+
+
+def test_every_change_is_protected(app: Flask, person: Person) -> None:
+    with app.app_context():
+        rules = [
+            r
+            for r in app.url_map.iter_rules()
+            if access.declared(r.endpoint).rule in ("viewer", "admin") and "POST" in r.methods
+        ]  # type: ignore[union-attr,operator]
+    assert len(rules) >= 8
+    for rule in rules:
+        assert person.client.post(rule.rule.replace("<int:identity_id>", "1")).status_code == 400, rule.rule
+
+
+def test_a_form_posted_from_another_site_is_refused_even_with_a_token(person: Person) -> None:
+    for site in ("cross-site", "same-site"):
+        assert person.post("/settings/email/default", headers={"Sec-Fetch-Site": site}).status_code == 403
+    assert person.post("/settings/email/default", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
+
+
+def test_a_bearer_needs_no_csrf_token(person: Person) -> None:
+    assert person.as_htmx("POST", "/settings/email/default").status_code == 200
+
+
+def test_ids_of_another_tenant_answer_404_like_ids_of_nobody(
+    app: Flask, person: Person, arrive: Callable[..., Person]
+) -> None:
+    arrive("rival", tenant_name="Rival")
+    with app.app_context():
+        rival = tenants.find("rival")
+        assert rival is not None
+        for state in ("pending", "verified"):
+            db.session.add(
+                SenderIdentity(
+                    tenant_id=rival.id,
+                    address=f"{state}@rival.example",
+                    address_key=f"{state}@rival.example",
+                    state=state,
+                    nonce="n",
+                )
+            )
+        db.session.commit()
+        ids = [identity.id for identity in db.session.query(SenderIdentity)]
+        message = outbox.accept(rival, kind="order_update", to="x@y.example", subject="Secret", text="x").public_id
+    for number in [*ids, 999_999]:
+        for verb in ("resend", "cancel", "use"):
+            assert person.post(f"/settings/email/identities/{number}/{verb}").status_code == 404, (number, verb)
+    with app.app_context():
+        assert sorted(i.state for i in db.session.query(SenderIdentity)) == ["pending", "verified"]
+    answer = person.get(f"/settings/email/logs?open={message}")
+    assert answer.status_code == 404
+    assert "Secret" not in answer.text
+    assert "Secret" not in person.get(f"/settings/email/logs?before={message}").text
+
+
+def test_a_401_to_htmx_swaps_nothing_that_looks_like_the_page(client: FlaskClient) -> None:
+    answer = client.get(SETTINGS, headers=PARTIAL | {"Authorization": "Bearer old"})
+    assert answer.status_code == 401
+    assert answer.headers["HX-Retarget"] == "#notices"
+    assert "<html" not in answer.text
+
+
+def test_a_new_tab_gets_the_session_from_the_forms_body(app: Flask, person: Person) -> None:
+    tab = app.test_client()
+    answer = tab.post("/open", data={session.FIELD: person.bearer, "next": "/settings/email/logs"})
+    assert answer.status_code == 303
+    assert answer.location == "/settings/email/logs"
+    assert tab.get("/settings/email/logs").status_code == 200
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example", "//evil.example", "/\\evil.example", "evil", "/a\nb"])
+def test_a_new_tab_never_leads_to_another_site(app: Flask, person: Person, elsewhere: str) -> None:
+    answer = app.test_client().post("/open", data={session.FIELD: person.bearer, "next": elsewhere})
+    assert answer.location == SETTINGS
+    assert person.post("/preferences/locale", {"locale": "de", "next": elsewhere}).location == SETTINGS
+
+
+def test_a_bad_token_in_the_forms_body_is_refused(app: Flask, person: Person) -> None:
+    assert person.client.post("/open", data={session.FIELD: "nonsense", "csrf_token": person.csrf}).status_code == 401

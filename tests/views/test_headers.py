@@ -1,0 +1,69 @@
+"""What browsers are told to refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from portal.services import tenants
+from tests.views.conftest import Person
+
+DASHBOARD = "https://dashboard.example"
+
+
+def policy(headers: object) -> dict[str, str]:
+    parts = headers["Content-Security-Policy"].split(";")  # type: ignore[index]
+    return {name: value for name, _, value in (part.strip().partition(" ") for part in parts)}
+
+
+def test_nothing_inline_and_nothing_from_elsewhere(person: Person) -> None:
+    found = policy(person.landing.headers)
+    assert found["default-src"] == found["form-action"] == "'self'"
+    assert found["base-uri"] == found["object-src"] == "'none'"
+    assert "unsafe" not in str(found)
+    assert person.landing.headers["Referrer-Policy"] == "same-origin"
+    assert person.landing.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_pages_obey_their_own_policy(person: Person) -> None:
+    for path in ("/settings/email", "/settings/email/logs", "/verify/x", "/nothing"):
+        page = person.get(path).text
+        for forbidden in ("<style", " style=", "onclick=", "hx-on", "javascript:", "<script>"):
+            assert forbidden not in page, (path, forbidden)
+
+
+def test_the_signed_parent_may_frame_a_tenant_without_a_list(arrive: Callable[..., Person]) -> None:
+    assert policy(arrive(parent=DASHBOARD).landing.headers)["frame-ancestors"] == DASHBOARD
+
+
+def test_without_a_parent_nobody_may_frame(person: Person) -> None:
+    assert policy(person.landing.headers)["frame-ancestors"] == "'none'"
+
+
+@pytest.mark.parametrize(("listed", "expected"), [([DASHBOARD], DASHBOARD), (["https://other.example"], "'none'")])
+def test_a_tenants_list_decides(app: Flask, arrive: Callable[..., Person], listed: list[str], expected: str) -> None:
+    with app.app_context():
+        tenants.upsert("acme", name="Acme Shop", frame_ancestors=listed)
+    person = arrive(parent=DASHBOARD)
+    assert policy(person.landing.headers)["frame-ancestors"] == expected
+    assert policy(person.get("/settings/email/logs").headers)["frame-ancestors"] == expected
+    assert policy(person.as_htmx("GET", "/settings/email/sender").headers)["frame-ancestors"] == expected
+
+
+@pytest.mark.parametrize("path", ["/", "/verify/x", "/healthz"])
+def test_public_pages_cannot_be_framed(client: FlaskClient, path: str) -> None:
+    assert policy(client.get(path).headers)["frame-ancestors"] == "'none'"
+
+
+def test_a_refusal_without_any_control_may_be_shown_in_the_dashboards_frame(client: FlaskClient) -> None:
+    for answer in (client.get("/settings/email"), client.post("/launch", data={"token": "x"})):
+        assert policy(answer.headers)["frame-ancestors"] == "*"
+        assert "<form" not in answer.text and "<button" not in answer.text
+
+
+def test_pages_are_never_stored(person: Person, client: FlaskClient) -> None:
+    assert person.get("/settings/email").headers["Cache-Control"] == "no-store"
+    assert client.get("/verify/x").headers["Cache-Control"] == "no-store"

@@ -1,0 +1,163 @@
+"""Both languages complete, and no sentence outside of the catalogue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations
+from flask import Flask
+
+import portal
+from portal import i18n
+from portal.services import outbox, tenants
+from tests.views.conftest import Person
+
+ROOT = Path(portal.__file__).parent
+KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
+
+
+def in_source() -> set[str]:
+    """Every text that the code asks the catalogue for."""
+    methods = [("**.py", "python"), ("templates/**", "jinja2")]
+    found = extract_from_dir(ROOT, methods, keywords=KEYWORDS)
+    return {message[0] if isinstance(message, tuple) else message for _, _, message, *_ in found}
+
+
+def catalogue(locale: str) -> Catalog:
+    with (ROOT / "translations" / locale / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        return read_po(file, locale=locale)
+
+
+@pytest.mark.parametrize("locale", [locale for locale in i18n.LOCALES if locale != i18n.DEFAULT])
+def test_every_text_is_translated_and_none_is_fuzzy_or_left_over(locale: str) -> None:
+    messages = [message for message in catalogue(locale) if message.id]
+    translated = {(m.id[0] if isinstance(m.id, tuple) else m.id) for m in messages if m.string and all(m.string)}
+    wanted = in_source()
+    assert len(wanted) > 200
+    assert wanted - translated == set()
+    assert translated - wanted == set()
+    assert [m.id for m in messages if m.fuzzy] == []
+
+
+@pytest.mark.parametrize("locale", [locale for locale in i18n.LOCALES if locale != i18n.DEFAULT])
+def test_translations_keep_every_placeholder(locale: str) -> None:
+    for message in catalogue(locale):
+        ids = message.id if isinstance(message.id, tuple) else (message.id,)
+        strings = message.string if isinstance(message.string, (tuple, list)) else (message.string,)
+        for text, translation in zip(ids, strings, strict=False):
+            names = re.compile(r"%\(\w+\)[sd]")
+            assert sorted(names.findall(text)) == sorted(names.findall(translation)), text
+
+
+def test_german_speaks_formally() -> None:
+    for message in catalogue("de"):
+        text = message.string if isinstance(message.string, str) else " ".join(message.string)
+        if message.id:
+            assert not re.search(r"\b(du|dir|dich|dein\w*)\b", text, re.IGNORECASE), text
+
+
+class Shouting(NullTranslations):
+    """A made-up language: what comes from the catalogue has its small letters turned into capitals."""
+
+    def _shout(self, text: str) -> str:
+        return "".join(part if part.startswith("%") else part.upper() for part in re.split(r"(%\(\w+\)[sd])", text))
+
+    def ugettext(self, message: str) -> str:
+        return self._shout(message)
+
+    gettext = ugettext
+
+    def ungettext(self, singular: str, plural: str, num: int) -> str:
+        return self._shout(singular if num == 1 else plural)
+
+    ngettext = ungettext
+
+
+class Texts(HTMLParser):
+    """What a person reads or hears of a page."""
+
+    SPOKEN = ("aria-label", "placeholder", "alt", "title")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.skipping = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("script", "style"):
+            self.skipping += 1
+        if tag != "time":
+            self.found += [value for name, value in attrs if name in self.SPOKEN and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("script", "style"):
+            self.skipping -= 1
+
+    def handle_data(self, data: str) -> None:
+        if not self.skipping and data.strip():
+            self.found.append(data.strip())
+
+
+# What a page may hold in small letters: data, names of languages and of the product, times.
+DATA = re.compile(
+    r"[\w.+-]+@[\w.-]+|https?://\S+|msg_\w+|Absender|Marketplace|English|Deutsch|"
+    r"\d+ (second|minute|hour)s? ago|[A-Z][a-z]{2} \d+, \d{4}|\b\d[\d:., ]*\s?[AP]M\b"
+)
+
+
+@pytest.fixture
+def shouting(app: Flask, arrive: Callable[..., Person], monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
+    person = arrive(tenant_name="ACME")
+    monkeypatch.setattr("flask_babel.Domain.get_translations", lambda self: Shouting())
+    yield person
+
+
+def test_no_page_holds_a_literal_outside_of_the_catalogue(app: Flask, shouting: Person) -> None:
+    person = shouting
+    with app.app_context():
+        tenant = tenants.find("acme")
+        assert tenant is not None
+        opened = outbox.accept(tenant, kind="order_update", to="x@y.example", subject="SUBJECT", text="x").public_id
+    person.post("/settings/email/verification", {"address": "hello@gmail.com", "display_name": "ACME"})
+    pages = [
+        person.get("/settings/email?notice=sent"),
+        person.post("/settings/email/verification", {"address": "", "display_name": ""}),
+        person.get(f"/settings/email/logs?open={opened}"),
+        person.get("/settings/email/logs?state=failed"),
+        person.get("/settings/email/logs?state=NOPE"),
+        person.get("/nothing"),
+        person.get("/verify/x"),
+        app.test_client().get("/"),
+        app.test_client().get("/settings/email"),
+        app.test_client().get("/launch"),
+    ]
+    for page in pages:
+        texts = Texts()
+        texts.feed(page.text)
+        literal = [text for text in texts.found if re.search(r"[a-z]{2}", DATA.sub("", text))]
+        assert literal == [], page.request.path
+
+
+def test_the_language_is_the_persons_then_the_launchs_then_the_browsers(
+    app: Flask, arrive: Callable[..., Person]
+) -> None:
+    person = arrive(locale="de")
+    assert '<html lang="de"' in person.landing.text
+    assert person.post("/preferences/locale", {"locale": "en"}).status_code == 303
+    assert '<html lang="en"' in person.get("/settings/email").text
+    assert '<html lang="en"' in arrive(locale="de").landing.text  # the choice is kept
+    assert '<html lang="de"' in app.test_client().get("/", headers={"Accept-Language": "de-CH"}).text
+    assert '<html lang="en"' in app.test_client().get("/", headers={"Accept-Language": "fr"}).text
+
+
+def test_an_unknown_language_is_refused_with_a_sentence(person: Person) -> None:
+    answer = person.post("/preferences/locale", {"locale": "xx"})
+    assert answer.status_code == 400
+    assert "This language isn&#39;t available" in answer.text

@@ -1,0 +1,89 @@
+"""Arriving from the dashboard, and what is said when that doesn't work."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+
+from portal.services import launches
+from tests.views.conftest import Person
+
+
+def token(app: Flask, **claims: object) -> str:
+    with app.app_context():
+        return launches.make_token("acme", **{"tenant_name": "Acme Shop"} | claims)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_launch_answers_with_the_settings_page_itself(app: Flask, client: FlaskClient, method: str) -> None:
+    where = {"query_string": {"token": token(app)}} if method == "GET" else {"data": {"token": token(app)}}
+    answer = client.open("/launch", method=method, **where)  # type: ignore[arg-type]
+    assert answer.status_code == 200
+    assert "Email configuration" in answer.text
+    assert '<meta name="portal-url" content="/settings/email">' in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_language_theme_and_parent_come_with_the_launch(arrive: Callable[..., Person]) -> None:
+    page = arrive(locale="de", theme="dark", parent="https://dashboard.example").landing.text
+    assert '<html lang="de" dir="ltr" data-theme="dark">' in page
+    assert '<meta name="portal-parent" content="https://dashboard.example">' in page
+
+
+@pytest.mark.parametrize(
+    ("claims", "sentence"),
+    [
+        ({"exp": int(time.time()) - 5}, "that minute is over"),
+        ({"iat": int(time.time()) + 600, "exp": int(time.time()) + 650}, "clocks"),
+        ({"aud": "somebody-else"}, "incomplete or was changed"),
+        ({"role": "owner"}, "incomplete or was changed"),
+    ],
+)
+def test_a_refused_launch_says_what_to_do_and_the_log_says_why(
+    app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture, claims: dict[str, object], sentence: str
+) -> None:
+    with caplog.at_level(logging.WARNING, "portal.launch"):
+        answer = client.post("/launch", data={"token": token(app, **claims)})
+    assert answer.status_code == 401
+    assert sentence in answer.text
+    assert "open the email settings again" in answer.text
+    assert "help@marketplace.example" in answer.text
+    assert "launch refused" in caplog.text
+
+
+def test_a_token_works_once(app: Flask, client: FlaskClient) -> None:
+    once = token(app)
+    assert client.post("/launch", data={"token": once}).status_code == 200
+    again = client.post("/launch", data={"token": once})
+    assert again.status_code == 401
+    assert "used already" in again.text
+
+
+@pytest.mark.parametrize("junk", ["", "a.b.c", "x" * 5000])
+def test_junk_instead_of_a_token_is_refused_politely(client: FlaskClient, junk: str) -> None:
+    answer = client.post("/launch", data={"token": junk})
+    assert answer.status_code == 401
+    assert "incomplete or was changed" in answer.text
+
+
+def test_a_launch_wins_over_the_session_before_it(app: Flask, person: Person) -> None:
+    with time_machine.travel(time.time() + 5 * 60):  # when the older session is due for renewal
+        with app.app_context():
+            other = launches.make_token("rival", tenant_name="Rival Shop")
+        page = person.client.post("/launch", data={"token": other}).text
+        assert "Rival Shop" in page
+        assert "Rival Shop" in person.get("/settings/email").text
+        assert "Acme Shop" not in person.get("/settings/email").text
+
+
+def test_the_bare_address_leads_on_or_says_where_to_come_from(client: FlaskClient, person: Person) -> None:
+    assert person.get("/").location == "/settings/email"
+    stranger = client.get("/")
+    assert stranger.status_code == 200
+    assert "open this page from your dashboard" in stranger.text

@@ -1,0 +1,233 @@
+"""Email logs: filters, pages, timelines, words."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal.extensions import db
+from portal.models import LogEntry, Message, Tenant, utcnow
+from portal.models.log import EVENTS
+from portal.models.message import STATES
+from portal.services import outbox, tenants
+from portal.transport.replies import REASONS
+from portal.views import log_texts, logs
+from tests.views.conftest import Person
+
+LOG = "/settings/email/logs"
+
+
+def accept(
+    app: Flask, subject: str, to: str = "carla@customer.example", kind: str = "order_update", **values: Any
+) -> str:
+    with app.app_context():
+        tenant = tenants.find("acme")
+        assert tenant is not None
+        message = outbox.accept(tenant, kind=kind, to=to, subject=subject, text="x")
+        for name, value in values.items():
+            setattr(message, name, value)
+        db.session.commit()
+        return message.public_id
+
+
+def subjects(page: str) -> list[str]:
+    return re.findall(r'class="row-link"[^>]*>\s*([^<]+?)\s*</(?:a|button)>', page)
+
+
+def test_a_row_says_when_to_whom_what_and_what_became_of_it(app: Flask, person: Person) -> None:
+    accept(app, "Your order 7", state="sent", sender="Acme <hello@acme.example>")
+    page = person.get(LOG).text
+    for part in (
+        "Your order 7",
+        "carla@customer.example",
+        "Order update",
+        "Acme &lt;hello@acme.example&gt;",
+        "Accepted by the mail server",
+    ):
+        assert part in page
+    assert re.search(r'<time datetime="[^"]+" title="[^"]+"', page)
+
+
+def test_nothing_yet_and_nothing_found_are_two_texts(app: Flask, person: Person) -> None:
+    assert "No mail yet" in person.get(LOG).text
+    accept(app, "Your order 7")
+    found = person.get(f"{LOG}?state=failed").text
+    assert "Nothing matches these filters" in found and "Clear filters" in found
+    assert "No mail yet" not in found
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("state=sent", ["B"]),
+        ("kind=customer_message", ["C"]),
+        ("period=1h", ["C", "B", "A"]),
+        ("state=sent&kind=customer_message", []),
+    ],
+)
+def test_filters_live_in_the_address(app: Flask, person: Person, query: str, expected: list[str]) -> None:
+    accept(app, "A")
+    accept(app, "B", state="sent")
+    accept(app, "C", kind="customer_message")
+    page = person.get(f"{LOG}?{query}").text
+    assert subjects(page) == expected
+
+
+@pytest.mark.parametrize("query", ["state=nope", "kind=<script>", "period=1y", "state=sent&period=forever"])
+def test_an_unknown_filter_is_a_sentence_and_no_crash(person: Person, query: str) -> None:
+    for answer in (
+        person.get(f"{LOG}?{query}"),
+        person.as_htmx("GET", f"{LOG}?{query}"),
+        person.get(f"{LOG}/rows?{query}"),
+    ):
+        assert answer.status_code == 400
+        assert "This filter doesn&#39;t exist" in answer.text
+        assert "help@marketplace.example" in answer.text
+        assert "<script>" not in answer.text.replace("<script src=", "")
+
+
+def test_an_unknown_message_is_a_sentence(person: Person) -> None:
+    answer = person.get(f"{LOG}?open=msg_unknown")
+    assert answer.status_code == 404
+    assert "isn&#39;t in your log" in answer.text
+
+
+def test_a_recipient_is_searched_by_post_and_stays_out_of_addresses(app: Flask, person: Person) -> None:
+    accept(app, "For Anna", "anna@customer.example")
+    accept(app, "For Ben", "ben@customer.example")
+    page = person.post(f"{LOG}/search", {"recipient": "anna@customer.example"}).text
+    assert subjects(page) == ["For Anna"]
+    for address in re.findall(r'(?:href|action|hx-get|hx-post)="([^"]*)"', page):
+        assert "anna" not in address
+    assert person.get(f"{LOG}/search").location == LOG
+    assert person.post(f"{LOG}/search", {"recipient": " ", "state": "sent"}).location == f"{LOG}?state=sent"
+    # An address in a link of somebody else's making is not searched for.
+    assert len(subjects(person.get(f"{LOG}?recipient=anna@customer.example").text)) == 2
+
+
+def test_no_address_of_the_log_ever_holds_a_recipient(app: Flask) -> None:
+    with app.test_request_context():
+        assert logs.View(recipient="anna@customer.example", state="sent").url == f"{LOG}?state=sent"
+
+
+def test_a_search_keeps_the_filters_and_its_rows_open(app: Flask, person: Person) -> None:
+    opened = accept(app, "For Anna", "anna@customer.example", state="sent")
+    accept(app, "Also for Anna", "anna@customer.example")
+    page = person.post(f"{LOG}/search", {"recipient": "ANNA@customer.example", "state": "sent", "open": opened}).text
+    assert subjects(page) == ["For Anna"]
+    assert "What happened" in page
+
+
+def test_pages_go_by_key(app: Flask, person: Person) -> None:
+    for number in range(27):
+        accept(app, f"Order {number}")
+    first = person.get(LOG).text
+    assert len(subjects(first)) == 25
+    older = re.search(r'href="([^"]*before=[^"]*)"', first)
+    assert older
+    second = person.get(older.group(1)).text
+    assert subjects(second) == ["Order 1", "Order 0"]
+    assert "Newest messages" in second
+
+
+def test_the_timeline_tells_what_happened_with_the_servers_words(app: Flask, person: Person) -> None:
+    opened = accept(app, "Your order 7", state="failed", reason="unknown_recipient")
+    with app.app_context():
+        message = db.session.query(Message).filter_by(public_id=opened).one()
+        db.session.add(
+            LogEntry(
+                tenant_id=message.tenant_id,
+                message_id=message.id,
+                event="failed",
+                reason="unknown_recipient",
+                code=550,
+                text="5.1.1 No <b>such</b> user",
+                sender="Acme <a@acme.example>",
+            )
+        )
+        db.session.commit()
+    page = person.get(f"{LOG}?open={opened}").text
+    assert "Taken into the outbox" in page
+    assert "The message could not be sent: this address does not exist" in page
+    assert "550 5.1.1 No &lt;b&gt;such&lt;/b&gt; user" in page
+    assert f"Message number for support: {opened}" in page
+
+
+def test_a_message_that_is_not_on_this_page_is_shown_above_it(app: Flask, person: Person) -> None:
+    opened = accept(app, "The old one")
+    for number in range(26):
+        accept(app, f"Order {number}")
+    page = person.get(f"{LOG}?open={opened}").text
+    assert "The message you opened" in page
+    assert subjects(page)[0] == "The old one"
+
+
+def test_the_poll_answers_304_until_the_log_or_the_clock_moves(app: Flask, person: Person) -> None:
+    accept(app, "Order 1")
+    shown = re.search(r'hx-ptag="([^"]+)"', person.get(LOG).text)
+    assert shown
+    unchanged = person.as_htmx("GET", f"{LOG}/rows", headers={"HX-PTag": shown.group(1)})
+    assert unchanged.status_code == 304 and unchanged.text == ""
+    accept(app, "Order 2")
+    changed = person.as_htmx("GET", f"{LOG}/rows", headers={"HX-PTag": shown.group(1)})
+    assert subjects(changed.text) == ["Order 2", "Order 1"]
+    assert changed.headers["HX-PTag"] != shown.group(1)
+
+
+def test_rows_that_came_later_wait_behind_a_button(app: Flask, person: Person) -> None:
+    newest = accept(app, "Order 1")
+    accept(app, "Order 2")
+    held = person.as_htmx("GET", f"{LOG}/rows?until={newest}").text
+    assert subjects(held) == ["Order 1"]
+    assert "1 new message" in held
+    accept(app, "Order 3")
+    assert "2 new messages" in person.as_htmx("GET", f"{LOG}/rows?until={newest}").text
+
+
+def test_page_and_poll_render_the_same_rows(app: Flask, person: Person) -> None:
+    accept(app, "Order 1")
+    page = person.get(LOG).text
+    rows = person.as_htmx("GET", f"{LOG}/rows").text
+    assert re.sub(r"\s+", " ", rows).strip() in re.sub(r"\s+", " ", page)
+
+
+def test_every_state_event_and_reason_has_words(app: Flask) -> None:
+    with app.test_request_context():
+        assert set(log_texts.STATES) == set(log_texts.TONES) == set(STATES)
+        message = Message(ambiguous=0, due_at=utcnow())
+        for state in STATES:
+            message.state = state
+            assert log_texts.state(message) not in ("", state)
+        for event in EVENTS:
+            assert log_texts.event(LogEntry(event=event)) not in ("", event)
+        ours = {"expired", "interrupted", "no_longer_wanted"}
+        silent = {reason for reason in (REASONS | ours) - {"unknown"} if not log_texts.reason(reason)}
+        assert silent == set()
+
+
+def test_nothing_that_was_only_accepted_is_called_delivered(app: Flask, person: Person) -> None:
+    for state in STATES:
+        accept(app, state, state=state)
+    assert "deliver" not in person.get(LOG).text.lower()
+
+
+def test_times_are_the_tenants(app: Flask, person: Person) -> None:
+    with app.app_context():
+        tenants.upsert("acme", name="Acme Shop", timezone="Asia/Tokyo")
+    accept(app, "Order 1")
+    assert re.search(r'title="[^"]*(JST|GMT\+9|\+0900|Japan)[^"]*"', person.get(LOG).text)
+
+
+def test_another_tenants_rows_never_show(app: Flask, person: Person) -> None:
+    with app.app_context():
+        rival: Tenant = tenants.upsert("rival", name="Rival")[0]
+        outbox.accept(rival, kind="order_update", to="x@y.example", subject="Not yours", text="x")
+    for page in (
+        person.get(LOG),
+        person.as_htmx("GET", f"{LOG}/rows"),
+        person.post(f"{LOG}/search", {"recipient": "x@y.example"}),
+    ):
+        assert "Not yours" not in page.text
