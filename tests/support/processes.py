@@ -23,7 +23,16 @@ def python(*arguments: str) -> list[str]:
 
 def web(port: int) -> list[str]:
     return python(
-        "-m", "gunicorn", "--worker-class", "gthread", "--threads", "4", "--bind", f"127.0.0.1:{port}", "wsgi:app"
+        "-m",
+        "gunicorn",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "4",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--no-control-socket",
+        "wsgi:app",
     )
 
 
