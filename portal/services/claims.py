@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, and_, case, exists, insert, 
 
 from portal.extensions import db
 from portal.models import Lane, LogEntry, Message, now, statement_time, utcnow
-from portal.models.message import WAITING
+from portal.models.message import IS_WAITING
 from portal.services import lanes, outcomes
 from portal.services.lanes import Lease
 from portal.services.outcomes import Attempt
@@ -44,7 +44,7 @@ def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
         ids = [message_id for tenant_id in tenants for message_id in _due(lease.route, tenant_id, share)][:most]
         claimed = session.execute(
             update(Message)
-            .where(Message.id.in_(ids), Message.state.in_(WAITING))
+            .where(Message.id.in_(ids), IS_WAITING)
             .values(state="sending", lane_id=lease.lane_id, attempt=Message.attempt + 1, dot_at=None)
             .returning(Message.id, Message.tenant_id, Message.attempt)
             .execution_options(synchronize_session=False)
@@ -63,7 +63,7 @@ def _next_tenants(route: str, turn: int, most: int) -> list[int]:
 def _tenants_after(route: str, tenant_id: int, most: int) -> list[int]:
     """A walk over the index from tenant to tenant (a "loose index scan"), so that a tenant's thousand waiting messages
     cost no more than one, and tenants whose mail is not due yet cost one look-up each."""
-    waiting = and_(Message.route == route, Message.state.in_(WAITING))
+    waiting = and_(Message.route == route, IS_WAITING)
 
     def first_after(bound: ColumnElement[int]) -> ScalarSelect[int]:
         query = select(Message.tenant_id).where(waiting, Message.tenant_id > bound)
@@ -83,7 +83,7 @@ def _due(route: str, tenant_id: int, limit: int) -> list[int]:
             select(Message.id)
             .where(
                 Message.route == route,
-                Message.state.in_(WAITING),
+                IS_WAITING,
                 Message.tenant_id == tenant_id,
                 Message.due_at <= statement_time(),
             )
@@ -146,11 +146,9 @@ def expire() -> int:
             update(Message)
             .where(
                 Message.id.in_(
-                    select(Message.id)
-                    .where(Message.state.in_(WAITING), Message.expires_at <= statement_time())
-                    .limit(_EXPIRE_BATCH)
+                    select(Message.id).where(IS_WAITING, Message.expires_at <= statement_time()).limit(_EXPIRE_BATCH)
                 ),
-                Message.state.in_(WAITING),
+                IS_WAITING,
             )
             # What may have arrived once did not simply fail.
             .values(

@@ -16,7 +16,7 @@ from portal.config import settings
 from portal.extensions import db
 from portal.models import Lane, Message, now, statement_time
 from portal.models.lane import INTERACTIVE, RELAY
-from portal.models.message import WAITING
+from portal.models.message import IS_WAITING
 from portal.services.transaction import after_commit, transaction
 
 LEASE_SECONDS = 30
@@ -129,7 +129,7 @@ def recovered(route: str) -> None:
 
 
 def has_due_mail(route: str) -> bool:
-    waiting = exists().where(Message.route == route, Message.state.in_(WAITING), Message.due_at <= statement_time())
+    waiting = exists().where(Message.route == route, IS_WAITING, Message.due_at <= statement_time())
     query = select(waiting)
     return bool(db.session.scalar(query))
 

@@ -78,7 +78,10 @@ def mail_server() -> Iterator[int]:
     """A server that takes every mail and forgets it; its port."""
     port = free_port()
     program = smtp_sink_program()
-    command = [program, f"127.0.0.1:{port}", "100"] if program else python("-m", "tests.bench.peers.sink", str(port))
+    unprivileged = ["-u", "nobody"] if os.geteuid() == 0 else []  # it refuses to be root
+    command = python("-m", "tests.bench.peers.sink", str(port))
+    if program:
+        command = [program, *unprivileged, f"127.0.0.1:{port}", "100"]
     with serving(command, port):
         yield port
 

@@ -569,3 +569,26 @@ def test_ten_thousand_tenants_whose_mail_is_not_due_cost_a_claim_little(tenant: 
     assert len(claims.claim(lease)) == 1
     assert len(statements) < 12
     event.remove(db.engine, "before_cursor_execute", record)
+
+
+def test_what_is_due_is_found_by_the_partial_indexes(ctx: Flask) -> None:
+    """SQLite uses a partial index only where it reads the very values that the index names."""
+    if db.engine.dialect.name != "sqlite":
+        return  # PostgreSQL's planner goes by statistics, which an empty table has none of
+    statements: list[tuple[str, Any]] = []
+
+    def record(*details: Any) -> None:
+        statements.append((details[2], details[3]))
+
+    event.listen(db.engine, "before_cursor_execute", record)
+    lanes.has_due_mail("relay")
+    claims._tenants_after("relay", 0, 5)
+    claims._due("relay", 1, 5)
+    claims.expire()
+    event.remove(db.engine, "before_cursor_execute", record)
+    asked = [(query, values) for query, values in statements if "message" in query and not query.startswith("BEGIN")]
+    with db.engine.connect() as connection:
+        for query, values in asked:
+            plan = str(connection.exec_driver_sql("EXPLAIN QUERY PLAN " + query, values).all())
+            assert "SCAN message" not in plan and "ix_message_" in plan, (query, plan)
+    assert len(asked) == 4

@@ -1,0 +1,51 @@
+"""A client that keeps its connection, as a browser does; it follows nothing and renders nothing."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def size(self) -> int:
+        """Octets on the wire: status line, headers, and the body as it was sent."""
+        return len(f"HTTP/1.1 {self.status} OK\r\n") + len(bytes(self.headers)) + len(self.body)
+
+
+class Browser:
+    def __init__(self, port: int, **headers: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self._ask("GET", path, None, {name.replace("_", "-"): value for name, value in headers.items()})
+
+    def post_json(self, path: str, content: Any) -> Answer:
+        return self._ask("POST", path, json.dumps(content).encode(), {"Content-Type": "application/json"})
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        for last in (False, True):
+            try:
+                self._connection.request(method, path, body, self.headers | headers)
+                response = self._connection.getresponse()
+                return Answer(response.status, response.headers, response.read())
+            except (http.client.RemoteDisconnected, ConnectionError):
+                self._connection.close()  # the server has let go of an idle connection: a browser dials anew, once
+                if last:
+                    raise
+        raise AssertionError("not reached")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()

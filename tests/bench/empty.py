@@ -1,0 +1,12 @@
+"""An application with one view that does nothing: what a request costs before the product has a part in it."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def get_nothing() -> str:
+    return ""

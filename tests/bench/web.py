@@ -1,0 +1,152 @@
+"""Pages: what accepting, polling and rendering cost the server, against an empty Flask view behind the same server."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from portal.services import api_keys, launches
+from portal.session import Session
+from tests.bench import mails, page_weight
+from tests.bench.browser import Browser
+from tests.bench.processes import Server, free_port, mail_server, serving
+from tests.bench.product import Product
+from tests.bench.table import Row, interleaved, median, say, spread
+from tests.support.processes import python
+from tests.support.valkey import Valkey
+
+TENANT = "shop-0"
+SETTINGS_PAGE, LOG_PAGE, POLL = "/settings/email", "/settings/email/logs", "/settings/email/logs/rows"
+CLIENTS = 4
+_MESSAGES = 60  # more than a page of the log
+
+
+@dataclass(frozen=True)
+class Size:
+    requests: int
+    accepted: int
+    rounds: int
+
+
+FULL = Size(requests=1000, accepted=2000, rounds=3)
+QUICK = Size(requests=200, accepted=300, rounds=3)
+
+
+def gunicorn(application: str, port: int) -> list[str]:
+    """As in the Procfile: one process, eight threads."""
+    return python(
+        "-m", "gunicorn", application, "--worker-class", "gthread", "--threads", "8",
+        "--bind", f"127.0.0.1:{port}", "--no-control-socket",
+    )  # fmt: skip
+
+
+def sign_in(product: Product, tenant: str = TENANT) -> str:
+    """A session's bearer token, as a launch makes it."""
+    with product.app():
+        launch = launches.accept(launches.make_token(tenant))
+        return Session(launch.user.id, launch.tenant.id, locale="en").renewed().signed()
+
+
+def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
+    product = Product(folder, valkey)
+    product.create()
+    product.accept(_MESSAGES)
+    with mail_server() as mail_port:
+        product.deliver(mail_port, _MESSAGES)
+    bearer = f"Bearer {sign_in(product)}"
+    with product.app():
+        key = api_keys.create("bench")
+    port, empty_port = free_port(), free_port()
+    with ExitStack() as stack:
+        ours = stack.enter_context(serving(gunicorn("wsgi:app", port), port, **product.settings))
+        empty = stack.enter_context(serving(gunicorn("tests.bench.empty:app", empty_port), empty_port))
+        reader = stack.enter_context(Browser(port, Authorization=bearer))
+        visitor = stack.enter_context(Browser(empty_port))
+
+        say(f"Pages, {size.requests} requests each")
+        runs = interleaved(
+            size.rounds,
+            {
+                "empty view": lambda: _cost(empty, visitor, "/", size.requests),
+                "poll": lambda: _poll_cost(ours, reader, size.requests),
+                "settings page": lambda: _cost(ours, reader, SETTINGS_PAGE, size.requests),
+                "log page": lambda: _cost(ours, reader, LOG_PAGE, size.requests),
+            },
+        )
+        base = runs["empty view"]
+        rows = [
+            Row(
+                f"{what}, server CPU / empty Flask view",
+                f"{spread(runs[name], ' ms', 2)} against {spread(base, ' ms', 2)}",
+                median(runs[name]) / median(base),
+                most=most,
+            )
+            for name, what, most in (
+                ("poll", "unchanged log poll (304)", 2),
+                ("settings page", "settings page", 8),
+                ("log page", "log page, first page of a full log", 8),
+            )
+        ]
+        return [_accepting(port, key, size), *rows, *page_weight.measure(port, bearer, SETTINGS_PAGE)]
+
+
+def _cost(server: Server, client: Browser, path: str, count: int) -> float:
+    """Milliseconds of the server's processor time for one request."""
+    for _ in range(10):
+        client.get(path)
+    before = server.cpu_seconds
+    for _ in range(count):
+        answer = client.get(path)
+        if answer.status != 200:
+            raise RuntimeError(f"{path} answered {answer.status}: {answer.body[:300]!r}")
+    return (server.cpu_seconds - before) / count * 1000
+
+
+def _poll_cost(server: Server, client: Browser, count: int) -> float:
+    """The same for a poll that finds nothing new; a whole answer, due every 15 s for relative times, isn't counted."""
+    spent, unchanged, tag = 0.0, 0, ""
+    headers = {"HX_Request": "true", "HX_Request_Type": "partial"}
+    batch = 50
+    for _ in range(20 * count // batch):
+        before = server.cpu_seconds
+        answers = [client.get(POLL, HX_PTag=tag, **headers) for _ in range(batch)]
+        if all(answer.status == 304 for answer in answers):
+            spent += server.cpu_seconds - before
+            unchanged += batch
+        tag = answers[-1].headers.get("HX-PTag", "")
+        if unchanged >= count:
+            return spent / unchanged * 1000
+    raise RuntimeError(f"only {unchanged} of {count} polls were answered 304; the last one {answers[-1].status}")
+
+
+def _accepting(port: int, key: str, size: Size) -> Row:
+    def hand_in(first: int) -> None:
+        with Browser(port, Authorization=f"Bearer {key}") as backend:
+            for number in range(first, size.accepted, CLIENTS):
+                answer = backend.post_json("/api/v1/messages", _request(number))
+                if answer.status != 202:
+                    raise RuntimeError(f"POST /api/v1/messages answered {answer.status}: {answer.body[:300]!r}")
+
+    say(f"Accepting {size.accepted} messages")
+    started = time.monotonic()
+    with ThreadPoolExecutor(CLIENTS) as backends:
+        list(backends.map(hand_in, range(CLIENTS)))
+    rate = size.accepted / (time.monotonic() - started)
+    return Row(
+        "accepting by API, batch (budget: >= 3,000/s)",
+        f"batch: not built yet; one by one, {CLIENTS} clients: {rate:.0f}/s, one run",
+    )
+
+
+def _request(number: int) -> dict[str, str]:
+    return {
+        "tenant": TENANT,
+        "kind": "order_update",
+        "to": mails.recipient(number),
+        "subject": mails.subject(number),
+        "text": mails.text(number),
+        "html": mails.html(number),
+    }
