@@ -94,6 +94,7 @@ def _require_session(declaration: Access) -> None:
     try:
         session, by_bearer = sessions.presented()
     except sessions.SessionRefused as refused:
+        g.refused_parent = refused.parent
         raise Unauthorized(refused.reason) from None
     known = users.get(session.user_id, session.tenant_id)
     if known is None:

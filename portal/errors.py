@@ -6,7 +6,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_babel import gettext
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, Unauthorized
@@ -14,7 +14,6 @@ from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal.config import settings
-from portal.security_headers import allow_any_frame
 from portal.services.errors import NotFound
 from portal.views import fragments
 
@@ -69,8 +68,6 @@ def _for_people(error: HTTPException, code: int) -> Response:
         response.headers["HX-Retarget"] = "#notices"
         response.headers["HX-Reswap"] = "innerHTML"
         return response
-    if g.get("session") is None:
-        allow_any_frame()
     return make_response(render_template("errors/page.html", **context), code)
 
 

@@ -12,11 +12,6 @@ _POLICY = (
 )
 
 
-def allow_any_frame() -> None:
-    """For pages that are one sentence and no control: the dashboard that frames us must be able to show it."""
-    g.any_frame = True
-
-
 def init_app(app: Flask) -> None:
     @app.after_request
     def narrow(response: Response) -> Response:
@@ -32,4 +27,5 @@ def init_app(app: Flask) -> None:
 
 
 def _frame_ancestors() -> str:
-    return sessions.allowed_parent() or ("*" if g.get("any_frame") else "'none'")
+    """The session's parent; or, for the page that refuses an authentic but used or old token, that token's."""
+    return sessions.allowed_parent() or g.get("refused_parent") or "'none'"

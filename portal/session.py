@@ -24,9 +24,10 @@ _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5}
 class SessionRefused(Exception):
     """No usable session; `reason` is one of missing, expired, invalid."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, parent: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.parent = parent  # of an authentic one that has expired: may frame the page that says so
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def read(token: str) -> Session:
     except (BadSignature, TypeError):
         raise SessionRefused("invalid") from None
     if session.expires <= time.time():
-        raise SessionRefused("expired")
+        raise SessionRefused("expired", session.parent)
     return session
 
 

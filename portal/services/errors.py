@@ -48,6 +48,7 @@ class LaunchRefused(ServiceError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+        self.parent: str | None = None  # the signed one, where the signature was good
 
 
 class IdempotencyConflict(ServiceError):

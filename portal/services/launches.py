@@ -66,6 +66,16 @@ def verify_token(token: str) -> LaunchClaims:
         raise LaunchRefused("invalid", type(error).__name__) from None
     if claims.get("aud") not in (AUDIENCE, [AUDIENCE]) or claims.get("iss") != settings().launch_issuer:
         raise LaunchRefused("invalid", "aud or iss")
+    try:
+        _check_kinds(claims)
+        _check_time(claims)
+        return _read(claims)
+    except LaunchRefused as refused:
+        refused.parent = _parent(claims)
+        raise
+
+
+def _check_kinds(claims: dict[str, Any]) -> None:
     for name in _REQUIRED:
         kind = int if name in ("iat", "exp") else str
         if not isinstance(claims.get(name), kind) or isinstance(claims[name], bool) or claims[name] == "":
@@ -75,8 +85,6 @@ def verify_token(token: str) -> LaunchClaims:
     for name, value in claims.items():
         if isinstance(value, str) and not value.isprintable():
             raise LaunchRefused("incomplete", name)
-    _check_time(claims)
-    return _read(claims)
 
 
 def _check_time(claims: dict[str, Any]) -> None:
@@ -99,8 +107,8 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         raise LaunchRefused("role")
     if optional["plan"] is not None and optional["plan"] not in PLANS:
         raise LaunchRefused("plan")
-    parent = (optional["parent"] or "").rstrip("/").lower() or None
-    if parent is not None and not tenants.is_origin(parent):
+    parent = _parent(claims)
+    if optional["parent"] and parent is None:
         raise LaunchRefused("incomplete", "parent")
     try:
         email = validate_address(claims["email"])
@@ -122,6 +130,13 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
     )
 
 
+def _parent(claims: dict[str, Any]) -> str | None:
+    """The origin that the platform names as the one to frame the portal, if it is an origin."""
+    parent = claims.get("parent")
+    origin = parent.rstrip("/").lower() if isinstance(parent, str) else ""
+    return origin if tenants.is_origin(origin) else None
+
+
 def accept(token: str) -> Launch:
     """Let a person in: burn the token, create or update their tenant and user. Raises LaunchRefused."""
     claims = verify_token(token)
@@ -130,7 +145,9 @@ def accept(token: str) -> Launch:
         with transaction() as session:
             session.add(BurntToken(jti=claims.jti, expires_at=claims.expires_at))
     except IntegrityError:
-        raise LaunchRefused("used") from None
+        used = LaunchRefused("used")
+        used.parent = claims.parent
+        raise used from None
     try:
         name = claims.tenant_name or (None if tenants.find(claims.tenant) else claims.tenant)
         tenant, _ = tenants.upsert(claims.tenant, name=name, plan=claims.plan, locale=claims.locale)

@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response
 
 from portal import session as sessions
 from portal.access import access
-from portal.security_headers import allow_any_frame
 from portal.services import launches, users
 from portal.services.errors import LaunchRefused
 from portal.views import email_settings
@@ -28,6 +27,7 @@ def launch() -> Response:
         launched = launches.accept(token)
     except LaunchRefused as refused:
         log.warning("launch refused: %s", refused)
+        g.refused_parent = refused.parent
         return refuse(refused.reason)
     g.user, g.tenant = launched.user, launched.tenant
     # Whoever was signed in before: the newest launch decides who works here now.
@@ -49,7 +49,6 @@ def refuse(reason: str) -> Response:
         "future": gettext("The clocks of your marketplace and of this service disagree, so the link isn't valid yet."),
     }
     text = sentences.get(reason) or gettext("The link that brought you here is incomplete or was changed on its way.")
-    allow_any_frame()
     return make_response(
         render_template(
             "launch/refused.html", title=gettext("The email settings could not be opened"), text=text, again=again

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Flask
+from playwright.sync_api import Frame, Page, expect
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from portal.models import Tenant
@@ -47,12 +48,14 @@ start();
 </script></html>"""
 
 
-# Resolves once the browser has noticed that the top of the log is out of sight.
-TOP_OUT_OF_SIGHT = """() => new Promise((done) => new IntersectionObserver((entries, observer) => {
-  if (entries.at(-1).isIntersecting) return;
-  observer.disconnect();
-  done();
-}).observe(document.getElementById("log-top")))"""
+def wait_until_the_top_is_out_of_sight(page: Page | Frame) -> None:
+    """Until the browser has noticed that the top of the log was scrolled away."""
+    page.evaluate(
+        """() => new IntersectionObserver((entries) => {
+            document.documentElement.dataset.top = entries.at(-1).isIntersecting ? "in sight" : "out of sight";
+        }).observe(document.getElementById("log-top"))"""
+    )
+    expect(page.locator("html")).to_have_attribute("data-top", "out of sight")
 
 
 class Site:

@@ -170,7 +170,5 @@ def test_nothing_moves_while_the_page_loads(site: Site, page: Page, full_shop: s
         "}).observe({ type: 'layout-shift', buffered: true });"
     )
     page.goto(site.launch_url(full_shop))
-    page.wait_for_function(
-        "document.readyState === 'complete' && document.querySelector('#resend-wait')?.textContent.includes(':')"
-    )
+    expect(page.locator("#resend-wait")).to_contain_text(":")
     assert page.evaluate("window.shifts") < 0.01

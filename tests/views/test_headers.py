@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal.services import tenants
+from portal.services import launches, tenants
 from tests.views.conftest import Person
 
 DASHBOARD = "https://dashboard.example"
@@ -58,10 +60,26 @@ def test_public_pages_cannot_be_framed(client: FlaskClient, path: str) -> None:
     assert policy(client.get(path).headers)["frame-ancestors"] == "'none'"
 
 
-def test_a_refusal_without_any_control_may_be_shown_in_the_dashboards_frame(client: FlaskClient) -> None:
+def test_a_refusal_can_be_framed_only_by_the_parent_that_the_platform_signed(app: Flask, client: FlaskClient) -> None:
     for answer in (client.get("/settings/email"), client.post("/launch", data={"token": "x"})):
-        assert policy(answer.headers)["frame-ancestors"] == "*"
-        assert "<form" not in answer.text and "<button" not in answer.text
+        assert policy(answer.headers)["frame-ancestors"] == "'none'"
+    with app.app_context():
+        token = launches.make_token("acme", parent=DASHBOARD)
+    assert client.post("/launch", data={"token": token}).status_code == 200
+    again = client.post("/launch", data={"token": token})
+    assert again.status_code == 401
+    assert policy(again.headers)["frame-ancestors"] == DASHBOARD
+    assert "<form" not in again.text and "<button" not in again.text
+
+
+def test_a_session_that_has_expired_says_so_in_its_own_parents_frame(
+    arrive: Callable[..., Person], client: FlaskClient
+) -> None:
+    person = arrive(parent=DASHBOARD)
+    with time_machine.travel(time.time() + 31 * 60):
+        ended = person.as_htmx("GET", "/settings/email")
+    assert ended.status_code == 401
+    assert policy(ended.headers)["frame-ancestors"] == DASHBOARD
 
 
 def test_pages_are_never_stored(person: Person, client: FlaskClient) -> None:
