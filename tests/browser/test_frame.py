@@ -109,7 +109,7 @@ def test_when_the_session_ends_the_page_says_so_and_asks_its_parent(
 
 
 def test_a_used_launch_says_what_to_do_inside_the_frame(site: Site, page: Page, shop: str) -> None:
-    url = site.launch_url(shop)
+    url = site.launch_url(shop, parent=site.host_url.rstrip("/"))
     page.goto(url)
     expect(page.get_by_role("heading", level=1)).to_have_text("Email configuration")
     page.goto(site.host_url + f"?tenant={shop}")

@@ -19,7 +19,7 @@ SHORT = Timeouts(connect=1, command=1, dot=1, session=5)
 
 
 def lane_id(route: str) -> int:
-    return db.session.scalars(select(Lane.id).where(Lane.route == route)).first() or 0
+    return db.session.scalars(select(Lane.id).where(Lane.route == route).order_by(Lane.id)).first() or 0
 
 
 def drain(route: str = "relay", timeouts: Timeouts = SHORT) -> int:
