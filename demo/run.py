@@ -139,6 +139,8 @@ class Terminal(Printer):
                 super().write(message)
         except OSError:
             self.output = open(os.devnull, "w")  # noqa: SIM115
+        except RuntimeError:
+            pass  # a signal came in the middle of a line: its handler's own line is dropped, not the ending
 
 
 class Runner(Manager):
