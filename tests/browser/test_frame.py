@@ -134,7 +134,9 @@ def test_new_rows_wait_while_the_dashboard_around_the_frame_is_scrolled(site: Si
     frame = open_frame(site, page, shop)
     frame.get_by_role("link", name="Email logs").click()
     expect(frame.locator(".row")).to_have_count(20)
-    page.wait_for_function("parseInt(document.querySelector('iframe').style.height) > 1200")
+    page.wait_for_function(
+        "parseInt(document.querySelector('iframe').style.height) > 1600"
+    )  # the log's: the settings page is 1,300 high
     page.evaluate("scrollTo(0, 1000)")
     wait_until_the_top_is_out_of_sight(page.frames[1])
     site.send(shop, "The newest")
