@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from portal.config import settings
 from portal.services import api_keys, demo_data, lanes, launches, tenants, vault
 from portal.services.errors import InvalidField
-from portal.services.plans import LOCALES, PLANS
+from portal.services.plans import LOCALES
 from portal.services.users import ROLES
 
 tenant_group = AppGroup("tenant", help="Merchant companies.")
@@ -25,12 +25,12 @@ def init_app(app: Flask) -> None:
 @tenant_group.command("create")
 @click.argument("tenant")
 @click.option("--name", help="What merchants and their customers read; the id if not given.")
-@click.option("--plan", type=click.Choice(PLANS), default="basic", show_default=True)
+@click.option("--plan", help="A plan of PORTAL_PLANS; the smallest if not given.")
 @click.option("--locale", type=click.Choice(LOCALES), default="en", show_default=True)
 @click.option("--timezone", default="UTC", show_default=True, help="A name of the IANA database.")
 @click.option("--frame-ancestor", multiple=True, help="An origin that may embed the portal; may be repeated.")
 def create_tenant(
-    tenant: str, name: str | None, plan: str, locale: str, timezone: str, frame_ancestor: tuple[str, ...]
+    tenant: str, name: str | None, plan: str | None, locale: str, timezone: str, frame_ancestor: tuple[str, ...]
 ) -> None:
     """Create TENANT (the platform's own id of it), or bring it up to date."""
     try:

@@ -7,16 +7,20 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 from cryptography.fernet import Fernet
 from flask import current_app
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis import Redis
 
+from portal.plans import SHIPPED, Plan
+from portal.plans import load as load_plans
 from portal.transport.connection import Account
+from portal.transport.destinations import Policy
 from portal.transport.mime import Mailbox, parse_mailbox
 
 _MIN_SECRET = 32
@@ -68,6 +72,7 @@ class Settings(BaseSettings):
     smtp_allowed_networks: str = ""
     smtp_allowed_ports: str = ""
 
+    plans: Path | None = None  # a TOML file like portal/plans.toml, which is the default
     support_email: str = "support@marketplace.example"
     support_url: str = ""
     pricing_url: str = ""
@@ -150,6 +155,24 @@ class Settings(BaseSettings):
             Account.from_url(value)
         return value
 
+    @field_validator("smtp_allowed_networks", "smtp_allowed_ports")
+    @classmethod
+    def _is_policy(cls, value: str, info: ValidationInfo) -> str:
+        try:
+            if info.field_name == "smtp_allowed_ports":
+                Policy(allowed_ports=_numbers(value))
+            else:
+                Policy(allowed_networks=_words(value))
+        except ValueError:
+            raise ValueError("must be networks such as 10.0.0.0/8, or ports, separated by commas") from None
+        return value
+
+    @field_validator("plans")
+    @classmethod
+    def _are_plans(cls, value: Path | None) -> Path | None:
+        load_plans(value or SHIPPED)
+        return value
+
     @model_validator(mode="after")
     def _derive(self) -> Settings:
         instance = self.instance_path.resolve()
@@ -164,6 +187,18 @@ class Settings(BaseSettings):
         self.message_id_domain = self.message_id_domain or self.default_mailbox.address.rpartition("@")[2]
         return self
 
+    @cached_property
+    def destination_policy(self) -> Policy:
+        """What merchants' own servers may be."""
+        return Policy(
+            allowed_networks=_words(self.smtp_allowed_networks), allowed_ports=_numbers(self.smtp_allowed_ports)
+        )
+
+    @cached_property
+    def plans_by_key(self) -> dict[str, Plan]:
+        """The plans, the smallest first."""
+        return load_plans(self.plans or SHIPPED)
+
     @property
     def default_mailbox(self) -> Mailbox:
         return parse_mailbox(self.default_sender)
@@ -171,6 +206,14 @@ class Settings(BaseSettings):
     @property
     def relay_account(self) -> Account:
         return Account.from_url(self.relay)
+
+
+def _words(value: str) -> list[str]:
+    return value.replace(",", " ").split()
+
+
+def _numbers(value: str) -> list[int]:
+    return [int(word) for word in _words(value)]
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -78,6 +78,16 @@ def wake(lane_id: int, queue_name: str) -> bool:
     return line().ask(enqueue)
 
 
+def enqueue_interactive(job: str, argument: int) -> bool:
+    """Have an interactive worker run a job, by dotted name and id. Returns whether Redis could be told."""
+
+    def enqueue(client: Redis) -> None:
+        queue = Queue(INTERACTIVE, connection=client, serializer=JSONSerializer)
+        queue.enqueue(job, argument, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+
+    return line().ask(enqueue)
+
+
 def clear_wake(lane_id: int) -> None:
     """A drain calls this before its first claim: mail accepted from now on wakes the lane anew.
 

@@ -116,7 +116,7 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def tenant(ctx: Flask) -> Tenant:
-    return tenants.upsert("acme", name="Acme Shop")[0]
+    return tenants.upsert("acme", name="Acme Shop", plan="enterprise")[0]
 
 
 @pytest.fixture

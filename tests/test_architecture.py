@@ -12,11 +12,12 @@ ALLOWED = {
     "portal/transport": ("portal.transport",),
     "portal/models": ("portal.models",),
     "portal/services": (
-        "portal.services", "portal.models", "portal.transport", "portal.extensions", "portal.config", "portal.queue",
+        "portal.services", "portal.models", "portal.transport", "portal.extensions", "portal.config", "portal.plans",
+        "portal.queue",
     ),
     "portal/forms": ("portal.forms", "portal.services.errors", "portal.transport"),
     "portal/queue.py": (),
-    "portal/config.py": ("portal.transport",),
+    "portal/config.py": ("portal.plans", "portal.transport"),
     "portal/extensions.py": ("portal.models",),
     "jobs": ("jobs", "portal.services", "portal.create_app", "portal.config", "portal.queue", "portal.extensions"),
 }  # fmt: skip

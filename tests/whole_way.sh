@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 say() { printf '%s\n' "$*"; }
 
 # The platform's side: a tenant and a key.
-"$flask" tenant create whole-way --name 'Whole Way'
+"$flask" tenant create whole-way --name 'Whole Way' --plan pro
 key=$("$flask" api-key create --name whole-way | awk '{print $NF}')
 
 # A merchant comes in by a launch; a form of the page carries the CSRF token.

@@ -2,6 +2,7 @@
 
 from portal.models.api_key import ApiKey
 from portal.models.base import Base, now, statement_time, utcnow
+from portal.models.driver import Driver, DriverTest
 from portal.models.identity import SenderIdentity, VerificationMail
 from portal.models.lane import Lane
 from portal.models.log import LogEntry
@@ -10,6 +11,7 @@ from portal.models.tenant import Tenant
 from portal.models.user import BurntToken, User
 
 __all__ = [
-    "ApiKey", "Base", "BurntToken", "IdempotencyKey", "Lane", "LogEntry", "Message", "MessageBody", "SenderIdentity",
-    "Tenant", "User", "VerificationMail", "now", "statement_time", "utcnow",
+    "ApiKey", "Base", "BurntToken", "Driver", "DriverTest", "IdempotencyKey", "Lane", "LogEntry", "Message",
+    "MessageBody",
+    "SenderIdentity", "Tenant", "User", "VerificationMail", "now", "statement_time", "utcnow",
 ]  # fmt: skip

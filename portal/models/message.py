@@ -28,9 +28,10 @@ from portal.models.base import Base, utcnow
 STATES = ("queued", "sending", "deferred", "held", "sent", "unconfirmed", "failed", "cancelled")
 WAITING = ("queued", "deferred")  # what a drain may claim
 PLATFORM_KINDS = ("order_update", "vendor_notification", "customer_message")  # what the API accepts
-KINDS = (*PLATFORM_KINDS, "verification")
+KINDS = (*PLATFORM_KINDS, "verification", "driver_test", "notice")
 
 _CLAIMED = text("lane_id IS NOT NULL")
+_FINISHED = text("finished_at IS NOT NULL")
 _WAITING = text("state IN ('queued', 'deferred')")
 # SQLite gives rowids to INTEGER PRIMARY KEY only.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -63,6 +64,8 @@ class Message(Base):
         Index("ix_message_due", "route", "due_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index("ix_message_expires", "expires_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index("ix_message_lane", "lane_id", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
+        # What went out by a route lately: its pace and its day's usage.
+        Index("ix_message_route_finished", "route", "finished_at", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
         # The log's pages: newest first, alone and under each filter.
         Index("ix_message_log", "tenant_id", "id"),
         Index("ix_message_log_state", "tenant_id", "state", "id"),
@@ -85,6 +88,7 @@ class Message(Base):
     accepted_at: Mapped[datetime] = mapped_column(default=utcnow)
     due_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime]  # given up then; held time is added
+    held_at: Mapped[datetime | None]  # since when it waits for its driver
     finished_at: Mapped[datetime | None]
 
     route: Mapped[str] = mapped_column(String(30))  # relay, interactive, driver:<id>

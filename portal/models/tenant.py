@@ -21,6 +21,9 @@ class Tenant(Base):
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     frame_ancestors: Mapped[list[str]] = mapped_column(JSON, default=list)
     sender_mode: Mapped[str] = mapped_column(String(10), default="platform")  # platform, brand, driver
+    held_mail: Mapped[str] = mapped_column(
+        String(10), default="wait", server_default="wait"
+    )  # wait, default: while the driver can't send
     identity_id: Mapped[int | None] = mapped_column(
         ForeignKey("sender_identity.id", use_alter=True, ondelete="SET NULL")
     )

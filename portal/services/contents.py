@@ -6,7 +6,7 @@ from flask import render_template
 from flask_babel import force_locale
 
 from portal.config import settings
-from portal.models import Message, MessageBody, SenderIdentity, Tenant
+from portal.models import Driver, Message, MessageBody, SenderIdentity, Tenant
 from portal.services.plans import LOCALES
 from portal.transport.mime import MailContent
 
@@ -27,8 +27,27 @@ def verification(identity: SenderIdentity, tenant: Tenant, subject: str, link: s
 
 def verification_subject(tenant: Tenant, locale: str) -> str:
     """Its subject, which is kept with the message and shown in the log."""
+    return _subject("verification", locale, tenant=tenant)
+
+
+def driver_test(tenant: Tenant, subject: str, sender: str, locale: str) -> MailContent:
+    """The mail that proves a driver's settings."""
+    return _render("driver_test", subject, locale, {"tenant": tenant, "sender": sender})
+
+
+def driver_test_subject(tenant: Tenant, locale: str) -> str:
+    return _subject("driver_test", locale, tenant=tenant)
+
+
+def driver_broke(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
+    """The notice that a driver stands still."""
+    context = {"tenant": tenant, "driver": driver, "link": f"{settings().base_url}/settings/email"}
+    return _render("driver_broke", _subject("driver_broke", locale, tenant=tenant), locale, context)
+
+
+def _subject(name: str, locale: str, **context: object) -> str:
     with force_locale(known := _known(locale)):
-        text = render_template("emails/verification/subject.txt", tenant=tenant, locale=known)
+        text = render_template(f"emails/{name}/subject.txt", locale=known, **context)
     return " ".join(text.split())
 
 

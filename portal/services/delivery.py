@@ -13,12 +13,14 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from portal import queue
 from portal.config import settings
-from portal.services import claims, lanes, outcomes
+from portal.extensions import db
+from portal.models import Driver
+from portal.services import claims, driver_settings, drivers, lanes, outcomes, pace
 from portal.services.lanes import Lease, LeaseLost
 from portal.services.mails import Mail, prepare
 from portal.services.outcomes import Attempt
 from portal.services.transaction import transaction
-from portal.transport.connection import Connection, Reply, SMTPFailure, Stopped, Timeouts
+from portal.transport.connection import Account, Connection, Reply, SMTPFailure, Stopped, Timeouts
 from portal.transport.replies import Verdict, classify
 
 DRAIN_SECONDS = 15
@@ -72,6 +74,7 @@ class _Session:
         self.lease = lease
         self.timeouts = timeouts
         self.connection: Connection | None = None
+        self.driver_id = lanes.driver_of(lease.route)
         self.claimed: deque[Attempt] = deque()
         self.kept_at = 0.0
         self.sent = 0
@@ -88,15 +91,30 @@ class _Session:
         """Send until nothing is due, the time is up (monotonic seconds), or the route has to wait. Raises LeaseLost."""
         going_on = True
         while going_on and time.monotonic() < until and not stopping.is_set():
-            if not self.claimed:
-                self.claimed.extend(claims.claim(self.lease))
-                if not self.claimed:
-                    break
+            if not self.claimed and not self._claim():
+                break
             attempt = self.claimed.popleft()
             self.kept_at = time.monotonic()  # the claim or the last outcome has just extended the lease
             mail = prepare(attempt)
             going_on = mail is None or self._deliver(mail)
+        self._give_back()
+
+    def _claim(self) -> bool:
+        """Claim what is due, as much as the route's pace allows. Returns whether there is anything to do."""
+        room = claims.BATCH
+        if self.driver_id is not None:
+            driver = db.session.get(Driver, self.driver_id, populate_existing=True)
+            allowance = pace.allowance(driver, room) if driver is not None else pace.Allowance(room)
+            if allowance.count == 0:
+                lanes.wait_until(self.lease, allowance.at, allowance.reason)
+                return False
+            room = allowance.count
+        self.claimed.extend(claims.claim(self.lease, room))
+        return bool(self.claimed)
+
+    def _give_back(self) -> None:
         claims.give_back(self.lease, self.claimed)
+        self.claimed.clear()
 
     def _deliver(self, mail: Mail) -> bool:
         """Send one mail and write down what became of it. Returns whether the route can go on."""
@@ -157,6 +175,11 @@ class _Session:
             return True
         verdict = classify(failure.phase, failure.reply.code, failure.reply.text)
         self.unknown = self.unknown + 1 if verdict == _UNKNOWN else 0
+        if self.driver_id is not None and (verdict.action == "pause_driver" or self.unknown >= _UNKNOWN_IN_A_ROW):
+            self._give_back()  # first, so that they are held with the others
+            drivers.broke_down(attempt, self.driver_id, verdict.reason, failure.reply)
+            log.warning("driver %s stands still: %s", self.driver_id, verdict.reason)
+            return False
         if failure.phase in _SESSION_PHASES or verdict.action == "backoff_driver" or self.unknown >= _UNKNOWN_IN_A_ROW:
             outcomes.backed_off(attempt, self.lease.route, verdict.reason, failure.reply)
             log.error("route %s has to wait: %s", self.lease.route, verdict.reason)
@@ -183,8 +206,9 @@ class _Session:
             self._keep_lease()
             config = settings()
             connection = Connection(
-                config.relay_account,
+                self._account(),
                 timeouts=self.timeouts,
+                policy=config.destination_policy,
                 ca_file=str(config.smtp_ca_file) if config.smtp_ca_file else None,
                 on_step=self._on_step,
             )
@@ -192,6 +216,11 @@ class _Session:
         elif len(mail.content) > _LARGE:
             self._keep_lease()
         return self.connection
+
+    def _account(self) -> Account:
+        if self.driver_id is None:
+            return settings().relay_account
+        return driver_settings.of(db.session.get_one(Driver, self.driver_id, populate_existing=True)).account()
 
     def _on_step(self, step: str) -> None:
         """Claims and outcomes extend the lease too; this is for the servers that need longer than it lasts."""

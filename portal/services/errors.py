@@ -53,3 +53,40 @@ class LaunchRefused(ServiceError):
 
 class IdempotencyConflict(ServiceError):
     """The same Idempotency-Key came with another body."""
+
+
+class InvalidFields(ServiceError):
+    """Several values that can't be used: `errors` are (field, reason) pairs."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__(", ".join(f"{field}: {reason}" for field, reason in errors))
+        self.errors = errors
+
+
+class PlanLocked(ServiceError):
+    """The tenant's plan does not have this feature."""
+
+    def __init__(self, feature: str) -> None:
+        super().__init__(feature)
+        self.feature = feature
+
+
+class AlreadyTesting(ServiceError):
+    """A test of this tenant's settings is under way."""
+
+
+class SettingsUntested(ServiceError):
+    """These settings can't be saved; `reason`: missing (never passed), changed (after it passed), expired."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class EditConflict(ServiceError):
+    """Somebody else saved meanwhile; `fields` differ from what this page was made from."""
+
+    def __init__(self, by: str, fields: list[str]) -> None:
+        super().__init__(by)
+        self.by = by
+        self.fields = fields

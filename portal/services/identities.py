@@ -6,8 +6,9 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import SenderIdentity, Tenant, User
-from portal.services import tenants
+from portal.services import plans, tenants
 from portal.services.errors import NotFound, NotVerified
+from portal.services.rerouting import reroute
 from portal.services.transaction import transaction
 
 # Mailboxes anybody can open: their providers ask receivers to distrust such mail from foreign servers.
@@ -88,6 +89,7 @@ FREE_MAIL = frozenset(
 
 def use_identity(tenant: Tenant, user: User, identity_id: int) -> SenderIdentity:
     """Send from an address verified earlier. Raises NotFound, NotVerified."""
+    plans.require(tenant, "brand_sender")
     with transaction():
         tenant = tenants.lock(tenant)
         identity = get(tenant, identity_id)
@@ -102,11 +104,13 @@ def use_default(tenant: Tenant, user: User) -> None:
     with transaction():
         tenant = tenants.lock(tenant)
         tenant.sender_mode, tenant.identity_id = "platform", None
+        reroute(tenant)
 
 
 def put_in_force(tenant: Tenant, identity: SenderIdentity) -> None:
     """Make a verified identity the sender of all mail not sent yet. Within a transaction that holds the tenant."""
     tenant.sender_mode, tenant.identity_id = "brand", identity.id
+    reroute(tenant)
 
 
 def get(tenant: Tenant, identity_id: int) -> SenderIdentity:

@@ -7,14 +7,15 @@ import random
 import secrets
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy import String, cast, delete, exists, literal, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import queue
 from portal.config import settings
 from portal.extensions import db
-from portal.models import Lane, Message, now, statement_time
+from portal.models import Driver, Lane, Message, now, statement_time
 from portal.models.lane import INTERACTIVE, RELAY
 from portal.models.message import IS_WAITING
 from portal.services.transaction import after_commit, transaction
@@ -22,6 +23,8 @@ from portal.services.transaction import after_commit, transaction
 LEASE_SECONDS = 30
 # Seconds that a route waits after it failed, by how often in a row it did.
 BACKOFF = (5, 15, 60, 300)
+# A provider's day is long; asking again every few minutes would only annoy it (Gmail blocks for up to 24 h).
+_QUOTA_SECONDS = 3600
 
 
 log = logging.getLogger(__name__)
@@ -50,10 +53,21 @@ def ensure() -> None:
         present = {(lane.route, lane.number): lane for lane in session.scalars(platform)}
         for route, number in sorted(wanted - present.keys()):
             session.add(Lane(route=route, number=number))
+        _drop_orphans()
         for key in present.keys() - wanted:
             # A leased lane is left to its drain; the next start removes it.
             session.execute(delete(Lane).where(Lane.id == present[key].id, Lane.lease_token.is_(None)))
         after_commit(forget)
+
+
+def _drop_orphans() -> None:
+    """Remove the lanes of drivers that are gone, once nothing is on its way over them."""
+    gone = ~exists().where(Lane.route == literal("driver:").concat(cast(Driver.id, String)))
+    db.session.execute(
+        delete(Lane)
+        .where(Lane.route.startswith("driver:"), Lane.lease_token.is_(None), gone)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def take(lane_id: int) -> Lease | None:
@@ -109,11 +123,24 @@ def back_off(route: str, reason: str, seconds: int | None = None) -> float:
     if already is not None:
         return float((already - rows[0].at).total_seconds())
     failures = max((row.failures for row in rows), default=0)
-    wait = seconds or BACKOFF[min(failures, len(BACKOFF) - 1)]
+    usual = _QUOTA_SECONDS if reason == "quota_daily" else BACKOFF[min(failures, len(BACKOFF) - 1)]
+    wait = seconds or usual
     db.session.execute(
         update(Lane).where(Lane.route == route).values(not_before=now(wait), reason=reason, failures=failures + 1)
     )
     return wait
+
+
+def driver_of(route: str) -> int | None:
+    """The driver whose route this is, if it is one's."""
+    kind, _, number = route.partition(":")
+    return int(number) if kind == "driver" else None
+
+
+def wait_until(lease: Lease, moment: datetime | None, reason: str | None) -> None:
+    """Keep to the route's pace: the lane is not taken again before `moment`. Raises LeaseLost."""
+    with transaction():
+        extend(lease, not_before=moment, reason=reason)
 
 
 def recovered(route: str) -> None:

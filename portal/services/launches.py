@@ -15,9 +15,8 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.config import settings
 from portal.models import BurntToken, Tenant, User
-from portal.services import tenants, users
+from portal.services import plans, tenants, users
 from portal.services.errors import InvalidField, LaunchRefused
-from portal.services.plans import PLANS
 from portal.services.transaction import transaction
 from portal.transport.addresses import InvalidAddress, validate_address
 
@@ -105,7 +104,7 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         raise LaunchRefused("incomplete", "jti or sub too long")
     if claims["role"] not in users.ROLES:
         raise LaunchRefused("role")
-    if optional["plan"] is not None and optional["plan"] not in PLANS:
+    if optional["plan"] is not None and optional["plan"] not in plans.known():
         raise LaunchRefused("plan")
     parent = _parent(claims)
     if optional["parent"] and parent is None:

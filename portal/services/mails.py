@@ -56,6 +56,9 @@ def prepare(attempt: Attempt) -> Mail | None:
         outcomes.expired(attempt, message.ambiguous)
         return None
     sender = _sender(attempt, message, tenant)
+    if sender.held:
+        outcomes.held(attempt, "driver_paused")
+        return None
     if sender.route != message.route:
         outcomes.moved(attempt, sender.route)
         lanes.wake(sender.route)

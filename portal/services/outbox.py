@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.config import settings
 from portal.extensions import db
-from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, now
+from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, now, utcnow
+from portal.models.lane import RELAY
 from portal.models.message import new_public_id
 from portal.services import lanes, senders
 from portal.services.errors import IdempotencyConflict
@@ -41,25 +42,51 @@ def accept(
     link with power). `route` is for interactive mail; the rest goes by the tenant's sender.
     """
     with transaction() as session:
-        message = Message(
-            public_id=(public_id := new_public_id()),
-            tenant_id=tenant.id,
-            kind=kind,
-            to_address=to,
-            subject=subject,
-            message_id=f"<{public_id.removeprefix('msg_')}@{settings().message_id_domain}>",
-            data=data,
-            route=route or senders.resolve(tenant).route,
-            due_at=now(),  # the database's clock, like whoever asks what is due
-            expires_at=now(GIVE_UP.total_seconds()),
-        )
+        sender = senders.resolve(tenant) if route is None else None
+        message = _new(tenant, kind, to, subject, data=data, route=route or (sender.route if sender else RELAY))
         session.add(message)
         session.flush()
         if data is None:
             session.add(MessageBody(message_id=message.id, text=text, html=html, reply_to=reply_to))
-        session.add(LogEntry(tenant_id=tenant.id, message_id=message.id, event="queued"))
-        after_commit(partial(lanes.wake, message.route))
+        session.add(_entry(message, "queued"))
+        if sender is not None and sender.held:
+            message.state, message.reason, message.held_at = "held", "driver_paused", utcnow()
+            session.add(_entry(message, "held", "driver_paused"))
+        else:
+            after_commit(partial(lanes.wake, message.route))
     return message
+
+
+def record_test(tenant: Tenant, *, to: str, subject: str) -> Message:
+    """The row of a driver's test mail: in the log like any other, but sent by its own job. Within a transaction."""
+    message = _new(tenant, "driver_test", to, subject, route="test")
+    message.state = "sending"
+    db.session.add(message)
+    db.session.flush()
+    db.session.add(_entry(message, "queued"))
+    return message
+
+
+def _new(
+    tenant: Tenant, kind: str, to: str, subject: str, *, route: str, data: dict[str, Any] | None = None
+) -> Message:
+    public_id = new_public_id()
+    return Message(
+        public_id=public_id,
+        tenant_id=tenant.id,
+        kind=kind,
+        to_address=to,
+        subject=subject,
+        message_id=f"<{public_id.removeprefix('msg_')}@{settings().message_id_domain}>",
+        data=data,
+        route=route,
+        due_at=now(),  # the database's clock, like whoever asks what is due
+        expires_at=now(GIVE_UP.total_seconds()),
+    )
+
+
+def _entry(message: Message, event: str, reason: str | None = None) -> LogEntry:
+    return LogEntry(tenant_id=message.tenant_id, message_id=message.id, event=event, reason=reason)
 
 
 def digest(request: dict[str, Any]) -> str:

@@ -96,6 +96,14 @@ def _named_by(reply: Reply) -> int | None:
     return min(max(seconds, 1), RETRY_MINUTES[-1] * 60) if seconds is not None else None
 
 
+def held(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str | None = None) -> None:
+    """The message waits for its driver, without its time running out."""
+    with transaction():
+        lanes.extend(attempt.lease)
+        _write(attempt, state="held", reason=reason, held_at=now(), lane_id=None, dot_at=None)
+        _log(attempt, "held", reason=reason, reply=reply, sender=sender)
+
+
 def moved(attempt: Attempt, route: str) -> None:
     """The sender in force goes by another route now: the message waits there."""
     with transaction():

@@ -1,6 +1,32 @@
-"""The plans a tenant can be on."""
+"""What a tenant's plan allows; and the languages that pages and mails speak."""
 
 from __future__ import annotations
 
-PLANS = ("basic", "pro", "enterprise")
+from portal.config import settings
+from portal.models import Tenant
+from portal.plans import Plan
+from portal.services.errors import PlanLocked
+
 LOCALES = ("en", "de")
+
+
+def known() -> dict[str, Plan]:
+    """All plans by key, the smallest first."""
+    return settings().plans_by_key
+
+
+def allows(tenant: Tenant, feature: str) -> bool:
+    """Whether the tenant's plan has the feature; a plan that is no longer in the file allows nothing."""
+    plan = known().get(tenant.plan)
+    return plan is not None and feature in plan.features
+
+
+def require(tenant: Tenant, feature: str) -> None:
+    """Raises PlanLocked."""
+    if not allows(tenant, feature):
+        raise PlanLocked(feature)
+
+
+def first_with(feature: str) -> Plan | None:
+    """The smallest plan that has the feature: what the page of a smaller one names."""
+    return next((plan for plan in known().values() if feature in plan.features), None)

@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, select
 
-from portal.models import BurntToken, IdempotencyKey, VerificationMail, utcnow
+from portal.models import BurntToken, DriverTest, IdempotencyKey, VerificationMail, utcnow
 from portal.services.transaction import transaction
 
 _BATCH = 500
 IDEMPOTENCY = timedelta(hours=24)
+_TESTS = timedelta(days=1)  # they hold a password, encrypted; a pass is good for 30 minutes
 _LONGEST_LIMIT = timedelta(days=2)  # the limits on verification mail look back a day
 
 
@@ -20,6 +21,7 @@ def clean_up() -> int:
     now = utcnow()
     return (
         _delete(BurntToken.jti, BurntToken.expires_at < now - timedelta(minutes=5))
+        + _delete(DriverTest.id, DriverTest.created_at < now - _TESTS)
         + _delete(VerificationMail.id, VerificationMail.at < now - _LONGEST_LIMIT)
         + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - IDEMPOTENCY)
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from portal.extensions import db
-from portal.models import Message, SenderIdentity, Tenant, utcnow
-from portal.services import senders, verification
+from portal.models import Driver, Lane, Message, SenderIdentity, Tenant, utcnow
+from portal.services import drivers, pace, plans, senders, verification
+from portal.services.pace import Usage
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Pending:
 class SenderSettings:
     """What the settings page shows."""
 
-    mode: str  # platform, brand, driver
+    mode: str  # the sender in force: platform, brand, driver
+    chosen_mode: str  # what was chosen: differs from `mode` while the plan no longer has it
     from_name: str
     from_address: str
     default_from_header: str
@@ -35,10 +37,24 @@ class SenderSettings:
     pending: Pending | None
     choices: list[SenderIdentity]  # verified earlier, not in force
     brand_allowed: bool
+    driver_allowed: bool
+    stands_in: bool  # the default sender, in place of a driver that can't send now
 
     @property
     def from_header(self) -> str:
         return f"{self.from_name} <{self.from_address}>" if self.from_name else self.from_address
+
+
+@dataclass(frozen=True)
+class DriverStatus:
+    """The stored driver and how it is doing."""
+
+    driver: Driver
+    in_force: bool
+    usage: Usage
+    waits_until: datetime | None  # backing off until then
+    waits_for: str | None  # why: a reason key
+    held: int  # messages that wait for it
 
 
 def sender_settings(tenant: Tenant) -> SenderSettings:
@@ -51,15 +67,19 @@ def sender_settings(tenant: Tenant) -> SenderSettings:
     ).all()
     active = next((row for row in rows if row.id == sender.identity_id), None)
     pending = next((row for row in rows if row.state == "pending"), None)
+    by_driver = sender.driver_id is not None or sender.stands_in
     return SenderSettings(
-        mode="brand" if active else "platform",
+        mode="driver" if by_driver else "brand" if active else "platform",
+        chosen_mode=tenant.sender_mode,
         from_name=sender.mailbox.name,
         from_address=sender.mailbox.address,
         default_from_header=str(senders.platform_sender().mailbox),
         active=active,
         pending=_pending(tenant, pending) if pending else None,
         choices=[row for row in rows if row.state == "verified" and row is not active],
-        brand_allowed=True,
+        brand_allowed=plans.allows(tenant, "brand_sender"),
+        driver_allowed=plans.allows(tenant, "own_driver"),
+        stands_in=sender.stands_in,
     )
 
 
@@ -77,4 +97,22 @@ def _pending(tenant: Tenant, identity: SenderIdentity) -> Pending:
         resend_at=verification.next_possible(tenant, identity.address_key),
         expires_at=expires_at,
         expired=expires_at <= utcnow(),
+    )
+
+
+def driver_status(tenant: Tenant) -> DriverStatus | None:
+    """The tenant's driver, or None when it has none."""
+    driver = drivers.find(tenant)
+    if driver is None:
+        return None
+    lane = db.session.scalar(select(Lane).where(Lane.route == driver.route).execution_options(populate_existing=True))
+    waits = lane is not None and lane.not_before is not None and lane.not_before > utcnow()
+    held = select(func.count()).where(Message.tenant_id == tenant.id, Message.state == "held")
+    return DriverStatus(
+        driver=driver,
+        in_force=senders.resolve(tenant).driver_id == driver.id,
+        usage=pace.usage(driver),
+        waits_until=lane.not_before if lane is not None and waits else None,
+        waits_for=lane.reason if lane is not None and waits else None,
+        held=db.session.scalar(held) or 0,
     )

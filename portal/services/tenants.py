@@ -11,8 +11,10 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.extensions import db
 from portal.models import Tenant, User
+from portal.services import plans
 from portal.services.errors import InvalidField
-from portal.services.plans import LOCALES, PLANS
+from portal.services.plans import LOCALES
+from portal.services.rerouting import reroute
 from portal.services.transaction import transaction
 
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
@@ -59,11 +61,13 @@ def _write(external_id: str, changes: dict[str, object]) -> tuple[Tenant, bool]:
         if tenant is None:
             if "name" not in changes:
                 raise InvalidField("name", "missing")
-            tenant = Tenant(external_id=external_id)
+            tenant = Tenant(external_id=external_id, plan=next(iter(plans.known())))
             session.add(tenant)
         for field, value in changes.items():
             if getattr(tenant, field) != value:
                 setattr(tenant, field, value)
+        if not created and "plan" in changes:
+            reroute(tenant)  # what the plan allows now; nothing is deleted, so an upgrade brings it back
     return tenant, created
 
 
@@ -84,7 +88,7 @@ def _checked(
             raise InvalidField("name", "not_a_name")
         changes["name"] = name
     if plan is not None:
-        if plan not in PLANS:
+        if plan not in plans.known():
             raise InvalidField("plan", "unknown")
         changes["plan"] = plan
     if locale is not None:

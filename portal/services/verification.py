@@ -16,7 +16,7 @@ from portal.extensions import db
 from portal.models import Message, SenderIdentity, Tenant, User, VerificationMail, utcnow
 from portal.models.identity import new_nonce
 from portal.models.lane import INTERACTIVE
-from portal.services import contents, identities, outbox, tenants
+from portal.services import contents, identities, outbox, plans, tenants
 from portal.services.errors import InvalidSender, NotFound, NotPending, SendLimit
 from portal.services.transaction import serialize, transaction
 from portal.transport.addresses import InvalidAddress, check_display_name, validate_address
@@ -42,8 +42,9 @@ def start_verification(tenant: Tenant, user: User, address: str, display_name: s
     """Ask whether `address` is the tenant's; the sender in force stays so until its button is pressed.
 
     An address that the tenant has verified before is in force at once, under the new name: the identity returned is
-    then `verified`. Raises InvalidSender and SendLimit.
+    then `verified`. Raises InvalidSender, SendLimit and PlanLocked.
     """
+    plans.require(tenant, "brand_sender")
     address, display_name = _checked(address, display_name, tenant)
     key = identities.address_key(address)
     with transaction() as session:

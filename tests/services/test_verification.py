@@ -166,7 +166,7 @@ def ask_often(minutes_between: float, times: int, address: str = "hello@acme.exa
     """How many mails to one address get through when many tenants ask, one after another, so far apart."""
     sent = 0
     for number in range(times):
-        tenant, _ = tenants.upsert(f"shop-{number}", name=f"Shop {number}")
+        tenant, _ = tenants.upsert(f"shop-{number}", name=f"Shop {number}", plan="pro")
         asker = launches.accept(launches.make_token(tenant.external_id)).user
         try:
             verification.start_verification(tenant, asker, address, "")
@@ -207,7 +207,7 @@ def test_of_many_requests_at_once_one_mail_comes(app: Flask) -> None:
     with app.app_context():
         people = []
         for number in range(8):
-            row, _ = tenants.upsert(f"shop-{number}", name="Shop")
+            row, _ = tenants.upsert(f"shop-{number}", name="Shop", plan="pro")
             people.append((row, launches.accept(launches.make_token(row.external_id)).user))
     start = threading.Barrier(8)
 
@@ -255,7 +255,7 @@ def test_a_pending_address_cannot_be_chosen(tenant: Tenant, user: User) -> None:
 
 def test_another_tenants_address_is_not_found(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     theirs = verified(tenant, user, smtp, "hello@acme.example")
-    other, _ = tenants.upsert("other", name="Other")
+    other, _ = tenants.upsert("other", name="Other", plan="pro")
     for verb in (identities.use_identity, verification.resend_verification, verification.cancel_pending):
         with pytest.raises(NotFound):
             verb(other, user, theirs.id)

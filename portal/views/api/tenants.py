@@ -12,7 +12,6 @@ from portal.access import access
 from portal.models import Tenant
 from portal.services import tenants
 from portal.services.errors import InvalidField
-from portal.services.plans import PLANS
 from portal.views.api import parsing
 
 blueprint = Blueprint("api_tenants", __name__, url_prefix="/api/v1")
@@ -22,7 +21,7 @@ _SENTENCES = {
     "begins with a letter or digit.",
     ("name", "missing"): "A new tenant needs a name.",
     ("name", "not_a_name"): "A name has 1 to 200 printable characters.",
-    ("plan", "unknown"): f"The plan must be one of {', '.join(PLANS)}.",
+    ("plan", "unknown"): "There is no such plan; PORTAL_PLANS names those that there are.",
     ("timezone", "unknown"): "The timezone must be a name of the IANA database, such as Europe/Berlin.",
     (
         "frame_ancestors",

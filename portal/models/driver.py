@@ -1,0 +1,68 @@
+"""A driver: a tenant's stored SMTP account; and the tests that settings must pass before they become one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.models.base import Base, EncryptedText, utcnow
+from portal.models.message import BigId
+
+
+class _Account:
+    """The settings that a test tries and a driver keeps."""
+
+    preset: Mapped[str] = mapped_column(String(30), default="other")  # a key of portal.transport.presets
+    host: Mapped[str] = mapped_column(String(253))
+    port: Mapped[int]
+    encryption: Mapped[str] = mapped_column(String(10))  # tls, starttls
+    username: Mapped[str] = mapped_column(String(320))
+    secret: Mapped[str] = mapped_column(EncryptedText)
+    from_address: Mapped[str] = mapped_column(String(320))
+    from_name: Mapped[str] = mapped_column(String(200), default="")
+
+
+class Driver(_Account, Base):
+    __tablename__ = "driver"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"), unique=True)
+    state: Mapped[str] = mapped_column(String(10), default="active")  # active, paused (by a person), broken
+    reason: Mapped[str | None] = mapped_column(String(40))  # why it is broken
+    text: Mapped[str | None] = mapped_column(Text)  # the server's words about it
+    paused_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)  # counts the changes, so that two admins can't overwrite unseen
+    changed_by: Mapped[str] = mapped_column(String(320), default="")
+    account_since: Mapped[datetime] = mapped_column(
+        default=utcnow
+    )  # usage counts from here: another account, another day
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+    @property
+    def route(self) -> str:
+        return f"driver:{self.id}"
+
+
+class DriverTest(_Account, Base):
+    __tablename__ = "driver_test"
+    __table_args__ = (Index("ix_driver_test_tenant", "tenant_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
+    fingerprint: Mapped[str] = mapped_column(String(64))  # keyed digest over exactly what was tested
+    state: Mapped[str] = mapped_column(String(10), default="queued")  # queued, running, passed, failed, unfinished
+    steps: Mapped[list[dict[str, Any]]] = mapped_column(
+        JSON, default=list
+    )  # [{"name": ..., "seconds": ...}] done so far
+    failed_step: Mapped[str | None] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(String(40))
+    code: Mapped[int | None]
+    text: Mapped[str | None] = mapped_column(Text)
+    message_id: Mapped[int] = mapped_column(BigId, ForeignKey("message.id", ondelete="CASCADE"))  # the test mail
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    finished_at: Mapped[datetime | None]

@@ -1,0 +1,142 @@
+"""A tenant's driver: saved only as it was tested, paused and resumed, broken by its server and mended, removed."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, select, update
+
+from portal.extensions import db
+from portal.models import Driver, DriverTest, Lane, Message, Tenant, User, now, utcnow
+from portal.services import notices, outcomes, plans, tenants
+from portal.services.errors import EditConflict, NotFound
+from portal.services.outcomes import Attempt
+from portal.services.rerouting import reroute
+from portal.services.transaction import transaction
+from portal.transport.account import Reply
+
+# Fields whose change makes it another account: its provider counts anew.
+_ACCOUNT = ("host", "username")
+ENDED = ("passed", "failed", "unfinished")  # states of a test that is over
+FIELDS = ("preset", "host", "port", "encryption", "username", "secret", "from_address", "from_name")
+
+
+def find(tenant: Tenant) -> Driver | None:
+    """The tenant's driver as it is now."""
+    query = select(Driver).where(Driver.tenant_id == tenant.id).execution_options(populate_existing=True)
+    return db.session.scalar(query)
+
+
+def get(tenant: Tenant) -> Driver:
+    """Raises NotFound."""
+    driver = find(tenant)
+    if driver is None:
+        raise NotFound
+    return driver
+
+
+def put(tenant: Tenant, user: User, version: int, values: dict[str, object]) -> Driver:
+    """Store tested values and make the driver the sender. Within a transaction that holds the tenant.
+
+    `version` is the driver's when the page was made (0: there was none). Raises EditConflict, PlanLocked.
+    """
+    plans.require(tenant, "own_driver")
+    driver = find(tenant)
+    current = driver.version if driver else 0
+    if version != current:
+        changed = [
+            name for name in FIELDS if driver is None or (name != "secret" and getattr(driver, name) != values[name])
+        ]
+        raise EditConflict(driver.changed_by if driver else "", changed)
+    if driver is None:
+        driver = Driver(tenant_id=tenant.id, version=0)
+        db.session.add(driver)
+    if any(getattr(driver, name) != values[name] for name in _ACCOUNT):
+        driver.account_since = utcnow()
+    for name in FIELDS:
+        setattr(driver, name, values[name])
+    driver.version += 1
+    driver.changed_by = user.name or user.email
+    tenant.sender_mode = "driver"
+    _activate(driver)
+    db.session.flush()
+    _ensure_lane(driver)
+    reroute(tenant)
+    return driver
+
+
+def use(tenant: Tenant, user: User) -> None:
+    """Make the stored driver the sender again. Raises NotFound, PlanLocked."""
+    with transaction():
+        tenant = tenants.lock(tenant)
+        plans.require(tenant, "own_driver")
+        get(tenant)
+        tenant.sender_mode = "driver"
+        reroute(tenant)
+
+
+def pause(tenant: Tenant, user: User) -> None:
+    """Hold the driver's mail until somebody resumes it. Raises NotFound."""
+    with transaction():
+        tenant = tenants.lock(tenant)
+        driver = get(tenant)
+        if driver.state == "active":
+            driver.state, driver.reason, driver.text, driver.paused_at = "paused", None, None, utcnow()
+            reroute(tenant, "driver_paused")
+
+
+def resume(tenant: Tenant, user: User | None = None) -> None:
+    """Send again; all that was held goes out in its order. Raises NotFound."""
+    with transaction():
+        tenant = tenants.lock(tenant)
+        driver = get(tenant)
+        _activate(driver)
+        _ensure_lane(driver)
+        # What waited for the account, and not for its recipient, need not wait any longer.
+        db.session.execute(
+            update(Message).where(Message.route == driver.route, Message.state == "deferred").values(due_at=now())
+        )
+        reroute(tenant)
+
+
+def remove(tenant: Tenant, user: User) -> None:
+    """Forget the account; mail goes by the sender before it. Raises NotFound."""
+    with transaction() as session:
+        tenant = tenants.lock(tenant)
+        session.delete(get(tenant))
+        session.execute(delete(DriverTest).where(DriverTest.tenant_id == tenant.id, DriverTest.state.in_(ENDED)))
+        if tenant.sender_mode == "driver":
+            tenant.sender_mode = "brand" if tenant.identity_id else "platform"
+        reroute(tenant)  # its lane goes with the clock's next look, once no drain is on it
+
+
+def set_held_mail(tenant: Tenant, user: User, choice: str) -> None:
+    """Whether mail waits while the driver can't send ("wait"), or goes by the default sender ("default")."""
+    with transaction():
+        tenant = tenants.lock(tenant)
+        tenant.held_mail = "default" if choice == "default" else "wait"
+        driver = find(tenant)
+        reroute(tenant, (driver.reason or "driver_paused") if driver else None)
+
+
+def broke_down(attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> None:
+    """The server refuses the account: stop after this one attempt, hold its mail, tell the admins. Raises LeaseLost."""
+    with transaction():
+        tenant = tenants.lock(db.session.get_one(Tenant, attempt.tenant_id))
+        outcomes.held(attempt, reason, reply)
+        driver = find(tenant)
+        if driver is not None and driver.id == driver_id and driver.state == "active":
+            driver.state, driver.reason, driver.text, driver.paused_at = "broken", reason, reply.text, utcnow()
+            notices.driver_broke(tenant, driver)
+        reroute(tenant, reason)
+
+
+def _activate(driver: Driver) -> None:
+    driver.state, driver.reason, driver.text, driver.paused_at = "active", None, None, None
+
+
+def _ensure_lane(driver: Driver) -> None:
+    """The driver's one lane, free to start at once."""
+    lane = db.session.scalar(select(Lane).where(Lane.route == driver.route))
+    if lane is None:
+        db.session.add(Lane(route=driver.route))
+    else:
+        lane.not_before, lane.reason, lane.failures = None, None, 0

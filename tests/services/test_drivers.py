@@ -1,0 +1,283 @@
+"""A driver at work: its pace, what happens when its server refuses it, and its mail's way in and out of the hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from portal.extensions import db
+from portal.models import Driver, Lane, LogEntry, Message, Tenant, User, now
+from portal.services import claims, driver_tests, drivers, identities, lanes, mails, outbox, pace, tenants
+from portal.services.driver_settings import DriverSettings
+from portal.services.errors import SettingsUntested
+from portal.services.sender_settings import driver_status, sender_settings
+from portal.services.transaction import transaction
+from portal.transport import presets
+from tests.services.steps import drain
+from tests.services.test_driver_gate import allow, saved
+from tests.support.mail_service import MailService
+from tests.support.smtp_sink import SMTPSink
+
+
+@pytest.fixture
+def service(ctx: Flask, tmp_path: Path) -> Iterator[MailService]:
+    with MailService(tmp_path) as service:
+        allow(ctx, service)
+        yield service
+
+
+@pytest.fixture
+def driver(tenant: Tenant, user: User, service: MailService) -> Driver:
+    wanted = DriverSettings(
+        preset="other", host="127.0.0.1", port=service.port, encryption="starttls", username="shop@acme.example",
+        secret=service.password, from_address="shop@acme.example", from_name="Acme Shop",
+    )  # fmt: skip
+    driver = saved(tenant, user, wanted)
+    service.sink.clear()
+    service.sign_ins = 0
+    return driver
+
+
+def accept(tenant: Tenant, number: int = 0) -> Message:
+    return outbox.accept(tenant, kind="order_update", to=f"c{number}@customer.example", subject=f"{number}", text="Hi")
+
+
+def drain_driver(driver: Driver) -> int:
+    route = driver.route
+    db.session.rollback()
+    return drain(route)
+
+
+def states() -> dict[str, int]:
+    db.session.rollback()
+    query = select(Message.state, func.count()).where(Message.kind == "order_update").group_by(Message.state)
+    return dict(db.session.execute(query).all())
+
+
+def test_mail_goes_out_through_the_merchants_own_account(
+    tenant: Tenant, driver: Driver, service: MailService, smtp: SMTPSink
+) -> None:
+    accept(tenant)
+    assert drain_driver(driver) == 1
+    mail = service.sink.received[0]
+    assert mail.mail_from == "shop@acme.example" and mail.message["From"] == "Acme Shop <shop@acme.example>"
+    assert smtp.received == []
+
+
+def test_saving_a_driver_takes_along_the_mail_that_waited(tenant: Tenant, user: User, service: MailService) -> None:
+    accept(tenant)
+    wanted = DriverSettings(
+        "other", "127.0.0.1", service.port, "starttls", "shop@acme.example", service.password, "shop@acme.example", ""
+    )
+    driver = saved(tenant, user, wanted)
+    service.sink.clear()
+    drain_driver(driver)
+    assert len(service.sink.received) == 1
+
+
+def test_a_refused_sign_in_costs_one_attempt_and_loses_nothing(
+    tenant: Tenant, user: User, driver: Driver, service: MailService, smtp: SMTPSink
+) -> None:
+    for number in range(50):
+        accept(tenant, number)
+    service.password = "changed-at-the-provider"
+    for _ in range(3):
+        drain_driver(driver)
+    assert service.sign_ins == 1
+    assert states() == {"held": 50}
+    driver = drivers.get(tenant)
+    assert (driver.state, driver.reason) == ("broken", "bad_credentials")
+    drain("interactive")
+    (notice,) = smtp.received
+    assert notice.rcpt_to == (user.email,) and "refuses to send" in notice.message["Subject"]
+
+    service.password = "abcdefghijklmnop"
+    drivers.resume(tenant, user)
+    while drain_driver(drivers.get(tenant)):
+        pass
+    assert states() == {"sent": 50}
+    assert [mail.rcpt_to[0] for mail in service.sink.received] == [f"c{n}@customer.example" for n in range(50)]
+
+
+def test_mail_accepted_while_the_driver_stands_still_waits_too(tenant: Tenant, user: User, driver: Driver) -> None:
+    drivers.pause(tenant, user)
+    accept(tenant)
+    assert states() == {"held": 1}
+    drivers.resume(tenant, user)
+    drain_driver(driver)
+    assert states() == {"sent": 1}
+
+
+def test_held_time_does_not_count_towards_giving_up(tenant: Tenant, user: User, driver: Driver) -> None:
+    message = accept(tenant)
+    drivers.pause(tenant, user)
+    with transaction() as session:
+        session.execute(update(Message).values(held_at=now(-7200)))
+    before = db.session.get_one(Message, message.id, populate_existing=True).expires_at
+    drivers.resume(tenant, user)
+    after = db.session.get_one(Message, message.id, populate_existing=True).expires_at
+    assert 7190 < (after - before).total_seconds() < 7210
+
+
+def test_by_choice_held_mail_goes_by_the_default_sender_and_the_log_says_so(
+    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
+) -> None:
+    message = accept(tenant)
+    drivers.pause(tenant, user)
+    drivers.set_held_mail(tenant, user, "default")
+    drain()
+    assert smtp.received[0].message["From"] == "Marketplace <notifications@marketplace.example>"
+    events = db.session.scalars(
+        select(LogEntry.event).where(LogEntry.message_id == message.id).order_by(LogEntry.id)
+    ).all()
+    assert list(events) == ["queued", "held", "sender_changed", "sent"]
+    assert sender_settings(tenant).stands_in
+
+
+def test_a_daily_quota_makes_the_driver_wait_and_then_go_on_by_itself(
+    tenant: Tenant, driver: Driver, service: MailService
+) -> None:
+    service.reply = lambda: "550 5.4.5 Daily user sending limit exceeded. https://support.google.com/a/answer/166852"
+    accept(tenant)
+    drain_driver(driver)
+    status = driver_status(tenant)
+    assert status is not None and status.waits_until is not None and status.waits_for == "quota_daily"
+    assert states() == {"deferred": 1} and drivers.get(tenant).state == "active"
+    service.reply = lambda: None
+    with transaction() as session:
+        session.execute(update(Lane).values(not_before=None))
+        session.execute(update(Message).where(Message.state == "deferred").values(due_at=now(-1)))
+    drain_driver(driver)
+    assert states() == {"sent": 1}
+
+
+def test_a_full_day_holds_mail_back_instead_of_running_into_the_providers_block(
+    tenant: Tenant, driver: Driver, service: MailService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "daily_limit", lambda driver: 3)
+    for number in range(5):
+        accept(tenant, number)
+    drain_driver(driver)
+    assert states() == {"sent": 3, "queued": 2} and len(service.sink.received) == 3
+    usage = pace.usage(drivers.get(tenant))
+    assert (usage.sent, usage.percent, usage.is_near) == (3, 100, True)
+    status = driver_status(tenant)
+    assert status is not None and status.waits_for == "quota_daily" and status.waits_until is not None
+
+
+def test_the_minutes_limit_is_kept(tenant: Tenant, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    slow = dataclasses.replace(presets.PRESETS["other"], per_minute=2)
+    monkeypatch.setattr(pace, "provider", lambda driver: slow)
+    for number in range(5):
+        accept(tenant, number)
+    drain_driver(driver)
+    assert states() == {"sent": 2, "queued": 3}
+
+
+def test_three_unknown_failures_in_a_row_stop_the_driver(tenant: Tenant, driver: Driver, service: MailService) -> None:
+    service.reply = lambda: "599 what nobody knows"
+    for number in range(5):
+        accept(tenant, number)
+    drain_driver(driver)
+    assert states() == {"failed": 2, "held": 3}
+    assert drivers.get(tenant).state == "broken"
+
+
+def test_removing_the_driver_goes_back_to_the_sender_before(
+    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
+) -> None:
+    drivers.pause(tenant, user)
+    accept(tenant)
+    drivers.remove(tenant, user)
+    assert sender_settings(tenant).mode == "platform"
+    drain()
+    assert len(smtp.received) == 1
+    lanes.ensure()
+    assert db.session.scalar(select(func.count(Lane.id)).where(Lane.route.startswith("driver:"))) == 0
+
+
+def test_a_downgrade_deletes_nothing_and_an_upgrade_brings_it_back(
+    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink, service: MailService
+) -> None:
+    drivers.pause(tenant, user)
+    accept(tenant)
+    tenants.upsert("acme", plan="basic")
+    shown = sender_settings(tenant)
+    assert (shown.mode, shown.chosen_mode, shown.driver_allowed) == ("platform", "driver", False)
+    drain()
+    assert len(smtp.received) == 1
+    tenants.upsert("acme", plan="enterprise")
+    drivers.resume(tenant, user)
+    accept(tenant)
+    drain_driver(driver)
+    assert len(service.sink.received) == 1
+
+
+def test_choosing_another_sender_frees_held_mail(tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink) -> None:
+    drivers.pause(tenant, user)
+    accept(tenant)
+    identities.use_default(tenant, user)
+    drain()
+    assert len(smtp.received) == 1 and driver_status(tenant) is not None
+    drivers.use(tenant, user)
+    assert sender_settings(tenant).chosen_mode == "driver"
+
+
+def test_a_drain_of_a_driver_removed_meanwhile_sends_by_the_sender_in_force(
+    tenant: Tenant, user: User, driver: Driver, service: MailService, smtp: SMTPSink
+) -> None:
+    accept(tenant)
+    lane = db.session.scalars(select(Lane).where(Lane.route == driver.route)).one()
+    lease = lanes.take(lane.id)
+    assert lease is not None
+    (attempt,) = claims.claim(lease)
+    drivers.remove(tenant, user)
+    assert mails.prepare(attempt) is None
+    lanes.release(lease)
+    drain()
+    assert len(smtp.received) == 1 and service.sink.received == []
+
+
+def test_resuming_asks_at_once_again_for_what_waited_for_the_account(
+    tenant: Tenant, user: User, driver: Driver, service: MailService
+) -> None:
+    service.reply = lambda: "550 5.4.5 Daily user sending limit exceeded."
+    accept(tenant)
+    drain_driver(driver)
+    service.reply = lambda: None
+    drivers.resume(tenant, user)
+    drain_driver(driver)
+    assert states() == {"sent": 1}
+
+
+def test_pausing_in_between_does_not_keep_waiting_mail_back(
+    tenant: Tenant, user: User, driver: Driver, service: MailService
+) -> None:
+    service.reply = lambda: "550 5.4.5 Daily user sending limit exceeded."
+    accept(tenant)
+    drain_driver(driver)
+    service.reply = lambda: None
+    drivers.pause(tenant, user)
+    drivers.resume(tenant, user)
+    drain_driver(driver)
+    assert states() == {"sent": 1}
+
+
+def test_a_test_from_before_the_refusal_opens_nothing(
+    tenant: Tenant, user: User, driver: Driver, service: MailService
+) -> None:
+    accept(tenant)
+    service.password = "changed-at-the-provider"
+    drain_driver(driver)
+    tested = driver_tests.driver_settings.of(drivers.get(tenant))
+    assert driver_tests.gate(tenant, tested) == "expired"
+    with pytest.raises(SettingsUntested):
+        driver_tests.save(tenant, user, replace(tested, secret=""), 1)
+    assert drivers.get(tenant).state == "broken"
