@@ -14,8 +14,8 @@ from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal.config import settings
-from portal.services.errors import NotFound
-from portal.views import fragments
+from portal.services.errors import NotFound, PlanLocked
+from portal.views import fragments, plan_texts
 
 log = logging.getLogger("portal.errors")
 
@@ -40,10 +40,16 @@ class PageError(HTTPException):
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, answer)
+    app.register_error_handler(PlanLocked, _plan_locked)
     app.register_error_handler(NotFound, lambda _: answer(HTTPException(response=None), 404))
     fragments.init_app(app)
     # A global and no context processor, so that imported macros see it too.
     app.jinja_env.globals["support"] = LocalProxy(settings)
+
+
+def _plan_locked(error: PlanLocked) -> BaseResponse:
+    sentence = plan_texts.sentence(error.feature)
+    return answer(PageError(403, gettext("Not in your plan"), f"{sentence} {gettext('Nothing was changed.')}"))
 
 
 def answer(error: HTTPException, code: int | None = None) -> BaseResponse:

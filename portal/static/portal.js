@@ -162,6 +162,127 @@
     event.target.closest?.("[data-dismiss]")?.closest(".notice").remove();
   });
 
+  // ---- Own mail service: any edit of what was tested locks Save; what is typed is not lost unseen ----
+  const TESTED = ["host", "port", "encryption", "username", "secret", "from_address"];
+  const driverForm = () => byId("driver-form");
+  const typed = (form, names) => names.map((name) => form.elements[name]?.value ?? "").join("\n");
+  const everything = [...TESTED, "from_name"];
+  let known = { form: null, tested: "", all: "" }; // what the form held when it came
+  let secret = "";
+
+  const showGate = () => {
+    const box = byId("save-box");
+    if (!box || known.form !== driverForm()) return;
+    const changed = typed(known.form, TESTED) !== known.tested;
+    const open = box.dataset.open === "true" && !changed;
+    const save = byId("save");
+    if (open) save.removeAttribute("aria-disabled");
+    else save.setAttribute("aria-disabled", "true");
+    save.classList.toggle("secondary", !open);
+    byId("send-test").classList.toggle("secondary", open);
+    byId("save-reason").textContent = changed && box.dataset.open === "true" ? box.dataset.changed : box.dataset.reason;
+  };
+
+  // A form that has just come: the password that was typed into the one before stays in the browser.
+  const takeStock = (keepSecret) => {
+    const form = driverForm();
+    if (form && form !== known.form) {
+      if (keepSecret && secret && !form.elements.secret.value) form.elements.secret.value = secret;
+      known = { form, tested: typed(form, TESTED), all: typed(form, everything) };
+    } else if (!form) known = { form: null, tested: "", all: "" };
+    secret = "";
+    showGate();
+    showRealFrom();
+  };
+  on("htmx:before:swap", () => {
+    secret = driverForm()?.elements.secret.value ?? "";
+  });
+
+  const edited = () => known.form !== null && known.form === driverForm()
+    && (known.form.dataset.unsaved === "typed" || typed(known.form, everything) !== known.all);
+  const unsaved = () => edited() || (driverForm() && known.form.dataset.unsaved === "tested");
+
+  // Port and encryption belong together; the server decides, this only saves a step.
+  const couple = (field) => {
+    const { port, encryption } = known.form.elements;
+    const ports = (option) => option.dataset.ports.split(" ");
+    if (field === port) {
+      const fits = [...encryption.options].find((option) => ports(option).includes(port.value.trim()));
+      if (fits) encryption.value = fits.value;
+    } else if (field === encryption) {
+      const others = [...encryption.options].filter((option) => !option.selected).flatMap(ports);
+      if (!port.value.trim() || others.includes(port.value.trim())) port.value = ports(encryption.selectedOptions[0])[0];
+    }
+  };
+
+  // Gmail replaces a From that isn't the account's.
+  const showRealFrom = () => {
+    const note = byId("real-from");
+    if (!note || !known.form) return;
+    const [user, from, name] = ["username", "from_address", "from_name"].map((id) => known.form.elements[id].value.trim());
+    note.hidden = !from || !user.includes("@") || from.toLowerCase() === user.toLowerCase();
+    note.querySelector('[data-real="name"]').textContent = name || byId("driver-form").querySelector("[data-preview-of]").dataset.name;
+    note.querySelector('[data-real="address"]').textContent = user;
+  };
+
+  const onEdit = (event) => {
+    const field = event.target;
+    if (!known.form || field.form !== known.form) return;
+    if (event.type === "change" && ["host", "username", "port"].includes(field.name)) field.value = field.value.trim();
+    if (event.type === "change" && field.name === "username" && field.value.includes("@") && !known.form.elements.from_address.value) {
+      known.form.elements.from_address.value = field.value; // most accounts send as themselves
+      preview();
+    }
+    couple(field);
+    showGate();
+    showRealFrom();
+  };
+  on("input", onEdit);
+  on("change", onEdit);
+
+  on("click", (event) => {
+    const button = event.target.closest?.("[data-reveal]");
+    if (!button) return;
+    const field = byId(button.dataset.reveal);
+    field.type = field.type === "password" ? "text" : "password";
+    const { other, otherLabel } = button.dataset;
+    Object.assign(button.dataset, { other: button.textContent, otherLabel: button.ariaLabel });
+    Object.assign(button, { textContent: other, ariaLabel: otherLabel });
+  });
+
+  on("htmx:config:request", (event) => {
+    const { ctx } = event.detail;
+    if (ctx.sourceElement.getAttribute?.("aria-disabled") === "true") event.preventDefault();
+    if (ctx.sourceElement.id === "driver-choice") ctx.request.body?.delete?.("secret"); // choosing needs no password
+  });
+
+  // Leaving with unsaved changes asks first, in the page: a frame of another site may not open a dialog.
+  let leaving = null;
+  const guard = (event) => {
+    const element = event.target.closest?.("a[href], button");
+    if (!element || leaving === "free" || !unsaved()) return;
+    const stays = element.form === driverForm() || ["discard-form", "driver-choice"].includes(element.form?.id)
+      || element.closest("#notices") || (!element.form && element.tagName === "BUTTON")
+      || element.target === "_blank" || element.form?.target === "_blank" || element.getAttribute("href")?.startsWith("#");
+    if (stays) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    leaving = element;
+    const message = showMessage("unsaved") ?? document.querySelector('[data-shown="unsaved"]');
+    message?.scrollIntoView({ block: "center" });
+    message?.focus();
+  };
+  on("click", guard, true);
+  on("click", (event) => {
+    if (!event.target.closest?.("[data-leave]")) return;
+    const element = leaving;
+    leaving = "free";
+    element.click();
+  });
+  addEventListener("beforeunload", (event) => {
+    if (edited() && leaving !== "free" && !ended) event.preventDefault();
+  });
+
   // ---- After a swap: language and focus as after a full load ----
   on("htmx:after:swap", (event) => {
     const { ctx } = event.detail;
@@ -170,6 +291,8 @@
     const wanted = document.querySelector("[data-focus]");
     wanted?.removeAttribute("data-focus");
     wanted?.focus();
+    if (ctx.target === document.body) leaving = null;
+    takeStock(ctx.target !== document.body);
     if (ctx.target !== document.body) return;
     const app = byId("app");
     if (app) Object.assign(root, { lang: app.lang, dir: app.dir });
@@ -179,5 +302,6 @@
   on("DOMContentLoaded", () => {
     watchLog();
     tick();
+    takeStock(false);
   });
 })();

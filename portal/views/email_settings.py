@@ -17,8 +17,8 @@ from portal.forms.sender import SenderForm
 from portal.i18n import clock
 from portal.services import identities, verification
 from portal.services.errors import InvalidSender, NotFound, NotPending, NotVerified, SendLimit
-from portal.services.sender_settings import SenderSettings, sender_settings
-from portal.views import log_texts
+from portal.services.sender_settings import DriverStatus, SenderSettings, driver_status, sender_settings
+from portal.views import driver_texts, log_texts, reason_texts
 from portal.views.fragments import not_modified, see_other, tagged, wants_fragment
 
 blueprint = Blueprint("email_settings", __name__, url_prefix="/settings/email")
@@ -62,13 +62,13 @@ def notice(key: str | None, sender: SenderSettings) -> Notice | None:
                 gettext("Please wait a little before the next email. Below you see when it is possible."),
             ),
         }
-    found = texts.get(key or "")
+    found = texts.get(key or "") or driver_texts.notice(key)
     return Notice(*found) if found else None
 
 
 def context(form: SenderForm | None = None, shown: Notice | None = None, **more: Any) -> dict[str, Any]:
     """What the page and each of its fragments are rendered from."""
-    sender = sender_settings(g.tenant)
+    sender, driver = sender_settings(g.tenant), driver_status(g.tenant)
     return {
         "sender": sender,
         "tag": state_tag(sender),
@@ -78,6 +78,10 @@ def context(form: SenderForm | None = None, shown: Notice | None = None, **more:
         "is_free_mail": identities.is_free_mail,
         "wait": wait_seconds(sender),
         "log_texts": log_texts,
+        "driver": driver,
+        "driver_tag": driver_tag(driver, sender),
+        "driver_texts": driver_texts,
+        "reason_texts": reason_texts,
         **more,
     }
 
@@ -109,6 +113,16 @@ def state_tag(sender: SenderSettings) -> str:
             pending.expired,
         ]
         shown += [message.public_id, message.state, message.reason] if message else []
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+
+
+def driver_tag(found: DriverStatus | None, sender: SenderSettings) -> str:
+    """Changes whenever the card of the own mail service would look different."""
+    if found is None:
+        return ""
+    driver = found.driver
+    shown = [driver.version, driver.state, driver.reason, found.usage, found.waits_until, found.held, g.user.role]
+    shown += [sender.chosen_mode, sender.driver_allowed, g.tenant.held_mail]
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 

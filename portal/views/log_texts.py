@@ -9,6 +9,7 @@ from flask_babel import gettext, lazy_gettext
 
 from portal.i18n import clock
 from portal.models import LogEntry, Message
+from portal.views import reason_texts
 
 # Which sign and colour a state gets; the words say the same.
 TONES = {
@@ -45,6 +46,8 @@ KINDS = {
     "vendor_notification": lazy_gettext("Vendor notification"),
     "customer_message": lazy_gettext("Customer message"),
     "verification": lazy_gettext("Email verification"),
+    "driver_test": lazy_gettext("Test email"),
+    "notice": lazy_gettext("Notice to administrators"),
 }
 
 
@@ -86,6 +89,8 @@ def state(message: Message, last: LogEntry | None = None) -> str:
 def event(entry: LogEntry) -> str:
     """One line of a message's timeline."""
     because = reason(entry.reason)
+    if entry.event == "sender_changed" and entry.reason == "driver_stands_still":
+        return gettext("Goes out through the default sender, because your mail service can't send at the moment")
     text = str(_EVENTS.get(entry.event, entry.event))
     if because and entry.event in ("deferred", "held", "failed", "cancelled"):
         text = gettext("%(text)s: %(reason)s", text=text, reason=because)
@@ -108,7 +113,7 @@ def server_words(entry: LogEntry) -> str | None:
 
 def reason(key: str | None) -> str:
     """Why, as the rest of a sentence; an unknown key says nothing rather than something wrong."""
-    return str(_REASONS.get(key or "", ""))
+    return reason_texts.phrase(key)
 
 
 _EVENTS = {
@@ -127,40 +132,4 @@ _EVENTS = {
     "unconfirmed": lazy_gettext("The connection broke off again. Nobody can say whether the message was accepted."),
     "failed": lazy_gettext("The message could not be sent"),
     "cancelled": lazy_gettext("The message was cancelled"),
-}
-
-_REASONS = {
-    "account_suspended": lazy_gettext("the mail account is suspended"),
-    "address_unsupported": lazy_gettext("the mail server can't handle an address like this"),
-    "app_password_required": lazy_gettext("the mail account needs an app password"),
-    "bad_credentials": lazy_gettext("user name or password of the mail account is wrong"),
-    "basic_auth_retired": lazy_gettext("the mail provider no longer accepts passwords here"),
-    "browser_sign_in_required": lazy_gettext("the mail provider asks for a sign-in in the browser first"),
-    "content_rejected": lazy_gettext("the recipient's server took it for spam"),
-    "dns_failure": lazy_gettext("a domain could not be looked up"),
-    "domain_authentication": lazy_gettext("the sender's domain doesn't allow this server to send for it"),
-    "expired": lazy_gettext("it could not be sent within 48 hours"),
-    "greylisted": lazy_gettext("the recipient's server asked to try later"),
-    "interrupted": lazy_gettext("sending was interrupted"),
-    "ip_blocked": lazy_gettext("the sending server is on a block list"),
-    "local_error": lazy_gettext("the mail server has a problem of its own"),
-    "mailbox_full": lazy_gettext("the recipient's mailbox is full"),
-    "message_too_large": lazy_gettext("the message is too large"),
-    "no_longer_wanted": lazy_gettext("it is no longer needed"),
-    "policy_rejected": lazy_gettext("the recipient's server refused it by its rules"),
-    "quota_daily": lazy_gettext("the mail account's daily limit is reached"),
-    "rate_limited": lazy_gettext("too many messages in a short time"),
-    "recipient_disabled": lazy_gettext("the recipient's mailbox is closed"),
-    "relay_denied": lazy_gettext("the mail server doesn't send to this recipient"),
-    "security_defaults": lazy_gettext("the organisation's security settings forbid this sign-in"),
-    "send_as_denied": lazy_gettext("the mail account may not send from this address"),
-    "sender_mailbox_full": lazy_gettext("the mail account's own mailbox is full"),
-    "sender_not_verified": lazy_gettext("the mail server doesn't know the sender's address"),
-    "service_unavailable": lazy_gettext("the mail server can't be reached at the moment"),
-    "smtp_auth_disabled": lazy_gettext("sending with a password is switched off for the mail account"),
-    "tls_failed": lazy_gettext("no secure connection to the mail server could be made"),
-    "tls_required": lazy_gettext("the mail server asks for a secure connection"),
-    "too_many_connections": lazy_gettext("too many connections at once"),
-    "too_many_logins": lazy_gettext("too many sign-ins in a short time"),
-    "unknown_recipient": lazy_gettext("this address does not exist"),
 }

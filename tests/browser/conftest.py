@@ -20,6 +20,7 @@ from portal.services import lanes
 from tests.browser.site import Site, dashboard, serve, workers
 from tests.conftest import POSTGRES, SECRETS
 from tests.support import chromium
+from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 
@@ -67,10 +68,12 @@ def site(_migrated: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactor
         shutil.copy(url.removeprefix("sqlite:///"), folder / "portal.db")
         url = f"sqlite:///{folder / 'portal.db'}"
     valkey.flush()
-    with SMTPSink() as smtp:
+    with SMTPSink() as smtp, MailService(folder) as service:
         options: dict[str, Any] = SECRETS | {
             "instance_path": folder, "database_url": url, "redis_url": valkey.url, "relay": smtp.url,
             "support_email": "help@marketplace.example", "support_url": "https://marketplace.example/tickets",
+            "smtp_ca_file": service.ca_file, "smtp_allowed_networks": "127.0.0.0/8",
+            "smtp_allowed_ports": str(service.port),
         }  # fmt: skip
         app = create_app(**options)
         with app.app_context():
@@ -79,6 +82,7 @@ def site(_migrated: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactor
         with serve(app) as base_url:
             app.extensions["settings"].base_url = base_url
             site = Site(app, base_url, smtp)
+            site.service = service
             with workers(_environment(options | {"base_url": base_url})), dashboard(site) as site.host_url:
                 yield site
         with app.app_context():
@@ -96,7 +100,7 @@ def _environment(options: dict[str, Any]) -> dict[str, str]:
 def shop(site: Site) -> str:
     """The external id of a tenant of this test's own."""
     external_id = f"shop-{uuid.uuid4().hex[:10]}"
-    site.make_tenant(external_id)
+    site.make_tenant(external_id, plan="enterprise")
     return external_id
 
 

@@ -22,6 +22,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from portal.models import Tenant
 from portal.services import launches, outbox, tenants
 from portal.services.transaction import transaction
+from tests.support.mail_service import MailService
 from tests.support.smtp_sink import Received, SMTPSink
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +65,9 @@ def wait_until_the_top_is_out_of_sight(page: Page | Frame) -> None:
 
 
 class Site:
-    """The running portal: `url`, its dashboard `host_url`, its outgoing mail `smtp`."""
+    """The running portal: `url`, its dashboard `host_url`, its outgoing mail `smtp`, a merchant's own `service`."""
+
+    service: MailService
 
     def __init__(self, app: Flask, url: str, smtp: SMTPSink) -> None:
         self.app, self.url, self.smtp = app, url, smtp

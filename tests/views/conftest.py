@@ -54,7 +54,7 @@ class Person:
 @pytest.fixture
 def arrive(app: Flask) -> Callable[..., Person]:
     def make(tenant: str = "acme", **claims: Any) -> Person:
-        return Person(app, tenant, {"tenant_name": "Acme Shop"} | claims)
+        return Person(app, tenant, {"tenant_name": "Acme Shop", "plan": "enterprise"} | claims)
 
     return make
 

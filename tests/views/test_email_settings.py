@@ -34,7 +34,7 @@ def test_a_new_tenant_sends_from_the_default_and_the_page_says_so(person: Person
     assert "Right now your customers get mail from" in page
     assert "notifications@marketplace.example" in page
     assert page.count("In use") == 1
-    assert "Recommended" in page and "Coming next" in page
+    assert "Recommended" in page and "Set up your own mail service" in page
     assert "blocked domains" in page and "reputation" in page
 
 
