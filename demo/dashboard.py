@@ -8,7 +8,6 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from flask import Flask, Response, abort, jsonify, render_template, request
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from demo.web import DASHBOARD_PORT, INBOX_PORT, PORTAL_URL, ROOT, make_app, serve
+from demo.web import DASHBOARD_PORT, INBOX_PORT, INSTANCE, PORTAL_URL, make_app, serve
 
 ORIGIN = f"http://127.0.0.1:{DASHBOARD_PORT}"
 TOKEN_SECONDS = 50  # the portal takes no launch token that is valid for more than 60
@@ -75,7 +74,7 @@ def make_token(choice: dict[str, str]) -> str:
 
 def api_key() -> str:
     """The key that the demo's seed data left for this dashboard; made anew by every start of the demo."""
-    path = Path(os.environ.get("PORTAL_INSTANCE_PATH") or ROOT / "instance") / "demo.env"
+    path = INSTANCE / "demo.env"
     lines = path.read_text().splitlines() if path.exists() else []
     values = dict(line.split("=", 1) for line in lines if "=" in line)
     return values.get("DEMO_API_KEY", "").strip("\"'")
@@ -113,12 +112,6 @@ def create_dashboard() -> Flask:
     def chosen(values: Any) -> dict[str, str]:
         choice = {name: values.get(name, default) for name, default in DEFAULTS.items()}
         return choice if all(choice[name] in allowed for name, allowed in CHOICES.items()) else abort(400)
-
-    @app.before_request
-    def refuse_other_sites() -> None:
-        # The addresses that hand out tokens and send mail are for this page's own requests.
-        if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-            abort(403)
 
     @app.get("/")
     def index() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections import deque
@@ -16,7 +17,11 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask, Response, abort, jsonify, render_template
 from markupsafe import Markup, escape
 
-from demo.web import INBOX_PORT, RELAY_PORT, make_app, serve
+from demo import certificate
+from demo.mail_account import Account
+from demo.mail_account_page import account_page
+from demo.mail_service import MailService
+from demo.web import INBOX_PORT, INSTANCE, PROVIDER_STARTTLS_PORT, PROVIDER_TLS_PORT, RELAY_PORT, make_app, serve
 
 KEPT = 500
 _LINK = re.compile(r"https?://[^\s<>\"]*[^\s<>\".,;:!?)]")
@@ -137,11 +142,12 @@ def linked(text: str) -> Markup:
     return html + escape(text[end:])
 
 
-def create_inbox(mailbox: Mailbox) -> Flask:
-    """The page over `mailbox`, and the same as JSON for scripts."""
+def create_inbox(mailbox: Mailbox, account: Account) -> Flask:
+    """The page over `mailbox`, the same as JSON for scripts, and the page of the mail provider's account."""
     # The mail's HTML is shown in a sandboxed frame that inherits this policy; mails carry their styles inline.
-    app = make_app("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:")
+    app = make_app("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; form-action 'self'")
     app.add_template_filter(linked)
+    app.register_blueprint(account_page(account))
 
     def find(mail_id: int) -> Mail:
         return mailbox.find(mail_id) or abort(404)
@@ -170,9 +176,14 @@ def create_inbox(mailbox: Mailbox) -> Flask:
 
 
 def main() -> None:
+    # aiosmtpd warns of its own old property at each sign-in.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
     mailbox = Mailbox()
     Controller(Relay(mailbox), hostname="127.0.0.1", port=RELAY_PORT, data_size_limit=20_000_000).start()
-    serve(create_inbox(mailbox), INBOX_PORT)
+    # Here and not in a process of its own, so that its mail comes into the same list.
+    account, pem = Account(INSTANCE / "demo-account.json"), INSTANCE / certificate.SERVER_FILE
+    MailService(account, mailbox.add, pem, PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT).start()
+    serve(create_inbox(mailbox, account), INBOX_PORT)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from honcho.environ import parse_procfile
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
+from demo import certificate
+
 ROOT = Path(__file__).resolve().parent.parent
 MAIL_WORKERS = 2
 HIGHEST_PORT = 65500  # leaves room for the ports beside it
@@ -90,7 +92,10 @@ def is_taken(port: int) -> bool:
 
 
 def check_ports(port: int) -> None:
-    uses = ("the portal", "the demo dashboard", "the demo inbox", "the demo inbox's SMTP server")
+    uses = (
+        "the portal", "the demo dashboard", "the demo inbox", "the demo inbox's SMTP server",
+        "the demo mail provider's SMTP server (SSL)", "the demo mail provider's SMTP server (TLS)",
+    )  # fmt: skip
     for number, use in enumerate(uses, port):
         if is_taken(number):
             end(
@@ -153,6 +158,16 @@ class Runner(Manager):
             threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
 
+def trust_provider(env: dict[str, str], instance: Path, port: int) -> None:
+    """Let the portal use the demo's mail provider, unless the operator has set otherwise."""
+    wanted = {
+        "PORTAL_SMTP_CA_FILE": str(certificate.write(instance)),
+        "PORTAL_SMTP_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+        "PORTAL_SMTP_ALLOWED_PORTS": f"{port + 4},{port + 5}",
+    }
+    env.update({name: value for name, value in wanted.items() if not env.get(name)})
+
+
 def prepare(env: dict[str, str]) -> None:
     command = [sys.executable, "-m", "demo.prepare"]
     done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -180,6 +195,7 @@ def main() -> int:
         "PORTAL_DEMO": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    trust_provider(env, instance, port)
 
     own_valkey, borrowed = None, None
     if not env.get("PORTAL_REDIS_URL"):

@@ -6,20 +6,28 @@ import logging
 import os
 from pathlib import Path
 
-from flask import Flask, Response, send_from_directory
+from flask import Flask, Response, abort, request, send_from_directory
 from werkzeug.serving import make_server
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = int(os.environ.get("PORTAL_PORT") or 8000)
 DASHBOARD_PORT, INBOX_PORT, RELAY_PORT = PORT + 1, PORT + 2, PORT + 3
+PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT = PORT + 4, PORT + 5
+INSTANCE = Path(os.environ.get("PORTAL_INSTANCE_PATH") or ROOT / "instance")
 PORTAL_URL = (os.environ.get("PORTAL_BASE_URL") or f"http://localhost:{PORT}").rstrip("/")
 
 
 def make_app(csp: str) -> Flask:
-    """A Flask app that answers to loopback only, is never cached and obeys `csp`."""
+    """A Flask app that answers to loopback only, takes forms from its own pages only, is never cached, obeys `csp`."""
     app = Flask("demo", root_path=str(ROOT / "demo"))
     # Another site's name that points to 127.0.0.1 must not get at a launch token or at a mail.
     app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost"]
+
+    @app.before_request
+    def refuse_other_sites() -> None:
+        # What hands out tokens, sends mail or changes something is for these pages' own requests.
+        if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+            abort(403)
 
     @app.get("/vendor/<path:name>")
     def vendor(name: str) -> Response:

@@ -6,13 +6,23 @@ import signal
 import sys
 
 from demo.wait import wait_for
-from demo.web import DASHBOARD_PORT, INBOX_PORT, PORT, PORTAL_URL, RELAY_PORT
+from demo.web import (
+    DASHBOARD_PORT,
+    INBOX_PORT,
+    PORT,
+    PORTAL_URL,
+    PROVIDER_STARTTLS_PORT,
+    PROVIDER_TLS_PORT,
+    RELAY_PORT,
+)
 
 WELCOME = f"""
   Absender is running.
 
     Marketplace dashboard    http://127.0.0.1:{DASHBOARD_PORT}/    a shop's dashboard with the portal inside: start here
     Demo inbox               http://127.0.0.1:{INBOX_PORT}/    every mail that the portal sends arrives here
+    Demo mail provider       http://127.0.0.1:{INBOX_PORT}/provider    plays Gmail for a merchant's own mail service
+                             by SMTP: localhost, port {PROVIDER_TLS_PORT} (SSL) or {PROVIDER_STARTTLS_PORT} (TLS)
     Portal                   {PORTAL_URL}/    by itself it shows little: shops enter it from their dashboard
 
   What to click first: in the dashboard enter an address and a name under "Email verification" and press
@@ -25,7 +35,8 @@ WELCOME = f"""
 
 def main() -> None:
     pages = [f"http://127.0.0.1:{port}/" for port in (PORT, DASHBOARD_PORT, INBOX_PORT)]
-    missing = wait_for([*pages, f"tcp://127.0.0.1:{RELAY_PORT}"])
+    smtp = [f"tcp://127.0.0.1:{port}" for port in (RELAY_PORT, PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT)]
+    missing = wait_for([*pages, *smtp])
     if missing:
         sys.exit(f"No answer from {missing}; the lines above may say why.")
     print(WELCOME, flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,6 +13,7 @@ from joserfc.jwk import OctKey
 
 from demo.dashboard import ORIGIN, create_dashboard
 from demo.inbox import Mailbox, create_inbox
+from demo.mail_account import Account
 
 LOCAL = {"base_url": "http://127.0.0.1/"}
 SECRET = "d" * 40
@@ -34,8 +36,8 @@ def mailbox() -> Mailbox:
 
 
 @pytest.fixture
-def inbox(mailbox: Mailbox) -> FlaskClient:
-    return create_inbox(mailbox).test_client()
+def inbox(mailbox: Mailbox, tmp_path: Path) -> FlaskClient:
+    return create_inbox(mailbox, Account(tmp_path / "account.json")).test_client()
 
 
 @pytest.fixture

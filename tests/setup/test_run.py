@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from demo.run import write_secrets
+from demo.run import trust_provider, write_secrets
 from demo.wait import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-PORTS = 4
+PORTS = 6
 
 
 @pytest.fixture
 def port() -> int:
-    """The first of four free ports."""
+    """The first of six free ports."""
     for first in range(20000 + os.getpid() % 5000, 60000, PORTS):
         sockets = [socket.socket() for _ in range(PORTS)]
         try:
@@ -36,7 +36,7 @@ def port() -> int:
         finally:
             for probe in sockets:
                 probe.close()
-    raise AssertionError("no four free ports")
+    raise AssertionError("no six free ports")
 
 
 def start(instance: Path, port: int, **environ: str) -> subprocess.Popen[str]:
@@ -58,7 +58,10 @@ def refusal(instance: Path, port: int, **environ: str) -> str:
     return said
 
 
-@pytest.mark.parametrize(("offset", "use"), [(0, "the portal"), (1, "dashboard"), (2, "inbox"), (3, "SMTP server")])
+@pytest.mark.parametrize(
+    ("offset", "use"),
+    [(0, "the portal"), (1, "dashboard"), (2, "inbox"), (3, "SMTP server"), (4, "(SSL)"), (5, "(TLS)")],
+)
 def test_a_taken_port_is_named_with_what_to_set(tmp_path: Path, port: int, offset: int, use: str) -> None:
     with socket.create_server(("127.0.0.1", port + offset)):
         said = refusal(tmp_path, port)
@@ -95,6 +98,18 @@ def test_the_first_run_writes_secrets_that_only_the_owner_reads_and_the_second_k
     assert path.read_text() == first
 
 
+def test_the_demo_mail_provider_is_trusted_unless_the_operator_set_otherwise(tmp_path: Path) -> None:
+    env = {"PORTAL_SMTP_ALLOWED_PORTS": "2526", "PORTAL_SMTP_CA_FILE": ""}
+    trust_provider(env, tmp_path, 8000)
+    assert env == {
+        "PORTAL_SMTP_CA_FILE": str(tmp_path / "demo-ca.pem"),
+        "PORTAL_SMTP_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+        "PORTAL_SMTP_ALLOWED_PORTS": "2526",
+    }
+    assert (tmp_path / "demo-ca.pem").is_file()
+    assert stat.S_IMODE((tmp_path / "demo-mail.pem").stat().st_mode) == 0o600
+
+
 def processes(mark: str) -> Iterator[str]:
     """Command lines of live processes with `mark` in the environment, or in the command: Valkey hides the former."""
     for folder in Path("/proc").glob("[0-9]*"):
@@ -119,6 +134,9 @@ def test_it_serves_all_pages_and_ends_with_everything_it_started(tmp_path: Path,
                 break
         pages = [f"http://127.0.0.1:{number}/" for number in (port, port + 1, port + 2)]
         assert wait_for(pages, 10) is None
+        with socket.create_connection(("127.0.0.1", port + 5), timeout=5) as provider:
+            assert b"gsmtp" in provider.recv(200)
+        assert "SMTP" not in (instance / "portal.env").read_text()
         running = "\n".join(processes(mark))
         for expected in ("gunicorn", "demo.inbox", "demo.dashboard", "demo.welcome"):
             assert expected in running
