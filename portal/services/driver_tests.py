@@ -249,7 +249,8 @@ class _Run:
                 return  # given up meanwhile
             _close_message(message, "sent" if state == "passed" else "failed", reason, reply, test)
             driver = drivers.find(tenant)
-            if state == "passed" and driver is not None and _same_account(tenant, driver, test):
+            mends = driver is not None and driver.state != "paused" and _same_account(tenant, driver, test)
+            if state == "passed" and mends:  # what a person paused, a person resumes
                 drivers.resume(tenant)
 
 

@@ -29,6 +29,7 @@ from portal.services import (
 from portal.services.lanes import LeaseLost
 from portal.services.transaction import transaction
 from portal.transport.connection import Reply
+from tests.conftest import POSTGRES
 from tests.services.steps import drain, forget_the_limits, lane_id, link_of_last_mail
 from tests.support.smtp_sink import Received, SMTPSink
 from tests.transport.scripted_server import CLOSE, ScriptedServer
@@ -571,10 +572,9 @@ def test_ten_thousand_tenants_whose_mail_is_not_due_cost_a_claim_little(tenant: 
     event.remove(db.engine, "before_cursor_execute", record)
 
 
+@pytest.mark.skipif(bool(POSTGRES), reason="PostgreSQL's planner goes by statistics, which an empty table has none of")
 def test_what_is_due_is_found_by_the_partial_indexes(ctx: Flask) -> None:
     """SQLite uses a partial index only where it reads the very values that the index names."""
-    if db.engine.dialect.name != "sqlite":
-        return  # PostgreSQL's planner goes by statistics, which an empty table has none of
     statements: list[tuple[str, Any]] = []
 
     def record(*details: Any) -> None:

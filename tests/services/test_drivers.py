@@ -19,7 +19,7 @@ from portal.services.sender_settings import driver_status, sender_settings
 from portal.services.transaction import transaction
 from portal.transport import presets
 from tests.services.steps import drain
-from tests.services.test_driver_gate import allow, saved
+from tests.services.test_driver_gate import allow, run_test, saved
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
 
@@ -281,3 +281,18 @@ def test_a_test_from_before_the_refusal_opens_nothing(
     with pytest.raises(SettingsUntested):
         driver_tests.save(tenant, user, replace(tested, secret=""), 1)
     assert drivers.get(tenant).state == "broken"
+
+
+@pytest.mark.parametrize(("paused_by", "then"), [("a person", "paused"), ("the server", "active")])
+def test_a_passed_test_mends_what_the_server_stopped_and_not_what_a_person_did(
+    tenant: Tenant, user: User, driver: Driver, service: MailService, paused_by: str, then: str
+) -> None:
+    if paused_by == "a person":
+        drivers.pause(tenant, user)
+    else:
+        accept(tenant)
+        service.password = "changed"
+        drain_driver(driver)
+        service.password = "abcdefghijklmnop"
+    assert run_test(tenant, user, driver_tests.driver_settings.of(drivers.get(tenant))).state == "passed"
+    assert drivers.get(tenant).state == then
