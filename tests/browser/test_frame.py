@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from portal import session as sessions
-from tests.browser.site import Site, wait_until_the_top_is_out_of_sight
+from tests.browser.site import Site, scroll_the_top_out_of_sight
 
 
 def open_frame(site: Site, page: Page, shop: str, **claims: str) -> Any:
@@ -137,8 +137,7 @@ def test_new_rows_wait_while_the_dashboard_around_the_frame_is_scrolled(site: Si
     page.wait_for_function(
         "parseInt(document.querySelector('iframe').style.height) > 1600"
     )  # the log's: the settings page is 1,300 high
-    page.evaluate("scrollTo(0, 1000)")
-    wait_until_the_top_is_out_of_sight(page.frames[1])
+    scroll_the_top_out_of_sight(page, page.frames[1])
     site.send(shop, "The newest")
     expect(frame.locator("#show-newer")).to_have_count(1)
     expect(frame.locator(".row").first).not_to_contain_text("The newest")

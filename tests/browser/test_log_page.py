@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.site import Site, wait_until_the_top_is_out_of_sight
+from tests.browser.site import Site, scroll_the_top_out_of_sight
 
 
 def open_log(site: Site, page: Page, shop: str, path: str = "/settings/email/logs") -> None:
@@ -50,8 +50,7 @@ def test_new_rows_wait_while_the_reader_has_scrolled(site: Site, page: Page, sho
         site.send(shop, f"Your order {number}")
     open_log(site, page, shop)
     expect(page.locator(".row")).to_have_count(20)
-    page.mouse.wheel(0, 900)
-    wait_until_the_top_is_out_of_sight(page)
+    scroll_the_top_out_of_sight(page)
     before = page.locator(".row").first.get_attribute("id")
     site.send(shop, "The newest")
     expect(page.locator("#show-newer")).to_have_count(1)
