@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Float, MetaData, Text, literal
+from sqlalchemy import BindParameter, DateTime, Dialect, Float, MetaData, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.functions import FunctionElement
@@ -44,8 +44,8 @@ class _Clock(FunctionElement[datetime]):
 
     type = UTCDateTime()
 
-    def __init__(self, seconds: float = 0) -> None:
-        super().__init__(literal(float(seconds), Float))
+    def __init__(self, seconds: float | BindParameter[float] = 0) -> None:
+        super().__init__(seconds if isinstance(seconds, BindParameter) else literal(float(seconds), Float))
 
 
 class now(_Clock):

@@ -12,6 +12,10 @@ from portal.models.base import Base, EncryptedText, utcnow
 from portal.models.message import BigId
 
 
+def route_of(driver_id: int) -> str:
+    return f"driver:{driver_id}"
+
+
 class _Account:
     """The settings that a test tries and a driver keeps."""
 
@@ -44,7 +48,7 @@ class Driver(_Account, Base):
 
     @property
     def route(self) -> str:
-        return f"driver:{self.id}"
+        return route_of(self.id)
 
 
 class DriverTest(_Account, Base):

@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, case, exists, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from portal.extensions import db
 from portal.models import Lane, LogEntry, Message, now, statement_time, utcnow
 from portal.models.message import IS_WAITING
-from portal.services import lanes, outcomes
+from portal.services import direct, lanes, outcomes
+from portal.services.direct import Statement
 from portal.services.lanes import Lease
 from portal.services.outcomes import Attempt
 from portal.services.transaction import after_commit, transaction
 
-BATCH = 20
+BATCH = 50
 _EXPIRE_BATCH = 500
 
 log = logging.getLogger(__name__)
+
+
+# Written once here and run for each batch: the statements behind a claim.
+_TURN = Statement(
+    select(Lane.turn).where(
+        Lane.id == bindparam("lane"), or_(Lane.not_before.is_(None), Lane.not_before <= statement_time())
+    )
+)
 
 
 def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
@@ -27,30 +50,18 @@ def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
 
     Extends the lease. The attempt's number is the fence: whoever claims a message later has a higher one.
     """
-    db.session.expunge_all()  # what the last batch loaded is history
-    turn = db.session.scalar(
-        select(Lane.turn).where(
-            Lane.id == lease.lane_id, or_(Lane.not_before.is_(None), Lane.not_before <= statement_time())
-        )
-    )
+    turn = _TURN.row(lane=lease.lane_id)
     if turn is None:
         return []  # another lane of the route has found that it must wait
-    tenants = _next_tenants(lease.route, turn, most)
+    tenants = _next_tenants(lease.route, turn[0], most)
     if not tenants:
         return []
-    with transaction() as session:
-        lanes.extend(lease, turn=tenants[-1])
+    with direct.transaction():
+        lanes.keep(lease, turn=tenants[-1])
         share = -(-most // len(tenants))
         ids = [message_id for tenant_id in tenants for message_id in _due(lease.route, tenant_id, share)][:most]
-        claimed = session.execute(
-            update(Message)
-            .where(Message.id.in_(ids), IS_WAITING)
-            .values(state="sending", lane_id=lease.lane_id, attempt=Message.attempt + 1, dot_at=None)
-            .returning(Message.id, Message.tenant_id, Message.attempt)
-            .execution_options(synchronize_session=False)
-        ).all()
-    place = {message_id: number for number, message_id in enumerate(ids)}
-    return [Attempt(lease, *row) for row in sorted(claimed, key=lambda row: place[row.id])]
+        claimed = {row[0]: row for row in _taken(lease, ids)}
+    return [Attempt(lease, *claimed[message_id]) for message_id in ids if message_id in claimed]
 
 
 def _next_tenants(route: str, turn: int, most: int) -> list[int]:
@@ -60,38 +71,63 @@ def _next_tenants(route: str, turn: int, most: int) -> list[int]:
     return (after + before)[:most]
 
 
-def _tenants_after(route: str, tenant_id: int, most: int) -> list[int]:
+def _walk() -> Select[tuple[int]]:
     """A walk over the index from tenant to tenant (a "loose index scan"), so that a tenant's thousand waiting messages
     cost no more than one, and tenants whose mail is not due yet cost one look-up each."""
-    waiting = and_(Message.route == route, IS_WAITING)
+    waiting = and_(Message.route == bindparam("on_route"), IS_WAITING)
 
     def first_after(bound: ColumnElement[int]) -> ScalarSelect[int]:
         query = select(Message.tenant_id).where(waiting, Message.tenant_id > bound)
         return query.order_by(Message.tenant_id).limit(1).scalar_subquery()
 
-    walk = select(first_after(literal(tenant_id)).label("tenant_id")).cte("walk", recursive=True)
+    walk = select(first_after(bindparam("after", type_=Integer)).label("tenant_id")).cte("walk", recursive=True)
     walk = walk.union_all(select(first_after(walk.c.tenant_id).label("tenant_id")).where(walk.c.tenant_id.is_not(None)))
     due = exists().where(waiting, Message.tenant_id == walk.c.tenant_id, Message.due_at <= statement_time())
-    query = select(walk.c.tenant_id).where(walk.c.tenant_id.is_not(None), due).limit(most)
-    return list(db.session.scalars(query))
+    found = select(walk.c.tenant_id).where(walk.c.tenant_id.is_not(None), due)
+    return found.limit(bindparam("most", type_=Integer))
+
+
+_TENANTS_AFTER = Statement(_walk())
+
+
+def _tenants_after(route: str, tenant_id: int, most: int) -> list[int]:
+    return [row[0] for row in _TENANTS_AFTER.rows(on_route=route, after=tenant_id, most=most)]
+
+
+_DUE = Statement(
+    select(Message.id)
+    .where(
+        Message.route == bindparam("on_route"),
+        IS_WAITING,
+        Message.tenant_id == bindparam("tenant"),
+        Message.due_at <= statement_time(),
+    )
+    .order_by(Message.due_at, Message.id)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
 
 
 def _due(route: str, tenant_id: int, limit: int) -> list[int]:
     """Ids of the tenant's due messages, the oldest due first; those that another lane is claiming are passed over."""
-    return list(
-        db.session.scalars(
-            select(Message.id)
-            .where(
-                Message.route == route,
-                IS_WAITING,
-                Message.tenant_id == tenant_id,
-                Message.due_at <= statement_time(),
-            )
-            .order_by(Message.due_at, Message.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
+    return [row[0] for row in _DUE.rows(on_route=route, tenant=tenant_id, most=limit)]
+
+
+@cache
+def _take(count: int) -> Statement:
+    return Statement(
+        update(Message)
+        .where(Message.id.in_([bindparam(f"id{number}") for number in range(count)]), IS_WAITING)
+        .values(state="sending", lane_id=bindparam("to_lane"), attempt=Message.attempt + 1, dot_at=None)
+        .returning(Message.id, Message.tenant_id, Message.attempt)
     )
+
+
+def _taken(lease: Lease, ids: list[int]) -> list[tuple[Any, ...]]:
+    """Claim these; whichever another lane has taken by now is missing from what comes back."""
+    if not ids:
+        return []
+    return _take(len(ids)).rows(to_lane=lease.lane_id, **{f"id{number}": one for number, one in enumerate(ids)})
 
 
 def give_back(lease: Lease, attempts: Iterable[Attempt]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from flask import render_template
 from flask_babel import force_locale
 
 from portal.config import settings
-from portal.models import Driver, Message, MessageBody, SenderIdentity, Tenant
+from portal.models import Driver, SenderIdentity, Tenant
 from portal.services.plans import LOCALES
 from portal.transport.mime import MailContent
 
@@ -14,9 +16,22 @@ from portal.transport.mime import MailContent
 AUTO_GENERATED = (("Auto-Submitted", "auto-generated"),)
 
 
-def stored(message: Message, body: MessageBody) -> MailContent:
+class Stored(Protocol):
+    """A message and its body, as they were handed in."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def text(self) -> str | None: ...
+    @property
+    def html(self) -> str | None: ...
+    @property
+    def reply_to(self) -> str | None: ...
+
+
+def stored(message: Stored) -> MailContent:
     """The content that the platform handed in."""
-    return MailContent(subject=message.subject, text=body.text, html=body.html, reply_to=body.reply_to)
+    return MailContent(subject=message.subject, text=message.text, html=message.html, reply_to=message.reply_to)
 
 
 def verification(identity: SenderIdentity, tenant: Tenant, subject: str, link: str, locale: str) -> MailContent:

@@ -15,9 +15,9 @@ from portal import queue
 from portal.config import settings
 from portal.extensions import db
 from portal.models import Driver
-from portal.services import claims, driver_settings, drivers, lanes, outcomes, pace
+from portal.services import claims, direct, driver_settings, drivers, lanes, outcomes, pace
 from portal.services.lanes import Lease, LeaseLost
-from portal.services.mails import Mail, prepare
+from portal.services.mails import Mail, Workbench, prepare
 from portal.services.outcomes import Attempt
 from portal.services.transaction import transaction
 from portal.transport.connection import Account, Connection, Reply, SMTPFailure, Stopped, Timeouts
@@ -56,6 +56,8 @@ def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
     except LeaseLost:
         log.warning("lane %s is another drain's by now; this one stops", lane_id)
         return session.sent
+    finally:
+        direct.close()
     lanes.release(lease)
     if lanes.has_due_mail(lease.route):
         lanes.wake(lease.route)  # behind the others
@@ -76,6 +78,7 @@ class _Session:
         self.connection: Connection | None = None
         self.driver_id = lanes.driver_of(lease.route)
         self.claimed: deque[Attempt] = deque()
+        self.bench = Workbench()
         self.kept_at = 0.0
         self.sent = 0
         # Failed in a row by what nobody knows; a route that waited because of it begins one below the limit.
@@ -95,7 +98,7 @@ class _Session:
                 break
             attempt = self.claimed.popleft()
             self.kept_at = time.monotonic()  # the claim or the last outcome has just extended the lease
-            mail = prepare(attempt)
+            mail = prepare(attempt, self.bench, self.claimed)
             going_on = mail is None or self._deliver(mail)
         self._give_back()
 
@@ -105,6 +108,7 @@ class _Session:
         if self.driver_id is not None:
             driver = db.session.get(Driver, self.driver_id, populate_existing=True)
             allowance = pace.allowance(driver, room) if driver is not None else pace.Allowance(room)
+            db.session.commit()  # ends the read: the next one sees what has been sent meanwhile
             if allowance.count == 0:
                 lanes.wait_until(self.lease, allowance.at, allowance.reason)
                 return False
@@ -220,7 +224,9 @@ class _Session:
     def _account(self) -> Account:
         if self.driver_id is None:
             return settings().relay_account
-        return driver_settings.of(db.session.get_one(Driver, self.driver_id, populate_existing=True)).account()
+        account = driver_settings.of(db.session.get_one(Driver, self.driver_id, populate_existing=True)).account()
+        db.session.commit()  # ends the read: no transaction stays open while a server takes its time
+        return account
 
     def _on_step(self, step: str) -> None:
         """Claims and outcomes extend the lease too; this is for the servers that need longer than it lasts."""

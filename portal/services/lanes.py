@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import String, cast, delete, exists, literal, or_, select, update
+from sqlalchemy import Float, String, bindparam, cast, delete, exists, literal, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import queue
@@ -18,6 +18,7 @@ from portal.extensions import db
 from portal.models import Driver, Lane, Message, now, statement_time
 from portal.models.lane import INTERACTIVE, RELAY
 from portal.models.message import IS_WAITING
+from portal.services.direct import Statement
 from portal.services.transaction import after_commit, transaction
 
 LEASE_SECONDS = 30
@@ -95,6 +96,28 @@ def extend(lease: Lease, seconds: float = LEASE_SECONDS, **values: object) -> No
         .values(leased_until=now(seconds), **values)
     )
     if changed.rowcount != 1:  # type: ignore[attr-defined]
+        raise LeaseLost
+
+
+_KEEP = Statement(
+    update(Lane)
+    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), Lane.leased_until > now())
+    .values(leased_until=now(bindparam("seconds", type_=Float)))
+)
+_KEEP_TURN = Statement(
+    update(Lane)
+    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), Lane.leased_until > now())
+    .values(leased_until=now(bindparam("seconds", type_=Float)), turn=bindparam("new_turn"))
+)
+
+
+def keep(lease: Lease, seconds: float = LEASE_SECONDS, *, turn: int | None = None) -> None:
+    """extend() by the drain's own connection, for what is written with each mail. Within a direct.transaction()."""
+    if turn is None:
+        changed = _KEEP.count(lane=lease.lane_id, token=lease.token, seconds=seconds)
+    else:
+        changed = _KEEP_TURN.count(lane=lease.lane_id, token=lease.token, seconds=seconds, new_turn=turn)
+    if changed != 1:
         raise LeaseLost
 
 

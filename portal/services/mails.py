@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.extensions import db
-from portal.models import Message, MessageBody, Tenant, now, utcnow
+from portal.models import Message, MessageBody, Tenant, statement_time, utcnow
 from portal.models.lane import INTERACTIVE
 from portal.services import contents, lanes, outcomes, senders, verification
+from portal.services.direct import Statement
 from portal.services.errors import NotPending
 from portal.services.outcomes import Attempt
-from portal.services.senders import Sender
+from portal.services.senders import Facts, Sender
 from portal.transport.connection import Envelope, Reply
 from portal.transport.mime import MailContent, build
 
 log = logging.getLogger(__name__)
+
+
+class Row(NamedTuple):
+    """What is read of a claimed message and its body; none of it changes while the claim holds."""
+
+    id: int
+    public_id: str
+    to_address: str
+    subject: str
+    message_id: str
+    route: str
+    retries: int
+    ambiguous: int
+    dot: Any
+    is_expired: bool
+    has_body: int | None
+    text: str | None
+    html: str | None
+    reply_to: str | None
 
 
 @dataclass(frozen=True)
@@ -29,7 +52,7 @@ class Mail:
     """One message ready for the wire."""
 
     attempt: Attempt
-    message: Message
+    message: Row
     sender: Sender
     content: bytes
     dot: dict[str, Any]  # what makes the same bytes again
@@ -39,23 +62,71 @@ class Mail:
         return Envelope(self.sender.reverse_path, self.message.to_address)
 
 
-def prepare(attempt: Attempt) -> Mail | None:
-    """Load a claimed message and make its bytes, by the sender in force now.
+class Workbench:
+    """What a drain keeps between mails: the rows it has read ahead, and the senders it has worked out."""
+
+    AHEAD = 10  # rows in one query; a body may have megabytes
+
+    def __init__(self) -> None:
+        self._rows: dict[int, Row] = {}
+        self._senders: dict[int, tuple[Facts, Sender]] = {}
+
+    def row(self, attempt: Attempt, others: Sequence[Attempt] = ()) -> Row:
+        """The attempt's message; the next few of `others` are read with it."""
+        if attempt.message_id not in self._rows:
+            wanted = [attempt.message_id, *(other.message_id for other in others)][: self.AHEAD]
+            self._rows = _read(wanted)
+        return self._rows.pop(attempt.message_id)
+
+    def sender(self, tenant_id: int) -> Sender:
+        """The sender in force now: the facts are looked up each time, what follows from them only when they change."""
+        facts = senders.facts(tenant_id)
+        known = self._senders.get(tenant_id)
+        if known is None or known[0] != facts:
+            known = self._senders[tenant_id] = (facts, senders.decide(facts))
+        return known[1]
+
+
+@cache
+def _rows_of(count: int) -> Statement:
+    return Statement(
+        select(
+            Message.id,
+            Message.public_id,
+            Message.to_address,
+            Message.subject,
+            Message.message_id,
+            Message.route,
+            Message.retries,
+            Message.ambiguous,
+            Message.dot,
+            (Message.expires_at <= statement_time()).label("is_expired"),
+            MessageBody.message_id,
+            MessageBody.text,
+            MessageBody.html,
+            MessageBody.reply_to,
+        )
+        .outerjoin(MessageBody, MessageBody.message_id == Message.id)
+        .where(Message.id.in_([bindparam(f"id{number}") for number in range(count)]))
+    )
+
+
+def _read(ids: list[int]) -> dict[int, Row]:
+    found = _rows_of(len(ids)).rows(**{f"id{number}": one for number, one in enumerate(ids)})
+    return {row[0]: Row(*row) for row in found}
+
+
+def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[Attempt] = ()) -> Mail | None:
+    """Make a claimed message's bytes, by the sender in force now.
 
     None when it is settled without being sent: expired, no longer wanted, or gone to another route.
     """
-    row = db.session.execute(
-        select(Message, MessageBody, Tenant, (Message.expires_at <= now()).label("is_expired"))
-        .join(Tenant, Tenant.id == Message.tenant_id)
-        .outerjoin(MessageBody, MessageBody.message_id == Message.id)
-        .where(Message.id == attempt.message_id)
-        .execution_options(populate_existing=True)
-    ).one()
-    message, body, tenant, is_expired = row
-    if is_expired:
+    bench = bench or Workbench()
+    message = bench.row(attempt, others)
+    if message.is_expired:
         outcomes.expired(attempt, message.ambiguous)
         return None
-    sender = _sender(attempt, message, tenant)
+    sender = _sender(attempt, message, bench)
     if sender.held:
         outcomes.held(attempt, "driver_paused")
         return None
@@ -64,10 +135,7 @@ def prepare(attempt: Attempt) -> Mail | None:
         lanes.wake(sender.route)
         return None
     try:
-        content = contents.stored(message, body) if body else verification.mail_content(tenant, message)
-        mail = _mail(attempt, message, sender, content)
-        db.session.commit()  # ends the read: no transaction stays open while a server takes its time
-        return mail
+        return _mail(attempt, message, sender, _content(attempt, message))
     except NotPending:
         outcomes.cancelled(attempt, "no_longer_wanted")
     except SQLAlchemyError:
@@ -78,22 +146,34 @@ def prepare(attempt: Attempt) -> Mail | None:
     return None
 
 
-def _sender(attempt: Attempt, message: Message, tenant: Tenant) -> Sender:
+def _sender(attempt: Attempt, message: Row, bench: Workbench) -> Sender:
     if message.route == INTERACTIVE:
         return senders.platform_sender(INTERACTIVE)
-    if message.ambiguous and message.dot:
-        recorded = Sender.from_json(message.dot)
-        if senders.still_allowed(tenant, recorded):
-            return recorded
-        changed = senders.resolve(tenant)
-        outcomes.log_sender_changed(attempt, str(changed.mailbox))
-        return changed
-    return senders.resolve(tenant)
+    in_force = bench.sender(attempt.tenant_id)
+    dot = _recorded(message)
+    if not dot:
+        return in_force
+    recorded = Sender.from_json(dot)
+    allowed = senders.still_allowed(attempt.tenant_id, recorded, in_force)
+    db.session.commit()  # ends the read: no transaction stays open while a server takes its time
+    if allowed:
+        return recorded
+    outcomes.log_sender_changed(attempt, str(in_force.mailbox))
+    return in_force
 
 
-def _mail(attempt: Attempt, message: Message, sender: Sender, content: MailContent) -> Mail:
+def _content(attempt: Attempt, message: Row) -> MailContent:
+    if message.has_body is not None:
+        return contents.stored(message)
+    tenant = db.session.get_one(Tenant, attempt.tenant_id, populate_existing=True)
+    content = verification.mail_content(tenant, db.session.get_one(Message, message.id, populate_existing=True))
+    db.session.commit()  # as above
+    return content
+
+
+def _mail(attempt: Attempt, message: Row, sender: Sender, content: MailContent) -> Mail:
     """The mail's bytes: for a second copy after an unknown fate, the same as before."""
-    again = message.dot if message.ambiguous and message.dot else {}
+    again = _recorded(message)
     date = datetime.fromisoformat(again["date"]) if again else utcnow().replace(microsecond=0)
     boundary = again["boundary"] if again else secrets.token_hex(16)
     made = build(
@@ -106,3 +186,10 @@ def _mail(attempt: Attempt, message: Message, sender: Sender, content: MailConte
     )
     dot = sender.to_json() | {"shown": str(sender.mailbox), "date": date.isoformat(), "boundary": boundary}
     return Mail(attempt, message, sender, made, dot)
+
+
+def _recorded(message: Row) -> dict[str, Any]:
+    """What was kept at the dot of the copy whose fate is unknown; nothing where there is none."""
+    if not message.ambiguous or not message.dot:
+        return {}
+    return dict(json.loads(message.dot) if isinstance(message.dot, str) else message.dot)

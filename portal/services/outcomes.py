@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import JSON, bindparam, insert, update
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, now, utcnow
-from portal.services import lanes
+from portal.models.base import UTCDateTime
+from portal.services import direct, lanes
+from portal.services.direct import Statement
 from portal.services.lanes import Lease, LeaseLost
 from portal.services.transaction import transaction
 from portal.transport.connection import Reply
@@ -36,16 +38,53 @@ class Attempt:
     number: int
 
 
+_DOT = Statement(
+    update(Message)
+    .where(Message.id == bindparam("message"), Message.attempt == bindparam("number"), Message.state == "sending")
+    .values(dot_at=now(), dot=bindparam("recorded", type_=JSON))
+)
+
+
 def mark_dot(attempt: Attempt, dot: dict[str, Any], reply_timeout: float) -> None:
     """Commit phase `dot`: from here on the message may have been accepted. Raises LeaseLost."""
-    with transaction():
-        lanes.extend(attempt.lease, reply_timeout + lanes.LEASE_SECONDS)
-        _write(attempt, dot_at=now(), dot=dot)
+    with direct.transaction():
+        lanes.keep(attempt.lease, reply_timeout + lanes.LEASE_SECONDS)
+        _changed(_DOT.count(message=attempt.message_id, number=attempt.number, recorded=dot))
+
+
+_SENT = Statement(
+    update(Message)
+    .where(Message.id == bindparam("message"), Message.attempt == bindparam("number"), Message.state == "sending")
+    .values(state="sent", reason=None, lane_id=None, finished_at=bindparam("at"), sender=bindparam("shown"))
+)
+_LOG_SENT = Statement(
+    insert(LogEntry).values(
+        tenant_id=bindparam("tenant"),
+        message_id=bindparam("message"),
+        at=bindparam("at", type_=UTCDateTime),
+        event="sent",
+        code=bindparam("reply_code"),
+        text=bindparam("reply_text"),
+        sender=bindparam("shown"),
+    )
+)
 
 
 def sent(attempt: Attempt, reply: Reply, sender: str) -> None:
-    """The next server has accepted the message."""
-    _finish(attempt, "sent", sender, reply=reply)
+    """The next server has accepted the message. Raises LeaseLost."""
+    at = utcnow()
+    with direct.transaction(durable=False):
+        lanes.keep(attempt.lease)
+        _changed(_SENT.count(message=attempt.message_id, number=attempt.number, at=at, shown=sender))
+        _LOG_SENT.run(
+            tenant=attempt.tenant_id, message=attempt.message_id, at=at,
+            reply_code=reply.code, reply_text=reply.text, shown=sender,
+        )  # fmt: skip
+
+
+def _changed(rows: int) -> None:
+    if rows != 1:
+        raise LeaseLost
 
 
 def expired(attempt: Attempt, ambiguous: int) -> None:
@@ -171,8 +210,7 @@ def _write(attempt: Attempt, **values: Any) -> None:
         .values(**values)
         .execution_options(synchronize_session=False)
     )
-    if changed.rowcount != 1:  # type: ignore[attr-defined]
-        raise LeaseLost
+    _changed(changed.rowcount)  # type: ignore[attr-defined]
 
 
 def _log(

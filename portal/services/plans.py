@@ -16,8 +16,13 @@ def known() -> dict[str, Plan]:
 
 
 def allows(tenant: Tenant, feature: str) -> bool:
-    """Whether the tenant's plan has the feature; a plan that is no longer in the file allows nothing."""
-    plan = known().get(tenant.plan)
+    """Whether the tenant's plan has the feature."""
+    return has(tenant.plan, feature)
+
+
+def has(key: str, feature: str) -> bool:
+    """Whether the plan has the feature; one that is no longer in the file allows nothing."""
+    plan = known().get(key)
     return plan is not None and feature in plan.features
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import create_engine, text
 
 from portal import create_app
@@ -24,7 +24,8 @@ from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 
-SECONDS = 10_000  # milliseconds: what no expectation may take longer than
+SECONDS = 15_000  # milliseconds: what no expectation may take longer than
+expect.set_options(timeout=SECONDS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

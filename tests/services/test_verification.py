@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from portal.extensions import db
-from portal.models import LogEntry, Message, SenderIdentity, Tenant, User, VerificationMail, utcnow
+from portal.models import LogEntry, Message, MessageBody, SenderIdentity, Tenant, User, VerificationMail, utcnow
 from portal.services import identities, launches, senders, tenants, verification
 from portal.services.errors import InvalidSender, NotFound, NotPending, NotVerified, SendLimit
 from portal.services.sender_settings import sender_settings
@@ -278,7 +278,7 @@ def test_the_verification_mail_stands_in_the_log_and_its_body_nowhere(
     message = db.session.scalars(select(Message)).one()
     assert (message.kind, message.state, message.to_address) == ("verification", "sent", "hello@acme.example")
     assert [entry.event for entry in db.session.scalars(select(LogEntry).order_by(LogEntry.id))] == ["queued", "sent"]
-    assert db.session.scalar(select(func.count()).select_from(verification.contents.MessageBody)) == 0
+    assert db.session.scalar(select(func.count()).select_from(MessageBody)) == 0
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def test_language_theme_and_parent_come_with_the_launch(arrive: Callable[..., Pe
 @pytest.mark.parametrize(
     ("claims", "sentence"),
     [
-        ({"exp": int(time.time()) - 5}, "that minute is over"),
-        ({"iat": int(time.time()) + 600, "exp": int(time.time()) + 650}, "clocks"),
+        ({"exp": -5}, "that minute is over"),
+        ({"iat": 600, "exp": 650}, "clocks"),
         ({"aud": "somebody-else"}, "incomplete or was changed"),
         ({"role": "owner"}, "incomplete or was changed"),
     ],
@@ -48,8 +48,10 @@ def test_language_theme_and_parent_come_with_the_launch(arrive: Callable[..., Pe
 def test_a_refused_launch_says_what_to_do_and_the_log_says_why(
     app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture, claims: dict[str, object], sentence: str
 ) -> None:
+    """Times are seconds from now."""
+    moments = {name: int(time.time()) + value for name, value in claims.items() if isinstance(value, int)}
     with caplog.at_level(logging.WARNING, "portal.launch"):
-        answer = client.post("/launch", data={"token": token(app, **claims)})
+        answer = client.post("/launch", data={"token": token(app, **(claims | moments))})
     assert answer.status_code == 401
     assert sentence in answer.text
     assert "open the email settings again" in answer.text

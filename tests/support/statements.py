@@ -1,0 +1,35 @@
+"""What is asked of the database, by sessions and by the drain's own connection alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from sqlalchemy import event
+
+from portal.extensions import db
+from portal.services import direct
+
+
+@contextmanager
+def recorded() -> Iterator[list[tuple[str, Any]]]:
+    """The statements of the block, each with its values."""
+    found: list[tuple[str, Any]] = []
+
+    def record(*details: Any) -> None:
+        found.append((details[2], details[3]))
+
+    execute = direct._Kept.execute
+
+    def execute_and_record(self: Any, text: str, values: Any = ()) -> Any:
+        found.append((text, values))
+        return execute(self, text, values)
+
+    event.listen(db.engine, "before_cursor_execute", record)
+    try:
+        with patch.object(direct._Kept, "execute", execute_and_record):
+            yield found
+    finally:
+        event.remove(db.engine, "before_cursor_execute", record)
