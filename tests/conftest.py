@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, text
 from portal import create_app
 from portal.extensions import db
 from portal.models import Base, Tenant
-from portal.services import lanes, launches, tenants
+from portal.services import direct, lanes, launches, tenants
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 
@@ -104,7 +104,7 @@ def app(options: dict[str, Any]) -> Iterator[Flask]:
 @pytest.fixture
 def ctx(app: Flask) -> Iterator[Flask]:
     """The application with its context pushed: for tests of services. Requests need `app` alone."""
-    with app.app_context():
+    with app.app_context(), direct.connected():
         yield app
         db.session.remove()
 

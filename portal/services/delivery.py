@@ -51,13 +51,11 @@ def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
         return 0
     session = _Session(lease, timeouts or _timeouts())
     try:
-        with session:
+        with direct.connected(), session:
             session.work(time.monotonic() + DRAIN_SECONDS)
     except LeaseLost:
         log.warning("lane %s is another drain's by now; this one stops", lane_id)
         return session.sent
-    finally:
-        direct.close()
     lanes.release(lease)
     if lanes.has_due_mail(lease.route):
         lanes.wake(lease.route)  # behind the others

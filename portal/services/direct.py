@@ -1,44 +1,44 @@
 """Statements that run for every mail: compiled once, and handed to the database's driver as they are.
 
-A session costs ten times what the database itself does for such a statement. The connection is the drain's own: opened
-at first use, kept while the application's context lasts or until close(), and never in a transaction in between.
-On SQLite it commits at synchronous=NORMAL: what is committed survives the process, but the last moments may not survive
-a power cut (docs/decisions/0009). Everything else commits at FULL.
+A session costs ten times what the database itself does for such a statement. They run within `connected()`, on a
+connection of the drain's own, which is never in a transaction but within `transaction()`. On SQLite it commits at
+synchronous=NORMAL: what is committed survives the process, but the last moments may not survive a power cut
+(docs/decisions/0009). Everything else commits at FULL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from types import TracebackType
 from typing import Any
 
-from flask import g
-from sqlalchemy import Dialect, Executable
+from sqlalchemy import Dialect, Engine, Executable
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import PoolProxiedConnection
 
 from portal.extensions import db
 
-# (name, what turns its value into the driver's, the value where the statement names one itself)
-_Bind = tuple[str, Callable[[Any], Any] | None, Any]
+# The name of a value to be given, what turns it into the driver's, and the value where the statement names one itself.
+_Slot = tuple[str | None, Callable[[Any], Any] | None, Any]
 
 
 class Statement:
-    """A Core statement with `bindparam`s; its rows are the driver's own, so it should read plain columns."""
+    """A Core statement whose open values are `bindparam`s; its rows are the driver's, so it reads plain columns."""
 
     def __init__(self, core: Executable) -> None:
         self._core = core
-        self._compiled: dict[str, tuple[str, list[_Bind], bool]] = {}
+        self._compiled: dict[str, tuple[str, list[_Slot], list[str] | None]] = {}
 
     def run(self, **values: Any) -> Any:
         """Run it and return the driver's cursor, which holds until the next statement. Raises OperationalError."""
-        kept = _connection()
-        text, binds, positional = self._compiled.get(kept.dialect.name) or self._compile(kept.dialect)
+        kept = _connection.get()
+        text, slots, names = self._compiled.get(kept.dialect.name) or self._compile(kept.dialect)
         given = [
-            (name, convert(values.get(name, default)) if convert else values.get(name, default))
-            for name, convert, default in binds
+            constant if name is None else values[name] if convert is None else convert(values[name])
+            for name, convert, constant in slots
         ]
-        return kept.execute(text, [value for _, value in given] if positional else dict(given))
+        return kept.execute(text, given if names is None else dict(zip(names, given, strict=True)))
 
     def row(self, **values: Any) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] | None = self.run(**values).fetchone()
@@ -51,66 +51,65 @@ class Statement:
         """How many rows it changed."""
         return int(self.run(**values).rowcount)
 
-    def _compile(self, dialect: Dialect) -> tuple[str, list[_Bind], bool]:
+    def _compile(self, dialect: Dialect) -> tuple[str, list[_Slot], list[str] | None]:
         compiled: Any = self._core.compile(dialect=dialect)  # type: ignore[attr-defined]
         named = {name: bind for bind, name in compiled.bind_names.items()}
         names = compiled.positiontup if compiled.positional else list(named)
-        binds = [(name, _converter(named[name], dialect), compiled.params[name]) for name in names]
-        self._compiled[dialect.name] = str(compiled), binds, compiled.positional
+        slots = [_slot(name, named[name], dialect) for name in names]
+        self._compiled[dialect.name] = str(compiled), slots, None if compiled.positional else names
         return self._compiled[dialect.name]
 
 
-def _converter(bind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
-    converter: Callable[[Any], Any] | None = bind.type.dialect_impl(dialect).bind_processor(dialect)
-    return converter
+def _slot(name: str, bind: Any, dialect: Dialect) -> _Slot:
+    convert: Callable[[Any], Any] | None = bind.type.dialect_impl(dialect).bind_processor(dialect)
+    if bind.required:  # a bindparam() without a value of its own
+        return name, convert, None
+    return None, None, convert(bind.effective_value) if convert else bind.effective_value
 
 
-@contextmanager
-def transaction(*, durable: bool = True) -> Iterator[None]:
+class transaction:
     """Begin to write, commit at the end, roll back on an exception.
 
     Not `durable`: PostgreSQL need not wait for its disk; a crash of its machine may lose the last moments' commits.
     """
-    kept = _connection()
-    if kept.dialect.name == "sqlite":
-        kept.execute("BEGIN IMMEDIATE")
-    else:
-        kept.execute("BEGIN" if durable else "BEGIN; SET LOCAL synchronous_commit TO off")
+
+    def __init__(self, *, durable: bool = True) -> None:
+        self._durable = durable
+
+    def __enter__(self) -> None:
+        self._kept = _connection.get()
+        self._kept.begin(self._durable)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self._kept.execute("COMMIT")
+        elif not self._kept.closed:
+            self._kept.execute("ROLLBACK")
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """A connection for the statements of the block; after an error of its database the next statement dials anew."""
+    kept = _Connection(db.engine)
+    token = _connection.set(kept)
     try:
         yield
-    except BaseException:
-        kept.roll_back()
-        raise
-    kept.execute("COMMIT")
-
-
-def close() -> None:
-    """Give the connection up; the next statement opens another."""
-    kept: _Kept | None = g.pop("direct_connection", None)
-    if kept is not None:
+    finally:
+        _connection.reset(token)
         kept.close()
 
 
-def _connection() -> _Kept:
-    kept: _Kept | None = g.get("direct_connection")
-    if kept is None or kept.closed:
-        kept = g.direct_connection = _Kept(db.engine.raw_connection(), db.engine.dialect)
-    return kept
-
-
-class _Kept:
-    def __init__(self, pooled: PoolProxiedConnection, dialect: Dialect) -> None:
-        self.dialect = dialect
-        self.closed = False
-        self._connection: Any = pooled.driver_connection
-        pooled.detach()  # its settings are not those of the pool's, so it never goes back there
-        if dialect.name != "sqlite":
-            self._connection.autocommit = True
-        self._cursor: Any = self._connection.cursor()
-        if dialect.name == "sqlite":
-            self.execute("PRAGMA synchronous=NORMAL")
+class _Connection:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect
+        self.closed = True
+        self._cursor: Any = None
+        self._driver_connection: Any = None
 
     def execute(self, text: str, values: Any = ()) -> Any:
+        if self.closed:
+            self._open()
         try:
             if values:
                 self._cursor.execute(text, values)
@@ -121,10 +120,28 @@ class _Kept:
             raise OperationalError(text, None, error, hide_parameters=True) from error
         return self._cursor
 
-    def roll_back(self) -> None:
-        if not self.closed:
-            self.execute("ROLLBACK")
+    def begin(self, durable: bool) -> None:
+        if self.dialect.name == "sqlite":
+            self.execute("BEGIN IMMEDIATE")
+        else:
+            self.execute("BEGIN" if durable else "BEGIN; SET LOCAL synchronous_commit TO off")
 
     def close(self) -> None:
         self.closed = True
-        self._connection.close()
+        if self._driver_connection is not None:
+            self._driver_connection.close()
+            self._driver_connection = None
+
+    def _open(self) -> None:
+        pooled = self.engine.raw_connection()
+        self._driver_connection = pooled.driver_connection
+        pooled.detach()  # its settings differ from the pool's, so it never goes back there
+        if self.dialect.name != "sqlite":
+            self._driver_connection.autocommit = True
+        self._cursor = self._driver_connection.cursor()
+        if self.dialect.name == "sqlite":
+            self._cursor.execute("PRAGMA synchronous=NORMAL")
+        self.closed = False
+
+
+_connection: ContextVar[_Connection] = ContextVar("direct_connection")

@@ -14,7 +14,6 @@ from sqlalchemy import JSON, bindparam, insert, update
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, now, utcnow
-from portal.models.base import UTCDateTime
 from portal.services import direct, lanes
 from portal.services.direct import Statement
 from portal.services.lanes import Lease, LeaseLost
@@ -55,13 +54,13 @@ def mark_dot(attempt: Attempt, dot: dict[str, Any], reply_timeout: float) -> Non
 _SENT = Statement(
     update(Message)
     .where(Message.id == bindparam("message"), Message.attempt == bindparam("number"), Message.state == "sending")
-    .values(state="sent", reason=None, lane_id=None, finished_at=bindparam("at"), sender=bindparam("shown"))
+    .values(state="sent", reason=None, lane_id=None, finished_at=now(), sender=bindparam("shown"))
 )
 _LOG_SENT = Statement(
     insert(LogEntry).values(
         tenant_id=bindparam("tenant"),
         message_id=bindparam("message"),
-        at=bindparam("at", type_=UTCDateTime),
+        at=now(),
         event="sent",
         code=bindparam("reply_code"),
         text=bindparam("reply_text"),
@@ -72,12 +71,11 @@ _LOG_SENT = Statement(
 
 def sent(attempt: Attempt, reply: Reply, sender: str) -> None:
     """The next server has accepted the message. Raises LeaseLost."""
-    at = utcnow()
     with direct.transaction(durable=False):
         lanes.keep(attempt.lease)
-        _changed(_SENT.count(message=attempt.message_id, number=attempt.number, at=at, shown=sender))
+        _changed(_SENT.count(message=attempt.message_id, number=attempt.number, shown=sender))
         _LOG_SENT.run(
-            tenant=attempt.tenant_id, message=attempt.message_id, at=at,
+            tenant=attempt.tenant_id, message=attempt.message_id,
             reply_code=reply.code, reply_text=reply.text, shown=sender,
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ def recorded() -> Iterator[list[tuple[str, Any]]]:
     def record(*details: Any) -> None:
         found.append((details[2], details[3]))
 
-    execute = direct._Kept.execute
+    execute = direct._Connection.execute
 
     def execute_and_record(self: Any, text: str, values: Any = ()) -> Any:
         found.append((text, values))
@@ -29,7 +29,7 @@ def recorded() -> Iterator[list[tuple[str, Any]]]:
 
     event.listen(db.engine, "before_cursor_execute", record)
     try:
-        with patch.object(direct._Kept, "execute", execute_and_record):
+        with patch.object(direct._Connection, "execute", execute_and_record):
             yield found
     finally:
         event.remove(db.engine, "before_cursor_execute", record)
