@@ -13,7 +13,7 @@ from portal.config import load_settings
 from portal.views import driver, email_settings, health, launch, logs, preferences, verify
 from portal.views.api import messages, tenants
 
-_MAX_REQUEST_BYTES = 15 * 1024 * 1024
+_MAX_REQUEST_BYTES = 15 * 1024 * 1024  # 10 MB of attachments are 14 in base64
 
 
 def create_app(**overrides: Any) -> Flask:
