@@ -28,6 +28,7 @@ from portal.models.base import Base, utcnow
 
 STATES = ("queued", "sending", "deferred", "held", "sent", "unconfirmed", "failed", "cancelled")
 WAITING = ("queued", "deferred")  # what a drain may claim
+ENDED = ("sent", "unconfirmed", "failed", "cancelled")  # nothing more happens to it
 PLATFORM_KINDS = ("order_update", "vendor_notification", "customer_message")  # what the API accepts
 KINDS = (*PLATFORM_KINDS, "verification", "driver_test", "notice")
 

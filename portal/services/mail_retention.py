@@ -14,10 +14,10 @@ from sqlalchemy import delete, select
 from portal.config import settings
 from portal.extensions import db
 from portal.models import Message, MessageAttachment, MessageBody, Tenant, utcnow
+from portal.models.message import ENDED
 from portal.services import plans
 from portal.services.transaction import transaction
 
-ENDED = ("sent", "unconfirmed", "failed", "cancelled")
 _BATCH = 50  # messages in one transaction: some ten milliseconds, in which nothing else writes on SQLite
 _BREATH = 0.05  # seconds between them at least: who waits for the lock there asks again that often
 _FILES = 3  # messages with files in one transaction: up to 30 MB
