@@ -13,10 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import create_app
 from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
-from portal.services import claims, driver_tests, lanes, retention
+from portal.services import claims, driver_tests, lanes, mail_retention, retention
 
 TICK_SECONDS = 1.0
 _EACH_MINUTE = 60  # ticks
+_NOW_AND_THEN = 10
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ def tick(number: int) -> bool:
     work: list[Callable[[], object]] = [claims.reclaim_expired, driver_tests.give_up_old, lanes.wake_due]
     if number % _EACH_MINUTE == 0:
         work = [lanes.ensure, claims.expire, retention.clean_up, *work]
+    if number % _NOW_AND_THEN == 5:  # not together with the rest
+        work.append(mail_retention.clean_up)
     done = True
     for step in work:
         try:

@@ -10,10 +10,10 @@ from whitenoise import WhiteNoise
 
 from portal import access, assets, cli, errors, extensions, i18n, queue, request_log, security_headers
 from portal.config import load_settings
-from portal.views import driver, email_settings, health, launch, logs, preferences, verify
+from portal.views import driver, email_settings, health, launch, log_export, logs, preferences, resending, verify
 from portal.views.api import messages, tenants
 
-_MAX_REQUEST_BYTES = 15 * 1024 * 1024
+_MAX_REQUEST_BYTES = 15 * 1024 * 1024  # 10 MB of attachments are 14 in base64
 
 
 def create_app(**overrides: Any) -> Flask:
@@ -31,7 +31,10 @@ def create_app(**overrides: Any) -> Flask:
     )
     for part in (extensions, queue, i18n, access, assets, security_headers, errors, request_log, cli):
         part.init_app(app)
-    for view in (launch, email_settings, driver, logs, verify, preferences, health, tenants, messages):
+    views = (
+        launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,
+    )  # fmt: skip
+    for view in views:
         app.register_blueprint(view.blueprint)
     app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
         app.wsgi_app, root=app.static_folder, prefix="static/", autorefresh=app.debug, max_age=3600

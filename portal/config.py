@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     smtp_allowed_networks: str = ""
     smtp_allowed_ports: str = ""
 
+    body_retention_days: int = Field(7, ge=0, le=3650)  # after a message's end; never longer than its row
+
     plans: Path | None = None  # a TOML file like portal/plans.toml, which is the default
     support_email: str = "support@marketplace.example"
     support_url: str = ""

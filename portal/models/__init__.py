@@ -6,12 +6,12 @@ from portal.models.driver import Driver, DriverTest
 from portal.models.identity import SenderIdentity, VerificationMail
 from portal.models.lane import Lane
 from portal.models.log import LogEntry
-from portal.models.message import IdempotencyKey, Message, MessageBody
+from portal.models.message import IdempotencyKey, Message, MessageAttachment, MessageBody
 from portal.models.tenant import Tenant
 from portal.models.user import BurntToken, User
 
 __all__ = [
     "ApiKey", "Base", "BurntToken", "Driver", "DriverTest", "IdempotencyKey", "Lane", "LogEntry", "Message",
-    "MessageBody",
+    "MessageAttachment", "MessageBody",
     "SenderIdentity", "Tenant", "User", "VerificationMail", "now", "statement_time", "utcnow",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from portal.models.message import BigId
 
 EVENTS = (
     "queued", "sent", "deferred", "held", "resumed", "released",
-    "ambiguous", "sender_changed", "unconfirmed", "failed", "cancelled",
+    "ambiguous", "sender_changed", "unconfirmed", "failed", "cancelled", "resent",
 )  # fmt: skip
 
 

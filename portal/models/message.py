@@ -1,4 +1,4 @@
-"""A message: one mail to one recipient, in the outbox; its body; and the keys that make accepting it idempotent."""
+"""A message: one mail to one recipient, in the outbox; its body and files; the keys that make accepting idempotent."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -27,11 +28,13 @@ from portal.models.base import Base, utcnow
 
 STATES = ("queued", "sending", "deferred", "held", "sent", "unconfirmed", "failed", "cancelled")
 WAITING = ("queued", "deferred")  # what a drain may claim
+ENDED = ("sent", "unconfirmed", "failed", "cancelled")  # nothing more happens to it
 PLATFORM_KINDS = ("order_update", "vendor_notification", "customer_message")  # what the API accepts
 KINDS = (*PLATFORM_KINDS, "verification", "driver_test", "notice")
 
 _CLAIMED = text("lane_id IS NOT NULL")
 _FINISHED = text("finished_at IS NOT NULL")
+_RESENT = text("resent_of IS NOT NULL")
 _WAITING = text("state IN ('queued', 'deferred')")
 # SQLite gives rowids to INTEGER PRIMARY KEY only.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -66,6 +69,7 @@ class Message(Base):
         Index("ix_message_lane", "lane_id", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
         # What went out by a route lately: its pace and its day's usage.
         Index("ix_message_route_finished", "route", "finished_at", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
+        Index("ix_message_resent_of", "resent_of", sqlite_where=_RESENT, postgresql_where=_RESENT),
         # The log's pages: newest first, alone and under each filter.
         Index("ix_message_log", "tenant_id", "id"),
         Index("ix_message_log_state", "tenant_id", "state", "id"),
@@ -81,6 +85,10 @@ class Message(Base):
     subject: Mapped[str] = mapped_column(String(1000))
     message_id: Mapped[str] = mapped_column(String(200))  # the Message-ID header, fixed at acceptance
     data: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # what a body built at sending is built from
+
+    # The message that somebody has sent again by making this one. No foreign key: the older row goes earlier, and ids
+    # are not used again while newer ones exist, so what is left points nowhere.
+    resent_of: Mapped[int | None] = mapped_column(BigId)
 
     state: Mapped[str] = mapped_column(String(12), default="queued")
     reason: Mapped[str | None] = mapped_column(String(40))
@@ -116,6 +124,20 @@ class MessageBody(Base):
     text: Mapped[str | None] = mapped_column(Text)
     html: Mapped[str | None] = mapped_column(Text)
     reply_to: Mapped[str | None] = mapped_column(String(320))
+    # How many files belong to it: most mail has none, and then nobody looks for any.
+    attachments: Mapped[int] = mapped_column(default=0, server_default="0")
+
+
+class MessageAttachment(Base):
+    """A file of a message: read when it is sent, gone with the body."""
+
+    __tablename__ = "message_attachment"
+
+    message_id: Mapped[int] = mapped_column(BigId, ForeignKey("message.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    filename: Mapped[str] = mapped_column(String(255))
+    content_type: Mapped[str] = mapped_column(String(255))
+    content: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class IdempotencyKey(Base):
@@ -128,5 +150,6 @@ class IdempotencyKey(Base):
     api_key_id: Mapped[int] = mapped_column(ForeignKey("api_key.id", ondelete="CASCADE"))
     key: Mapped[str] = mapped_column(String(255))
     digest: Mapped[str] = mapped_column(String(64))
-    message_id: Mapped[int] = mapped_column(BigId, ForeignKey("message.id", ondelete="CASCADE"))
+    # By index: a message that goes looks for the keys that made it.
+    message_id: Mapped[int] = mapped_column(BigId, ForeignKey("message.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)

@@ -10,15 +10,20 @@ from flask_babel import force_locale
 from portal.config import settings
 from portal.models import Driver, SenderIdentity, Tenant
 from portal.services.plans import LOCALES
+from portal.transport.attachments import Attachment
 from portal.transport.mime import MailContent
 
-# RFC 3834, 5: tells auto-responders not to answer.
+# Tells auto-responders not to answer. RFC 3834, 5: on mail that a program makes by itself, so on all but what a person
+# has written to a customer, whose out-of-office answer that person wants to read.
 AUTO_GENERATED = (("Auto-Submitted", "auto-generated"),)
+WRITTEN_BY_A_PERSON = ("customer_message",)
 
 
 class Stored(Protocol):
     """A message and its body, as they were handed in."""
 
+    @property
+    def kind(self) -> str: ...
     @property
     def subject(self) -> str: ...
     @property
@@ -29,9 +34,16 @@ class Stored(Protocol):
     def reply_to(self) -> str | None: ...
 
 
-def stored(message: Stored) -> MailContent:
+def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
     """The content that the platform handed in."""
-    return MailContent(subject=message.subject, text=message.text, html=message.html, reply_to=message.reply_to)
+    return MailContent(
+        subject=message.subject,
+        text=message.text,
+        html=message.html,
+        reply_to=message.reply_to,
+        headers=() if message.kind in WRITTEN_BY_A_PERSON else AUTO_GENERATED,
+        attachments=files,
+    )
 
 
 def verification(identity: SenderIdentity, tenant: Tenant, subject: str, link: str, locale: str) -> MailContent:

@@ -30,6 +30,14 @@ class NotPending(ServiceError):
     """There is nothing to confirm, resend or cancel any more."""
 
 
+class NotResendable(ServiceError):
+    """The message can't be sent again; `reason`: not_ended, kind, gone (its text is no longer stored)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class NotVerified(ServiceError):
     """The address was never verified by this tenant."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
@@ -68,6 +69,12 @@ def page(
         newer=_newer(matching, top) if top is not None else 0,
         any=bool(rows) or db.session.scalar(some) is not None,
     )
+
+
+def keyset(tenant: Tenant, wanted: LogFilter, limit: int) -> Callable[[int | None], Select[Message]]:
+    """How to select the matching messages, newest first, `limit` at a time: those below an id, or the first ones."""
+    query = select(Message).where(*_matching(tenant, wanted)).order_by(Message.id.desc()).limit(limit)
+    return lambda before: query if before is None else query.where(Message.id < before)
 
 
 def get_message(tenant: Tenant, public_id: str) -> Message | None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal.extensions import db
 from portal.models import Message, MessageBody, Tenant, statement_time, utcnow
 from portal.models.lane import INTERACTIVE
-from portal.services import contents, lanes, outcomes, senders, verification
+from portal.services import attachments, contents, lanes, outcomes, senders, verification
 from portal.services.direct import Statement
 from portal.services.errors import NotPending
 from portal.services.outcomes import Attempt
@@ -45,6 +45,8 @@ class Row(NamedTuple):
     text: str | None
     html: str | None
     reply_to: str | None
+    kind: str
+    attachments: int | None  # how many
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ def _rows_of(count: int) -> Statement:
             MessageBody.text,
             MessageBody.html,
             MessageBody.reply_to,
+            Message.kind,
+            MessageBody.attachments,
         )
         .outerjoin(MessageBody, MessageBody.message_id == Message.id)
         .where(Message.id.in_([bindparam(f"id{number}") for number in range(count)]))
@@ -164,7 +168,11 @@ def _sender(attempt: Attempt, message: Row, bench: Workbench) -> Sender:
 
 def _content(attempt: Attempt, message: Row) -> MailContent:
     if message.has_body is not None:
-        return contents.stored(message)
+        if not message.attachments:
+            return contents.stored(message)
+        files = attachments.load(message.id)
+        db.session.commit()  # as above
+        return contents.stored(message, files)
     tenant = db.session.get_one(Tenant, attempt.tenant_id, populate_existing=True)
     content = verification.mail_content(tenant, db.session.get_one(Message, message.id, populate_existing=True))
     db.session.commit()  # as above

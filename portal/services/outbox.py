@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -17,9 +17,11 @@ from portal.extensions import db
 from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, now, utcnow
 from portal.models.lane import RELAY
 from portal.models.message import new_public_id
+from portal.services import attachments as files
 from portal.services import lanes, senders
 from portal.services.errors import IdempotencyConflict
 from portal.services.transaction import after_commit, transaction
+from portal.transport.attachments import Attachment
 
 GIVE_UP = timedelta(hours=48)
 
@@ -35,19 +37,25 @@ def accept(
     reply_to: str | None = None,
     data: dict[str, Any] | None = None,
     route: str | None = None,
+    attachments: Sequence[Attachment] = (),
+    resent_of: int | None = None,
 ) -> Message:
-    """Take responsibility for a message: its row, its body and its first log entry, or nothing.
+    """Take responsibility for a message: its row, its body with its files, and its first log entry, or nothing.
 
     `to` and `reply_to` are addresses that were checked. `data` instead of a body: the body is built at sending (for a
-    link with power). `route` is for interactive mail; the rest goes by the tenant's sender.
+    link with power). `route` is for interactive mail; the rest goes by the tenant's sender. `resent_of` is the id of
+    the message that this one repeats.
     """
     with transaction() as session:
         sender = senders.resolve(tenant) if route is None else None
         message = _new(tenant, kind, to, subject, data=data, route=route or (sender.route if sender else RELAY))
+        message.resent_of = resent_of
         session.add(message)
         session.flush()
         if data is None:
-            session.add(MessageBody(message_id=message.id, text=text, html=html, reply_to=reply_to))
+            about = {"message_id": message.id, "attachments": len(attachments)}
+            session.add(MessageBody(**about, text=text, html=html, reply_to=reply_to))
+            files.store(message.id, attachments)
         session.add(_entry(message, "queued"))
         if sender is not None and sender.held:
             message.state, message.reason, message.held_at = "held", "driver_paused", utcnow()

@@ -17,7 +17,7 @@ _LONGEST_LIMIT = timedelta(days=2)  # the limits on verification mail look back 
 
 
 def clean_up() -> int:
-    """Delete a batch of each kind; the clock's work. Returns how many rows went."""
+    """Delete some of each kind; the clock's work. Returns how many rows went."""
     now = utcnow()
     return (
         _delete(BurntToken.jti, BurntToken.expires_at < now - timedelta(minutes=5))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from portal.transport import headers
+from portal.transport import attachments, headers
 from portal.transport.addresses import InvalidAddress, check_display_name, readable_address, validate_address
+from portal.transport.attachments import Attachment
 from portal.transport.html_text import text_from_html
 
 MAX_LINE = 998  # octets without CRLF (RFC 5322 section 2.1.1)
@@ -34,6 +35,7 @@ class MailContent:
     html: str | None = None
     reply_to: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,6 @@ def build(content: MailContent, *, sender: Mailbox, to: str, date: datetime, mes
         raise ValueError("not a Message-ID")
     if not _BOUNDARY.fullmatch(boundary):
         raise ValueError("not a boundary")
-    boundary = f"=_{boundary}"  # neither quoted-printable nor base64 can hold this (RFC 2045 section 6.7)
     fields = [
         headers.mailbox("From", sender.name, validate_address(sender.address)),
         headers.mailbox("To", "", validate_address(to)),
@@ -83,31 +84,49 @@ def build(content: MailContent, *, sender: Mailbox, to: str, date: datetime, mes
     fields += [_extra(name, value) for name, value in content.headers]
     fields.append("MIME-Version: 1.0")
     head = "\r\n".join(fields)
+    if content.attachments:
+        return b"%b\r\n%b" % (head.encode("ascii"), _with_files(content, boundary))
     return f"{head}\r\n{_body(content, boundary)}".encode("ascii")
 
 
-def _body(content: MailContent, boundary: str) -> str:
+def _with_files(content: MailContent, boundary: str) -> bytes:
+    """multipart/mixed: what the mail says, then its files.
+
+    Neither boundary begins with the other one (RFC 2046 section 5.1.1), whatever `boundary` is.
+    """
+    outer = f"=-{boundary}"
+    start = f'Content-Type: multipart/mixed;\r\n boundary="{outer}"\r\n\r\n'
+    parts = [_body(content, boundary).encode("ascii"), *map(attachments.part, content.attachments)]
+    between = f"\r\n--{outer}\r\n".encode("ascii")
+    return start.encode("ascii") + between[2:] + between.join(parts) + f"\r\n--{outer}--\r\n".encode("ascii")
+
+
+def _body(content: MailContent, token: str) -> str:
     """Content-Type and what follows: text alone, or text and HTML as alternatives, the better one last."""
+    boundary = f"=_{token}"  # neither quoted-printable nor base64 can hold this (RFC 2045 section 6.7)
     if content.html is None:
-        return _part("plain", content.text or "", boundary)
+        return _part("plain", content.text or "", token)
     text = text_from_html(content.html) if content.text is None else content.text
     return (
         f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'
-        f"--{boundary}\r\n{_part('plain', text, boundary)}\r\n"  # this CRLF belongs to the boundary that follows
-        f"--{boundary}\r\n{_part('html', content.html, boundary)}\r\n"
+        f"--{boundary}\r\n{_part('plain', text, token)}\r\n"  # this CRLF belongs to the boundary that follows
+        f"--{boundary}\r\n{_part('html', content.html, token)}\r\n"
         f"--{boundary}--\r\n"
     )
 
 
-def _part(subtype: str, text: str, boundary: str) -> str:
-    """A text part: header, empty line, body with a final CRLF; the encoding is the first that fits."""
+def _part(subtype: str, text: str, token: str) -> str:
+    """A text part: header, empty line, body with a final CRLF; the encoding is the first that fits.
+
+    A text that holds the boundaries' `token` is never left as it is.
+    """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.endswith("\n"):
         text += "\n"
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: "
     lines = text.replace("\n", "\r\n")
-    plain = text.isascii() and not _CONTROL.search(text) and boundary not in text
+    plain = text.isascii() and not _CONTROL.search(text) and token not in text
     if plain and max(map(len, text.split("\n"))) <= MAX_LINE:
         return f"{head}7bit\r\n\r\n{lines}"
     octets = lines.encode("utf-8", "replace")
@@ -124,4 +143,4 @@ def _extra(name: str, value: str) -> str:
     return headers.unstructured(name, value)
 
 
-__all__ = ["InvalidAddress", "MailContent", "Mailbox", "build", "parse_mailbox"]
+__all__ = ["Attachment", "InvalidAddress", "MailContent", "Mailbox", "build", "parse_mailbox"]

@@ -89,6 +89,8 @@ def state(message: Message, last: LogEntry | None = None) -> str:
 def event(entry: LogEntry) -> str:
     """One line of a message's timeline."""
     because = reason(entry.reason)
+    if entry.event == "resent":
+        return gettext("Sent again as a new message by %(person)s", person=entry.text or "")
     if entry.event == "sender_changed" and entry.reason == "driver_stands_still":
         return gettext("Goes out through the default sender, because your mail service can't send at the moment")
     text = str(_EVENTS.get(entry.event, entry.event))

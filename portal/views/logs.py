@@ -15,9 +15,10 @@ from werkzeug.wrappers import Response
 
 from portal.access import access
 from portal.errors import PageError
-from portal.services import mail_log
+from portal.services import mail_log, resending
 from portal.services.mail_log import LogFilter
 from portal.views import log_texts
+from portal.views.email_settings import Notice
 from portal.views.fragments import not_modified, see_other, tagged, wants_fragment
 
 blueprint = Blueprint("logs", __name__, url_prefix="/settings/email/logs")
@@ -92,6 +93,7 @@ def context(view: View) -> dict[str, Any]:
         "page": page,
         "opened": opened,
         "entries": mail_log.entries(opened) if opened else [],
+        "links": resending.links(g.tenant, opened) if opened else resending.Links(),
         "last": mail_log.last_entries(page.rows),
         "choices": log_texts.CHOICES,
         "texts": log_texts,
@@ -106,7 +108,16 @@ def tag_of(view: View, latest: int) -> str:
 
 def show(view: View) -> Response:
     template = "logs/_log.html" if wants_fragment() else "logs/page.html"
-    return make_response(render_template(template, **context(view)))
+    return make_response(render_template(template, **context(view), notice=_notice(request.args.get("notice"))))
+
+
+def _notice(name: str | None) -> Notice | None:
+    """What the reader has just done; only the page itself says it."""
+    if name == "resent":
+        return Notice("success", gettext("The message is being sent again. You see here what becomes of it."))
+    if name == "resent_before":
+        return Notice("info", gettext("It had been sent again already. No second copy was made."))
+    return None
 
 
 @blueprint.get("")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from portal.models import LogEntry, Message, Tenant, utcnow
+from portal.models import LogEntry, Message, MessageBody, Tenant, utcnow
 from portal.models.message import STATES
 from portal.services import launches, verification
 from portal.services.transaction import transaction
@@ -22,6 +22,7 @@ LONG = "a-very-long-local-part.of.somebody@department.some-long-company-name.exa
 PAGES: dict[str, str] = {
     "settings": "/settings/email",
     "log": "/settings/email/logs",
+    "send again": "/settings/email/logs",
     "log, filtered": "/settings/email/logs?state=failed",
     "log, nothing found": "/settings/email/logs?kind=vendor_notification",
     "error": "/settings/email/logs?state=nope",
@@ -44,6 +45,7 @@ def full_shop(site: Site, shop: str, address: str) -> str:
                 )  # fmt: skip
                 session.add(message)
                 session.flush()
+                session.add(MessageBody(message_id=message.id, text="Hello"))
                 about = {"tenant_id": tenant.id, "message_id": message.id}
                 session.add(LogEntry(**about, event="queued"))
                 session.add(LogEntry(**about, event="failed", code=550, text="5.1.1 " + "x" * 300))
@@ -99,6 +101,10 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
         if name == "log":
             page.get_by_role("link", name="A message that is failed").click()
             page.locator("summary").first.click()
+        if name == "send again":
+            page.get_by_role("link", name="A message that is unconfirmed").click()
+            page.locator(".row-open [id^=send-again]").click()
+            expect(page.locator("#confirm-send-again")).to_be_visible()
         if name == "settings":
             page.locator("#address").fill("nonsense")
             page.locator("#send-verification").click()

@@ -14,6 +14,8 @@ from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody
 from portal.services import api_keys, outbox, tenants
 from portal.services.errors import IdempotencyConflict
 from portal.services.transaction import transaction
+from tests.services.steps import drain
+from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 
 ACCEPT = {"kind": "order_update", "to": "jane@customer.example", "subject": "Your order", "text": "Hello"}
@@ -111,3 +113,15 @@ def test_of_many_equal_requests_at_once_one_makes_the_message(app: Flask) -> Non
     with app.app_context():
         assert (count(Message), count(IdempotencyKey)) == (1, 1)
     assert len(made) == 10 and len(set(made)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "header"),
+    [("order_update", "auto-generated"), ("vendor_notification", "auto-generated"), ("customer_message", None)],
+)
+def test_what_a_program_makes_says_so_and_what_a_person_wrote_does_not(
+    tenant: Tenant, smtp: SMTPSink, kind: str, header: str | None
+) -> None:
+    outbox.accept(tenant, **ACCEPT | {"kind": kind})
+    drain()
+    assert smtp.received[0].message["Auto-Submitted"] == header

@@ -13,9 +13,12 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations
 from flask import Flask
+from sqlalchemy import update
 
 import portal
 from portal import i18n
+from portal.extensions import db
+from portal.models import Message
 from portal.services import outbox, tenants
 from tests.views.conftest import Person
 
@@ -124,12 +127,18 @@ def test_no_page_holds_a_literal_outside_of_the_catalogue(app: Flask, shouting: 
     with app.app_context():
         tenant = tenants.find("acme")
         assert tenant is not None
-        opened = outbox.accept(tenant, kind="order_update", to="x@y.example", subject="SUBJECT", text="x").public_id
+        about = {"kind": "order_update", "to": "x@y.example", "subject": "SUBJECT", "text": "x"}
+        opened = outbox.accept(tenant, **about).public_id
+        ended = outbox.accept(tenant, **about).public_id
+        db.session.execute(update(Message).where(Message.public_id == ended).values(state="unconfirmed"))
+        db.session.commit()
     person.post("/settings/email/verification", {"address": "hello@gmail.com", "display_name": "ACME"})
     pages = [
         person.get("/settings/email?notice=sent"),
         person.post("/settings/email/verification", {"address": "", "display_name": ""}),
         person.get(f"/settings/email/logs?open={opened}"),
+        person.get(f"/settings/email/logs/{ended}/send-again"),
+        person.get(f"/settings/email/logs/{opened}/send-again"),
         person.get("/settings/email/logs?state=failed"),
         person.get("/settings/email/logs?state=NOPE"),
         person.get("/nothing"),

@@ -16,6 +16,7 @@ from portal.services import mail_log, outbox, tenants
 from portal.services.errors import IdempotencyConflict
 from portal.transport.addresses import InvalidAddress, validate_address
 from portal.views.api import parsing
+from portal.views.api.attachments import Attachments
 
 blueprint = Blueprint("api_messages", __name__, url_prefix="/api/v1")
 
@@ -65,6 +66,7 @@ class MessageRequest(parsing.Request):
     text: Body | None = None
     html: Body | None = None
     reply_to: Address | None = None
+    attachments: Attachments = []
 
     @model_validator(mode="after")
     def _has_a_body(self) -> MessageRequest:
@@ -80,11 +82,13 @@ def post_message() -> ResponseReturnValue:
     tenant = tenants.find(wanted.tenant)
     if tenant is None:
         parsing.refuse([("tenant", "There is no tenant of this id; create it with PUT /api/v1/tenants/{tenant}.")])
-    fields = wanted.model_dump(exclude={"tenant"})
-    make = partial(outbox.accept, tenant, **fields)
+    fields = wanted.model_dump(exclude={"tenant", "attachments"})
+    make = partial(outbox.accept, tenant, **fields, attachments=[file.file() for file in wanted.attachments])
+    # Without attachments the digest is what it was before there were any: a repeated request meets its message.
+    files = {"attachments": [file.said() for file in wanted.attachments]} if wanted.attachments else {}
     try:
         key = _idempotency_key()
-        digest = outbox.digest({"tenant": wanted.tenant} | fields)
+        digest = outbox.digest({"tenant": wanted.tenant} | fields | files)
         message = outbox.accept_once(g.api_key, key, digest, make) if key else make()
     except IdempotencyConflict:
         abort(problem(409, "Idempotency-Key used before", "This key came before with another body: take a new key."))

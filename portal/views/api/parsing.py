@@ -15,8 +15,10 @@ _SENTENCES = {
     "missing": "This field is required.",
     "extra_forbidden": "This field is not known.",
     "string_type": "This must be a text.",
+    "string_unicode": "This holds a character that can't be sent (an unpaired surrogate).",
     "string_too_short": "This must not be empty.",
     "list_type": "This must be a list.",
+    "model_type": "This must be an object.",
 }
 
 

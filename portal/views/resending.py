@@ -1,0 +1,51 @@
+"""Send again: asks first, then makes a new message that is linked to the old one."""
+
+from __future__ import annotations
+
+from flask import Blueprint, abort, g, make_response, render_template, request, url_for
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from portal.access import access
+from portal.errors import PageError
+from portal.services import resending, senders
+from portal.services.errors import NotFound, NotResendable
+from portal.views import log_texts
+from portal.views.fragments import see_other
+
+blueprint = Blueprint("resending", __name__, url_prefix="/settings/email/logs")
+
+
+@blueprint.get("/<public_id>/send-again")
+@access("admin")
+def get_send_again(public_id: str) -> Response:
+    try:
+        message, newest = resending.look(g.tenant, public_id)
+    except NotFound:
+        abort(404)
+    except NotResendable as error:
+        raise _refused(error) from None
+    sender = senders.resolve(g.tenant).mailbox if message.kind != "notice" else senders.platform_sender("").mailbox
+    context = {"message": message, "newest": newest, "sender": sender, "texts": log_texts}
+    return make_response(render_template("logs/send_again.html", **context))
+
+
+@blueprint.post("/<public_id>/send-again")
+@access("admin")
+def post_send_again(public_id: str) -> Response:
+    try:
+        copy, made = resending.send_again(g.tenant, g.user, public_id, request.form.get("known", ""))
+    except NotFound:
+        abort(404)
+    except NotResendable as error:
+        raise _refused(error) from None
+    return see_other(url_for("logs.get_page", open=copy.public_id, notice="resent" if made else "resent_before"))
+
+
+def _refused(error: NotResendable) -> PageError:
+    sentences = {
+        "not_ended": gettext("It is still on its way. What becomes of it appears in the log."),
+        "gone": gettext("Its text is no longer stored: texts are kept for some days only. Your shop can send it anew."),
+        "kind": gettext("Emails of this kind are made anew where they came from, on the Email configuration page."),
+    }
+    return PageError(409, gettext("This message can't be sent again"), sentences[error.reason])
