@@ -7,16 +7,19 @@ from typing import Any, NoReturn, TypeVar
 from flask import abort, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from portal.errors import problem
+from portal.errors import document, problem, respond
 
 MAX_BODY_CHARS = 1024 * 1024
+MAX_BATCH = 500
 
+_ENTRIES = f"This must be a list of 1 to {MAX_BATCH} entries."
 _SENTENCES = {
     "missing": "This field is required.",
     "extra_forbidden": "This field is not known.",
     "string_type": "This must be a text.",
     "string_too_short": "This must not be empty.",
     "list_type": "This must be a list.",
+    "model_type": "This must be a JSON object.",
 }
 
 
@@ -42,15 +45,26 @@ def read(model: type[Model]) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        refuse([(field_of(e["loc"]), _sentence(e)) for e in error.errors(include_url=False, include_input=False)])
+        refuse(errors_of(error))
+
+
+def errors_of(error: ValidationError) -> list[tuple[str, str]]:
+    """(field, sentence) of everything that is wrong."""
+    return [(field_of(e["loc"]), _sentence(e)) for e in error.errors(include_url=False, include_input=False)]
 
 
 def refuse(errors: list[tuple[str, str]]) -> NoReturn:
     """End the request with 422 and a sentence for each (field, sentence); "" is the request as a whole."""
-    listed = [{"pointer": f"#/{field}" if field else "#", "detail": sentence} for field, sentence in errors]
+    abort(respond(refusal(errors)))
+
+
+def refusal(errors: list[tuple[str, str]], within: str = "") -> dict[str, Any]:
+    """The problem document of it; `within` is where in the request the fields lie, such as "messages/3"."""
+    places = [("/".join(part for part in (within, field) if part), sentence) for field, sentence in errors]
+    listed = [{"pointer": f"#/{place}" if place else "#", "detail": sentence} for place, sentence in places]
     where = ", ".join(sorted({field for field, _ in errors if field}))
     detail = errors[0][1] if len(errors) == 1 and not where else f"Look at: {where or 'the request'}."
-    abort(problem(422, "The request can't be accepted as it is", detail, errors=listed))
+    return document(422, "The request can't be accepted as it is", detail, errors=listed)
 
 
 def field_of(location: tuple[int | str, ...]) -> str:
@@ -61,6 +75,8 @@ def _sentence(error: Any) -> str:
     kind = error["type"]
     if kind in _SENTENCES:
         return _SENTENCES[kind]
+    if kind in ("too_long", "too_short"):
+        return _ENTRIES
     if kind == "string_too_long":
         return f"This must have at most {error['ctx']['max_length']:,} characters."
     if kind == "literal_error":
