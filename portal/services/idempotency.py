@@ -10,16 +10,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, delete, select, text
 from sqlalchemy.exc import OperationalError
 
 from portal.extensions import db
 from portal.models import ApiKey, IdempotencyKey, Message, utcnow
 from portal.services import outbox
+from portal.services.bulk import insert_rows
 from portal.services.errors import Busy
 from portal.services.outbox import Accepted, Draft
 from portal.services.transaction import transaction
@@ -41,6 +41,12 @@ class HandedIn:
     digest: str = ""
 
 
+_MADE_BY = (
+    select(_KEY, Message.public_id, Message.state)
+    .join(Message, Message.id == _KEY.c.message_id)
+    .where(_KEY.c.api_key_id == bindparam("by"), _KEY.c.key.in_(bindparam("wanted", expanding=True)))
+)
+
 # conflict: the key came before with another body. in_progress: the request that has the key is not finished yet.
 Refusal = Literal["conflict", "in_progress"]
 Answer = Accepted | Refusal
@@ -54,14 +60,14 @@ class _Known:
 
 def digest(request: dict[str, Any]) -> str:
     """What a request says, whatever the order of its fields; a field that isn't given counts as none."""
-    said = hashlib.sha256()
+    said = []
     for name in sorted(request):
         value = request[name]
         if value is not None:
-            # Long texts as they are: writing them as JSON first would cost three times as much.
-            encoded = value.encode() if isinstance(value, str) else json.dumps(value, sort_keys=True).encode()
-            said.update(b"%s %s %d " % (name.encode(), type(value).__name__.encode(), len(encoded)) + encoded)
-    return said.hexdigest()
+            # Long texts as they are, with their length: writing them as JSON would cost three times as much.
+            kind, words = ("text", value) if isinstance(value, str) else ("json", json.dumps(value, sort_keys=True))
+            said.append(f"{name} {kind} {len(words)} {words}")
+    return hashlib.sha256("".join(said).encode()).hexdigest()
 
 
 def accept_each(api_key: ApiKey, items: Sequence[HandedIn]) -> list[Answer]:
@@ -90,7 +96,8 @@ def _accept_each(api_key: ApiKey, items: Sequence[HandedIn], *, patient: bool) -
         chosen = _to_write(items, known)
         written = dict(zip(chosen, outbox.write([items[n].draft for n in chosen]), strict=True))
         keyed = {key: n for n in chosen if (key := items[n].key) is not None}
-        claims = [_claim(api_key, key, items[n], written[n]) for key, n in sorted(keyed.items())]
+        at = utcnow()
+        claims = [_claim(api_key, key, items[n], written[n], at) for key, n in sorted(keyed.items())]
         mine = _claimed(claims, patient)
         lost = [n for key, n in keyed.items() if key not in mine]
         if lost:
@@ -101,16 +108,19 @@ def _accept_each(api_key: ApiKey, items: Sequence[HandedIn], *, patient: bool) -
 
 
 def _known(api_key: ApiKey, keys: Iterable[str]) -> dict[str, _Known]:
-    """The messages that these keys have made and that others can see."""
+    """The messages that these keys have made and that others can see; a key that is too old makes way."""
     if not keys:
         return {}
-    query = (
-        select(_KEY.c.key, _KEY.c.digest, Message.public_id, Message.state, Message.id)
-        .join(Message, Message.id == _KEY.c.message_id)
-        .where(_KEY.c.api_key_id == api_key.id, _KEY.c.key.in_(keys), _KEY.c.created_at >= utcnow() - KEPT)
-    )
-    rows = db.session.execute(query)
-    return {row.key: _Known(row.digest, Accepted(row.public_id, row.state, row.id)) for row in rows}
+    rows = db.session.execute(_MADE_BY, {"by": api_key.id, "wanted": list(keys)}).all()
+    oldest = utcnow() - KEPT
+    old = [row.id for row in rows if row.created_at < oldest]
+    if old:
+        db.session.execute(delete(_KEY).where(_KEY.c.id.in_(old)))
+    return {
+        row.key: _Known(row.digest, Accepted(row.public_id, row.state, row.message_id))
+        for row in rows
+        if row.created_at >= oldest
+    }
 
 
 def _to_write(items: Sequence[HandedIn], known: dict[str, _Known]) -> list[int]:
@@ -125,14 +135,8 @@ def _to_write(items: Sequence[HandedIn], known: dict[str, _Known]) -> list[int]:
     return chosen
 
 
-def _claim(api_key: ApiKey, key: str, item: HandedIn, made: Accepted) -> dict[str, Any]:
-    return {
-        "api_key_id": api_key.id,
-        "key": key,
-        "digest": item.digest,
-        "message_id": made.id,
-        "created_at": utcnow(),
-    }
+def _claim(api_key: ApiKey, key: str, item: HandedIn, made: Accepted, at: datetime) -> dict[str, Any]:
+    return {"api_key_id": api_key.id, "key": key, "digest": item.digest, "message_id": made.id, "created_at": at}
 
 
 def _claimed(claims: list[dict[str, Any]], patient: bool) -> set[str]:
@@ -142,30 +146,28 @@ def _claimed(claims: list[dict[str, Any]], patient: bool) -> set[str]:
     """
     if not claims:
         return set()
-    connection = db.session.connection()
     if patient:
-        return set(connection.scalars(_take_key(), claims))
+        return _write(claims)
+    connection = db.session.connection()
     connection.execute(text(f"SET LOCAL lock_timeout = '{_IMPATIENT}'"))
     mine: set[str] = set()
     for claim in claims:
         try:
             with connection.begin_nested():
-                mine |= set(connection.scalars(_take_key(), [claim]))
+                mine |= _write([claim])
         except OperationalError as error:
             if not _waited_in_vain(error):
                 raise
     return mine
 
 
-def _take_key() -> Any:
-    """Write a key unless it is there; one that is older than it is kept makes way."""
-    dialect = postgresql if db.engine.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(_KEY)
-    return statement.on_conflict_do_update(
-        index_elements=["api_key_id", "key"],
-        set_={name: statement.excluded[name] for name in ("digest", "message_id", "created_at")},
-        where=_KEY.c.created_at < utcnow() - KEPT,
-    ).returning(_KEY.c.key)
+def _write(claims: list[dict[str, Any]]) -> set[str]:
+    """Write these keys unless they are there; those that were not."""
+    made = {claim["key"]: claim["message_id"] for claim in claims}
+    if insert_rows(_KEY, claims, unless_there=("api_key_id", "key")) == len(claims):
+        return set(made)
+    query = select(_KEY.c.key).where(_KEY.c.message_id.in_(made.values()))
+    return set(db.session.scalars(query))
 
 
 def _answer(known: _Known | None, item: HandedIn) -> Answer:

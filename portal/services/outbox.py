@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import case, delete, insert, literal, null, select, update
+from sqlalchemy import bindparam, case, delete, insert, literal_column, select, update
 
 from portal.config import settings
 from portal.extensions import db
@@ -16,19 +16,26 @@ from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
 from portal.models.lane import RELAY
 from portal.models.message import WAITING, is_public_id, new_public_id
 from portal.services import lanes, senders
+from portal.services.bulk import insert_rows
 from portal.services.errors import NotCancellable, NotFound
 from portal.services.senders import Sender
 from portal.services.transaction import after_commit, transaction
 
 GIVE_UP = timedelta(hours=48)
 
-# Rows go in by table: hundreds at a time, and a session's bookkeeping for each would cost more than its insert.
 _MESSAGE, _BODY, _ENTRY = (db.metadata.tables[model.__tablename__] for model in (Message, MessageBody, LogEntry))
-_INSERT = (
-    insert(_MESSAGE)
-    # The database's clock, like whoever asks what is due.
-    .values(due_at=now(), expires_at=now(GIVE_UP.total_seconds()))
-    .returning(_MESSAGE.c.public_id, _MESSAGE.c.id)
+_WRITTEN_OUT = {
+    "due_at": now(),  # the database's clock, like whoever asks what is due
+    "expires_at": now(GIVE_UP.total_seconds()),
+    "attempt": literal_column("0"),
+    "retries": literal_column("0"),
+    "ambiguous": literal_column("0"),
+}
+
+
+# The list is bound as one, so that the statement is made once.
+_ID_OF = select(_MESSAGE.c.public_id, _MESSAGE.c.id).where(
+    _MESSAGE.c.public_id.in_(bindparam("public_ids", expanding=True))
 )
 
 
@@ -73,18 +80,18 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
     """Take responsibility for many, in a few statements; answers in their order. Within a transaction."""
     if not drafts:
         return []
-    connection = db.session.connection()
     rows = _rows(drafts)
-    ids: dict[str, int] = dict(connection.execute(_INSERT, rows).all())
+    insert_rows(_MESSAGE, rows, _WRITTEN_OUT)
+    ids = _ids([row["public_id"] for row in rows])
     accepted = [Accepted(row["public_id"], row["state"], ids[row["public_id"]]) for row in rows]
-    written = list(zip(accepted, drafts, strict=True))
-    bodies = [_body(a.id, draft) for a, draft in written if draft.data is None]
+    bodies = [_body(a.id, draft) for a, draft in zip(accepted, drafts, strict=True) if draft.data is None]
     if bodies:
-        connection.execute(insert(_BODY), bodies)
-    _log("queued", [a.id for a in accepted])
-    held = [a.id for a in accepted if a.state == "held"]
+        insert_rows(_BODY, bodies)
+    written = list(zip(accepted, rows, strict=True))
+    insert_rows(_ENTRY, [_entry(a, row, "queued") for a, row in written])
+    held = [_entry(a, row, "held") for a, row in written if a.state == "held"]
     if held:
-        _log("held", held)
+        insert_rows(_ENTRY, held)
     for route in sorted({row["route"] for row in rows if row["state"] == "queued"}):
         after_commit(partial(lanes.wake, route))
     return accepted
@@ -127,17 +134,18 @@ def _row(draft: Draft, sender: Sender | None, at: datetime, domain: str) -> dict
     }
 
 
+def _ids(public_ids: list[str]) -> dict[str, int]:
+    return {row.public_id: row.id for row in db.session.execute(_ID_OF, {"public_ids": public_ids})}
+
+
 def _body(message_id: int, draft: Draft) -> dict[str, Any]:
     return {"message_id": message_id, "text": draft.text, "html": draft.html, "reply_to": draft.reply_to}
 
 
-def _log(event: str, ids: list[int]) -> None:
-    """The messages' first entries, made from their rows: nothing of each travels again."""
-    reason = _MESSAGE.c.reason if event == "held" else null()
-    of_each = select(_MESSAGE.c.tenant_id, _MESSAGE.c.id, _MESSAGE.c.accepted_at, literal(event), reason)
-    which = _MESSAGE.c.id.in_(ids)
-    columns = ["tenant_id", "message_id", "at", "event", "reason"]
-    db.session.execute(insert(_ENTRY).from_select(columns, of_each.where(which).order_by(_MESSAGE.c.id)))
+def _entry(accepted: Accepted, row: dict[str, Any], event: str) -> dict[str, Any]:
+    reason = row["reason"] if event == "held" else None
+    at = row["accepted_at"]
+    return {"tenant_id": row["tenant_id"], "message_id": accepted.id, "at": at, "event": event, "reason": reason}
 
 
 def record_test(tenant: Tenant, *, to: str, subject: str) -> Message:
