@@ -11,7 +11,7 @@ from whitenoise import WhiteNoise
 from portal import access, assets, cli, errors, extensions, i18n, limits, queue, request_log, security_headers
 from portal.config import load_settings
 from portal.views import driver, email_settings, health, launch, logs, preferences, verify
-from portal.views.api import messages, tenants
+from portal.views.api import messages, openapi, tenants
 
 _MAX_REQUEST_BYTES = 15 * 1024 * 1024
 
@@ -31,7 +31,7 @@ def create_app(**overrides: Any) -> Flask:
     )
     for part in (extensions, queue, limits, i18n, access, assets, security_headers, errors, request_log, cli):
         part.init_app(app)
-    for view in (launch, email_settings, driver, logs, verify, preferences, health, tenants, messages):
+    for view in (launch, email_settings, driver, logs, verify, preferences, health, tenants, messages, openapi):
         app.register_blueprint(view.blueprint)
     app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
         app.wsgi_app, root=app.static_folder, prefix="static/", autorefresh=app.debug, max_age=3600

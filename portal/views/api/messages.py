@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from portal import limits
 from portal.access import access
-from portal.errors import document, problem, respond
+from portal.errors import respond
 from portal.limits import limited
 from portal.models import LogEntry, Message, Tenant
 from portal.services import idempotency, mail_log, outbox, tenants
@@ -18,8 +18,8 @@ from portal.services.errors import Busy, NotCancellable, NotFound
 from portal.services.idempotency import Answer, HandedIn
 from portal.services.outbox import Draft
 from portal.views.api import parsing
+from portal.views.api.problems import PROBLEMS
 from portal.views.api.schemas import (
-    MAX_KEY,
     BatchAnswer,
     BatchItem,
     BatchRequest,
@@ -32,7 +32,6 @@ from portal.views.api.schemas import (
 
 blueprint = Blueprint("api_messages", __name__, url_prefix="/api/v1")
 
-_IN_PROGRESS_SECONDS = 1
 _NO_TENANT = ("tenant", "There is no tenant of this id; create it with PUT /api/v1/tenants/{tenant}.")
 _TOO_LATE = {
     "sending": "The message is being sent right now.",
@@ -89,7 +88,7 @@ def post_batch() -> ResponseReturnValue:
 def get_message(public_id: str) -> ResponseReturnValue:
     found = mail_log.find_message(public_id)
     if found is None:
-        abort(_no_message())
+        abort(respond(PROBLEMS["no_message"]))
     message, tenant = found
     return jsonify(_shown(message, tenant.external_id, mail_log.entries(message)))
 
@@ -102,9 +101,9 @@ def post_cancel(public_id: str) -> ResponseReturnValue:
     try:
         cancelled = outbox.cancel(public_id)
     except NotFound:
-        abort(_no_message())
+        abort(respond(PROBLEMS["no_message"]))
     except NotCancellable as error:
-        abort(problem(409, "Too late to cancel", _TOO_LATE[error.state], state=error.state))
+        abort(respond(PROBLEMS["too_late"] | {"detail": _TOO_LATE[error.state], "state": error.state}))
     shown: MessageState = {"id": cancelled.public_id, "state": cancelled.state}
     return jsonify(shown)
 
@@ -112,7 +111,7 @@ def post_cancel(public_id: str) -> ResponseReturnValue:
 def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not is_key(key):
-        abort(problem(400, "Idempotency-Key unusable", f"The key must have 1 to {MAX_KEY} printable ASCII characters."))
+        abort(respond(PROBLEMS["bad_key"]))
     return key
 
 
@@ -138,22 +137,14 @@ def _hand_in(items: list[HandedIn]) -> list[Answer]:
     try:
         return idempotency.accept_each(g.api_key, items) if items else []
     except Busy:
-        detail = "The database is busy; nothing was accepted. It is safe to send the request again."
-        abort(problem(503, "Try again", detail, retry_after=_IN_PROGRESS_SECONDS))
+        abort(respond(PROBLEMS["busy"]))
 
 
 def _result(answer: Answer) -> dict[str, Any]:
     """The answer for one message: a BatchAccepted or a Problem."""
-    if answer == "conflict":
-        return document(409, "Idempotency-Key used before", "This key came before with another body: take a new key.")
-    if answer == "in_progress":
-        detail = "The request that brought this key first is still in progress: ask again for its answer."
-        return document(409, "Idempotency-Key in progress", detail, retry_after=_IN_PROGRESS_SECONDS)
+    if isinstance(answer, str):
+        return PROBLEMS[answer]
     return {"status": 202, "id": answer.public_id, "state": answer.state}
-
-
-def _no_message() -> Any:
-    return problem(404, "Not found", "There is no message of this id.")
 
 
 def _shown(message: Message, tenant: str, entries: list[LogEntry]) -> MessageShown:

@@ -8,6 +8,7 @@ from flask import abort, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from portal.errors import document, problem, respond
+from portal.views.api.problems import PROBLEMS
 
 MAX_BODY_CHARS = 1024 * 1024
 MAX_BATCH = 500
@@ -35,13 +36,13 @@ Model = TypeVar("Model", bound=Request)
 def read(model: type[Model]) -> Model:
     """The request's body as `model`; ends the request with 400, 415 or 422 where it is none."""
     if not request.is_json:
-        abort(problem(415, "Not JSON", "Send the body as JSON, with the header Content-Type: application/json."))
+        abort(respond(PROBLEMS["not_json"]))
     try:
         value = request.get_json()
     except RecursionError:
         abort(problem(400, "Invalid JSON", "The body is nested too deeply."))
     if not isinstance(value, dict):
-        abort(problem(400, "Invalid JSON", "The body must be a JSON object."))
+        abort(respond(PROBLEMS["bad_json"]))
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from typing_extensions import TypedDict
 
 from portal.models.message import STATES
 from portal.transport.addresses import InvalidAddress, validate_address
@@ -170,6 +171,8 @@ class MessageShown(TypedDict):
 
 
 class TenantShown(TypedDict):
+    """The tenant as it is now."""
+
     tenant: str
     name: str
     plan: str
