@@ -8,10 +8,10 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from portal import access, assets, cli, errors, extensions, i18n, queue, request_log, security_headers
+from portal import access, assets, cli, errors, extensions, i18n, limits, queue, request_log, security_headers
 from portal.config import load_settings
 from portal.views import driver, email_settings, health, launch, log_export, logs, preferences, resending, verify
-from portal.views.api import messages, tenants
+from portal.views.api import messages, openapi, tenants
 
 _MAX_REQUEST_BYTES = 15 * 1024 * 1024  # 10 MB of attachments are 14 in base64
 
@@ -29,10 +29,11 @@ def create_app(**overrides: Any) -> Flask:
         # Forms are small; only the API takes bodies of megabytes, and it reads JSON.
         MAX_FORM_MEMORY_SIZE=500_000,
     )
-    for part in (extensions, queue, i18n, access, assets, security_headers, errors, request_log, cli):
+    for part in (extensions, queue, limits, i18n, access, assets, security_headers, errors, request_log, cli):
         part.init_app(app)
     views = (
         launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,
+        openapi,
     )  # fmt: skip
     for view in views:
         app.register_blueprint(view.blueprint)

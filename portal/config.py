@@ -13,6 +13,7 @@ from typing import Annotated, Any, cast
 
 from cryptography.fernet import Fernet
 from flask import current_app
+from limits import parse_many
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis import Redis
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     smtp_allowed_ports: str = ""
 
     body_retention_days: int = Field(7, ge=0, le=3650)  # after a message's end; never longer than its row
+    api_rate: str = "10000/second"  # messages that one API key may hand in
 
     plans: Path | None = None  # a TOML file like portal/plans.toml, which is the default
     support_email: str = "support@marketplace.example"
@@ -167,6 +169,17 @@ class Settings(BaseSettings):
                 Policy(allowed_networks=_words(value))
         except ValueError:
             raise ValueError("must be networks such as 10.0.0.0/8, or ports, separated by commas") from None
+        return value
+
+    @field_validator("api_rate")
+    @classmethod
+    def _is_rate(cls, value: str) -> str:
+        try:
+            possible = [rate.amount >= 1 for rate in parse_many(value)] == [True]
+        except ValueError:
+            possible = False
+        if not possible:
+            raise ValueError("must be a number of messages and a time, such as 100/second or 50000/hour")
         return value
 
     @field_validator("plans")

@@ -20,11 +20,22 @@ from portal.views import fragments, plan_texts
 log = logging.getLogger("portal.errors")
 
 
-def problem(status: int, title: str, detail: str, **extra: Any) -> Response:
+def document(status: int, title: str, detail: str, **extra: Any) -> dict[str, Any]:
     """An RFC 9457 problem document."""
-    response = jsonify({"type": "about:blank", "title": title, "status": status, "detail": detail, **extra})
-    response.status_code = status
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+
+
+def problem(status: int, title: str, detail: str, **extra: Any) -> Response:
+    return respond(document(status, title, detail, **extra))
+
+
+def respond(described: dict[str, Any]) -> Response:
+    """The answer that a problem document is; `retry_after` (seconds) becomes the header of that name, too."""
+    response = jsonify(described)
+    response.status_code = described["status"]
     response.content_type = "application/problem+json"
+    if "retry_after" in described:
+        response.headers["Retry-After"] = str(described["retry_after"])
     return response
 
 
@@ -56,13 +67,13 @@ def answer(error: HTTPException, code: int | None = None) -> BaseResponse:
     code = code or error.code or 500
     if error.response is not None and code < 400:
         return error.get_response()  # a redirect that routing raised
-    if request.path.startswith("/api/"):
-        response = problem(code, _phrase(code), _api_detail(error, code))
+    if request.path == "/api" or request.path.startswith("/api/"):
+        response = problem(code, _phrase(code), _api_detail(error, code), **_api_extra(error))
     else:
         response = _for_people(error, code)
-    for name, value in error.get_headers() if code == 405 else []:
-        if name == "Allow":
-            response.headers[name] = value
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = str(value)
     return response
 
 
@@ -129,6 +140,11 @@ def _api_detail(error: HTTPException, code: int) -> str:
     if code >= 500:
         return "The request could not be handled. It is safe to send it again with the same Idempotency-Key."
     return str(error.description or _phrase(code))
+
+
+def _api_extra(error: HTTPException) -> dict[str, Any]:
+    wait = getattr(error, "retry_after", None)
+    return {"retry_after": wait} if wait is not None else {}
 
 
 def _phrase(code: int) -> str:

@@ -59,8 +59,16 @@ class LaunchRefused(ServiceError):
         self.parent: str | None = None  # the signed one, where the signature was good
 
 
-class IdempotencyConflict(ServiceError):
-    """The same Idempotency-Key came with another body."""
+class Busy(ServiceError):
+    """Somebody else holds what is needed for longer than a request waits; nothing was changed."""
+
+
+class NotCancellable(ServiceError):
+    """It is too late to withdraw the message; `state` says what became of it."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(state)
+        self.state = state
 
 
 class InvalidFields(ServiceError):

@@ -2,132 +2,207 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, case, delete, insert, literal_column, select, update
 
 from portal.config import settings
 from portal.extensions import db
-from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, now, utcnow
+from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
 from portal.models.lane import RELAY
-from portal.models.message import new_public_id
-from portal.services import attachments as files
-from portal.services import lanes, senders
-from portal.services.errors import IdempotencyConflict
+from portal.models.message import WAITING, is_public_id, new_public_id
+from portal.services import attachments, lanes, senders
+from portal.services.bulk import insert_rows
+from portal.services.errors import NotCancellable, NotFound
+from portal.services.senders import Sender
 from portal.services.transaction import after_commit, transaction
 from portal.transport.attachments import Attachment
 
 GIVE_UP = timedelta(hours=48)
 
+_MESSAGE, _BODY, _ENTRY = (db.metadata.tables[model.__tablename__] for model in (Message, MessageBody, LogEntry))
+_WRITTEN_OUT = {
+    "due_at": now(),  # the database's clock, like whoever asks what is due
+    "expires_at": now(GIVE_UP.total_seconds()),
+    "attempt": literal_column("0"),
+    "retries": literal_column("0"),
+    "ambiguous": literal_column("0"),
+}
 
-def accept(
-    tenant: Tenant,
-    *,
-    kind: str,
-    to: str,
-    subject: str,
-    text: str | None = None,
-    html: str | None = None,
-    reply_to: str | None = None,
-    data: dict[str, Any] | None = None,
-    route: str | None = None,
-    attachments: Sequence[Attachment] = (),
-    resent_of: int | None = None,
-) -> Message:
+
+# The list is bound as one, so that the statement is made once.
+_ID_OF = select(_MESSAGE.c.public_id, _MESSAGE.c.id).where(
+    _MESSAGE.c.public_id.in_(bindparam("public_ids", expanding=True))
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message that is to be accepted; `to` and `reply_to` are addresses that were checked.
+
+    `data` instead of a body: the body is built at sending (for a link with power). `route` is for interactive mail; the
+    rest goes by the tenant's sender. `resent_of` is the id of the message that this one repeats.
+    """
+
+    tenant: Tenant
+    kind: str
+    to: str
+    subject: str
+    text: str | None = None
+    html: str | None = None
+    reply_to: str | None = None
+    data: dict[str, Any] | None = None
+    route: str | None = None
+    attachments: Sequence[Attachment] = ()
+    resent_of: int | None = None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What whoever hands a message in gets to know of it."""
+
+    public_id: str
+    state: str
+    id: int
+
+
+def accept(tenant: Tenant, **fields: Any) -> Message:
     """Take responsibility for a message: its row, its body with its files, and its first log entry, or nothing.
 
-    `to` and `reply_to` are addresses that were checked. `data` instead of a body: the body is built at sending (for a
-    link with power). `route` is for interactive mail; the rest goes by the tenant's sender. `resent_of` is the id of
-    the message that this one repeats.
+    `fields`: see Draft.
     """
     with transaction() as session:
-        sender = senders.resolve(tenant) if route is None else None
-        message = _new(tenant, kind, to, subject, data=data, route=route or (sender.route if sender else RELAY))
-        message.resent_of = resent_of
-        session.add(message)
-        session.flush()
-        if data is None:
-            about = {"message_id": message.id, "attachments": len(attachments)}
-            session.add(MessageBody(**about, text=text, html=html, reply_to=reply_to))
-            files.store(message.id, attachments)
-        session.add(_entry(message, "queued"))
-        if sender is not None and sender.held:
-            message.state, message.reason, message.held_at = "held", "driver_paused", utcnow()
-            session.add(_entry(message, "held", "driver_paused"))
-        else:
-            after_commit(partial(lanes.wake, message.route))
+        (accepted,) = write([Draft(tenant, **fields)])
+        message = session.get(Message, accepted.id)
+    assert message is not None
     return message
+
+
+def write(drafts: Sequence[Draft]) -> list[Accepted]:
+    """Take responsibility for many, in a few statements; answers in their order. Within a transaction."""
+    if not drafts:
+        return []
+    rows = _rows(drafts)
+    insert_rows(_MESSAGE, rows, _WRITTEN_OUT)
+    ids = _ids([row["public_id"] for row in rows])
+    accepted = [Accepted(row["public_id"], row["state"], ids[row["public_id"]]) for row in rows]
+    bodies = [_body(a.id, draft) for a, draft in zip(accepted, drafts, strict=True) if draft.data is None]
+    if any(draft.attachments for draft in drafts):
+        counts = [len(draft.attachments) for draft in drafts if draft.data is None]
+        bodies = [body | {"attachments": count} for body, count in zip(bodies, counts, strict=True)]
+    if bodies:
+        insert_rows(_BODY, bodies)
+    for made, draft in zip(accepted, drafts, strict=True):
+        attachments.store(made.id, draft.attachments)
+    written = list(zip(accepted, rows, strict=True))
+    insert_rows(_ENTRY, [_entry(a, row, "queued") for a, row in written])
+    held = [_entry(a, row, "held") for a, row in written if a.state == "held"]
+    if held:
+        insert_rows(_ENTRY, held)
+    for route in sorted({row["route"] for row in rows if row["state"] == "queued"}):
+        after_commit(partial(lanes.wake, route))
+    return accepted
+
+
+def take_back(accepted: Sequence[Accepted]) -> None:
+    """Undo `write` for some of what it wrote. Within the same transaction, so that nobody ever saw them."""
+    db.session.execute(delete(_MESSAGE).where(_MESSAGE.c.id.in_([a.id for a in accepted])))
+
+
+def _rows(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
+    by_tenant = {draft.tenant.id: draft.tenant for draft in drafts if draft.route is None}
+    in_force = {number: senders.resolve(tenant) for number, tenant in by_tenant.items()}
+    at, domain = utcnow(), settings().message_id_domain
+    rows = [_row(draft, in_force.get(draft.tenant.id), at, domain) for draft in drafts]
+    # Each column costs each row some microseconds, and most batches have none of these.
+    if any(draft.data is not None for draft in drafts):
+        for row, draft in zip(rows, drafts, strict=True):
+            row["data"] = draft.data
+    if any(draft.resent_of is not None for draft in drafts):
+        for row, draft in zip(rows, drafts, strict=True):
+            row["resent_of"] = draft.resent_of
+    if any(row["state"] == "held" for row in rows):
+        for row in rows:
+            held = row["state"] == "held"
+            row |= {"reason": "driver_paused" if held else None, "held_at": at if held else None}
+    return rows
+
+
+def _row(draft: Draft, sender: Sender | None, at: datetime, domain: str) -> dict[str, Any]:
+    public_id = new_public_id()
+    held = draft.route is None and sender is not None and sender.held
+    return {
+        "public_id": public_id,
+        "tenant_id": draft.tenant.id,
+        "kind": draft.kind,
+        "to_address": draft.to,
+        "subject": draft.subject,
+        "message_id": f"<{public_id.removeprefix('msg_')}@{domain}>",
+        "route": draft.route or (sender.route if sender else RELAY),
+        "state": "held" if held else "queued",
+        "accepted_at": at,
+    }
+
+
+def _ids(public_ids: list[str]) -> dict[str, int]:
+    return {row.public_id: row.id for row in db.session.execute(_ID_OF, {"public_ids": public_ids})}
+
+
+def _body(message_id: int, draft: Draft) -> dict[str, Any]:
+    return {"message_id": message_id, "text": draft.text, "html": draft.html, "reply_to": draft.reply_to}
+
+
+def _entry(accepted: Accepted, row: dict[str, Any], event: str) -> dict[str, Any]:
+    reason = row["reason"] if event == "held" else None
+    at = row["accepted_at"]
+    return {"tenant_id": row["tenant_id"], "message_id": accepted.id, "at": at, "event": event, "reason": reason}
 
 
 def record_test(tenant: Tenant, *, to: str, subject: str) -> Message:
     """The row of a driver's test mail: in the log like any other, but sent by its own job. Within a transaction."""
-    message = _new(tenant, "driver_test", to, subject, route="test")
-    message.state = "sending"
+    draft = Draft(tenant, "driver_test", to, subject, route="test")
+    row = _row(draft, None, utcnow(), settings().message_id_domain) | {"state": "sending"}
+    message = Message(**row, due_at=now(), expires_at=now(GIVE_UP.total_seconds()))
     db.session.add(message)
     db.session.flush()
-    db.session.add(_entry(message, "queued"))
+    db.session.add(LogEntry(tenant_id=message.tenant_id, message_id=message.id, event="queued"))
     return message
 
 
-def _new(
-    tenant: Tenant, kind: str, to: str, subject: str, *, route: str, data: dict[str, Any] | None = None
-) -> Message:
-    public_id = new_public_id()
-    return Message(
-        public_id=public_id,
-        tenant_id=tenant.id,
-        kind=kind,
-        to_address=to,
-        subject=subject,
-        message_id=f"<{public_id.removeprefix('msg_')}@{settings().message_id_domain}>",
-        data=data,
-        route=route,
-        due_at=now(),  # the database's clock, like whoever asks what is due
-        expires_at=now(GIVE_UP.total_seconds()),
-    )
+def cancel(public_id: str) -> Accepted:
+    """Withdraw a message that waits. Once cancelled it stays so, and the answer too.
 
-
-def _entry(message: Message, event: str, reason: str | None = None) -> LogEntry:
-    return LogEntry(tenant_id=message.tenant_id, message_id=message.id, event=event, reason=reason)
-
-
-def digest(request: dict[str, Any]) -> str:
-    """What a request says, whatever the order of its fields."""
-    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-
-
-def accept_once(api_key: ApiKey, key: str, request_digest: str, make: Callable[[], Message]) -> Message:
-    """Accept by `make()` unless this key has made a message before: then that one.
-
-    Raises IdempotencyConflict when the key came with another body.
+    One conditional UPDATE, as a claim is: of the two exactly one finds the message waiting. Raises NotFound, or
+    NotCancellable where it is too late.
     """
-    try:
-        with transaction() as session:
-            known = _known(api_key, key, request_digest)
-            if known is not None:
-                return known
-            message = make()
-            session.add(IdempotencyKey(api_key_id=api_key.id, key=key, digest=request_digest, message_id=message.id))
-        return message
-    except IntegrityError:  # an equal request was faster; its message is the answer to this one too
-        known = _known(api_key, key, request_digest)
-        if known is None:
-            raise
-        return known
-
-
-def _known(api_key: ApiKey, key: str, request_digest: str) -> Message | None:
-    row = db.session.scalar(
-        select(IdempotencyKey).where(IdempotencyKey.api_key_id == api_key.id, IdempotencyKey.key == key)
-    )
-    if row is None:
-        return None
-    if row.digest != request_digest:
-        raise IdempotencyConflict
-    return db.session.get(Message, row.message_id)
+    if not is_public_id(public_id):
+        raise NotFound
+    with transaction() as session:
+        cancelled = session.execute(
+            update(_MESSAGE)
+            .where(_MESSAGE.c.public_id == public_id, _MESSAGE.c.state.in_((*WAITING, "held")))
+            .values(
+                state="cancelled",
+                # What may have arrived once can't be withdrawn altogether, and the log says so.
+                reason=case((_MESSAGE.c.ambiguous > 0, "withdrawn_late"), else_="withdrawn"),
+                held_at=None,
+                finished_at=utcnow(),
+            )
+            .returning(_MESSAGE.c.id, _MESSAGE.c.tenant_id, _MESSAGE.c.reason)
+        ).one_or_none()
+        if cancelled is not None:
+            entry = {"tenant_id": cancelled.tenant_id, "message_id": cancelled.id, "at": utcnow()}
+            session.execute(insert(_ENTRY), [entry | {"event": "cancelled", "reason": cancelled.reason}])
+            return Accepted(public_id, "cancelled", cancelled.id)
+        found = session.execute(
+            select(_MESSAGE.c.id, _MESSAGE.c.state).where(_MESSAGE.c.public_id == public_id)
+        ).one_or_none()
+    if found is None:
+        raise NotFound
+    if found.state != "cancelled":
+        raise NotCancellable(found.state)
+    return Accepted(public_id, "cancelled", found.id)

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, select
 
 from portal.models import BurntToken, DriverTest, IdempotencyKey, VerificationMail, utcnow
+from portal.services import idempotency
 from portal.services.transaction import transaction
 
 _BATCH = 500
-IDEMPOTENCY = timedelta(hours=24)
 _TESTS = timedelta(days=1)  # they hold a password, encrypted; a pass is good for 30 minutes
 _LONGEST_LIMIT = timedelta(days=2)  # the limits on verification mail look back a day
 
@@ -23,7 +23,7 @@ def clean_up() -> int:
         _delete(BurntToken.jti, BurntToken.expires_at < now - timedelta(minutes=5))
         + _delete(DriverTest.id, DriverTest.created_at < now - _TESTS)
         + _delete(VerificationMail.id, VerificationMail.at < now - _LONGEST_LIMIT)
-        + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - IDEMPOTENCY)
+        + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - idempotency.KEPT)
     )
 
 
@@ -31,7 +31,7 @@ def _delete(key: Any, old: ColumnElement[bool]) -> int:
     with transaction() as session:
         done = session.execute(
             delete(key.class_)
-            .where(key.in_(select(key).where(old).limit(_BATCH)))
+            .where(key.in_(select(key).where(old).limit(_BATCH).with_for_update(skip_locked=True)))
             .execution_options(synchronize_session=False)
         )
     return int(done.rowcount)  # type: ignore[attr-defined]

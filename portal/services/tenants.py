@@ -26,6 +26,12 @@ def find(external_id: str) -> Tenant | None:
     return db.session.scalar(select(Tenant).where(Tenant.external_id == external_id))
 
 
+def find_all(external_ids: Iterable[str]) -> dict[str, Tenant]:
+    """Those of them that there are, by the platform's id."""
+    rows = db.session.scalars(select(Tenant).where(Tenant.external_id.in_(set(external_ids))))
+    return {tenant.external_id: tenant for tenant in rows}
+
+
 def is_origin(text: str) -> bool:
     """Whether `text` is an origin (RFC 6454): scheme, host, maybe a port, and nothing more.
 

@@ -171,6 +171,14 @@ _TEXTS = {
         lazy_gettext("this address does not exist"),
         lazy_gettext("Check the spelling of the address."),
     ),
+    "withdrawn": (
+        lazy_gettext("your marketplace withdrew it"),
+        lazy_gettext("There is nothing to do."),
+    ),
+    "withdrawn_late": (
+        lazy_gettext("your marketplace withdrew it, but it may have arrived before"),
+        lazy_gettext("There is nothing to do."),
+    ),
 }  # fmt: skip
 KEYS = frozenset(_TEXTS)
 

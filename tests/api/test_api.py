@@ -13,37 +13,9 @@ from werkzeug.test import TestResponse
 from portal.extensions import db
 from portal.models import Message
 from portal.services import api_keys
+from tests.api.conftest import MESSAGE, problem
 from tests.services.steps import drain
 from tests.support.smtp_sink import SMTPSink
-
-MESSAGE = {
-    "tenant": "acme",
-    "kind": "order_update",
-    "to": "jane@customer.example",
-    "subject": "Your order 1001",
-    "text": "It is on its way.\n",
-}
-
-
-@pytest.fixture
-def key(app: Flask) -> str:
-    with app.app_context():
-        return api_keys.create("backend")
-
-
-@pytest.fixture
-def api(client: FlaskClient, key: str) -> FlaskClient:
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
-    assert client.put("/api/v1/tenants/acme", json={"name": "Acme Shop"}).status_code == 201
-    return client
-
-
-def problem(response: TestResponse, status: int) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    assert response.content_type == "application/problem+json"
-    document = response.get_json()
-    assert document["status"] == status and document["title"] and document["detail"]
-    return dict(document)
 
 
 def refusal_at(response: TestResponse, field: str) -> str:

@@ -13,7 +13,8 @@ from sqlalchemy import event, func, select
 from portal.extensions import db
 from portal.models import MessageAttachment
 from portal.transport.connection import Timeouts
-from tests.api.test_api import MESSAGE, api, count, key, problem, refusal_at  # noqa: F401
+from tests.api.conftest import MESSAGE, problem
+from tests.api.test_api import count, refusal_at
 from tests.services.steps import drain
 from tests.support.smtp_sink import SMTPSink
 
@@ -25,12 +26,12 @@ def file(filename: str = "invoice.pdf", content_type: str = "application/pdf", c
     return {"filename": filename, "content_type": content_type, "content": text}
 
 
-def post(api: FlaskClient, *files: Any, key: str | None = None) -> Any:  # noqa: F811
+def post(api: FlaskClient, *files: Any, key: str | None = None) -> Any:
     headers = {"Idempotency-Key": key} if key else {}
     return api.post("/api/v1/messages", json=MESSAGE | {"attachments": list(files)}, headers=headers)
 
 
-def test_files_arrive_byte_for_byte_under_their_names(api: FlaskClient, app: Flask, smtp: SMTPSink) -> None:  # noqa: F811
+def test_files_arrive_byte_for_byte_under_their_names(api: FlaskClient, app: Flask, smtp: SMTPSink) -> None:
     assert post(api, file(), file("Rechnung für Größe.txt", "text/plain", "Grüße".encode())).status_code == 202
     with app.app_context():
         drain()
@@ -43,7 +44,7 @@ def test_files_arrive_byte_for_byte_under_their_names(api: FlaskClient, app: Fla
     assert body is not None and body.get_content().replace("\r\n", "\n") == MESSAGE["text"]
 
 
-def test_ten_megabytes_arrive_and_one_byte_more_is_refused(api: FlaskClient, app: Flask, smtp: SMTPSink) -> None:  # noqa: F811
+def test_ten_megabytes_arrive_and_one_byte_more_is_refused(api: FlaskClient, app: Flask, smtp: SMTPSink) -> None:
     half = b"x" * (5 * 1024 * 1024)
     sentence = refusal_at(post(api, file(content=half), file(content=half + b"x")), "attachments")
     assert "together" in sentence and "10 MB" in sentence
@@ -54,7 +55,7 @@ def test_ten_megabytes_arrive_and_one_byte_more_is_refused(api: FlaskClient, app
     assert [len(f.get_payload(decode=True)) for f in smtp.received[0].message.iter_attachments()] == [len(half)] * 2
 
 
-def test_a_mail_without_files_asks_for_none(api: FlaskClient, app: Flask) -> None:  # noqa: F811
+def test_a_mail_without_files_asks_for_none(api: FlaskClient, app: Flask) -> None:
     assert post(api).status_code == 202
     asked: list[str] = []
     with app.app_context():
@@ -86,7 +87,7 @@ def test_a_mail_without_files_asks_for_none(api: FlaskClient, app: Flask) -> Non
     ],
 )
 def test_each_wrong_field_is_a_sentence_at_its_pointer(
-    api: FlaskClient,  # noqa: F811
+    api: FlaskClient,
     app: Flask,
     wrong: dict[str, Any],
     field: str,
@@ -96,21 +97,21 @@ def test_each_wrong_field_is_a_sentence_at_its_pointer(
     assert count(app) == 0
 
 
-def test_too_many_files_and_no_list_of_objects_are_refused(api: FlaskClient) -> None:  # noqa: F811
+def test_too_many_files_and_no_list_of_objects_are_refused(api: FlaskClient) -> None:
     assert "20" in refusal_at(post(api, *[file(content=b"x")] * 21), "attachments")
-    assert refusal_at(post(api, "a.pdf"), "attachments/0") == "This must be an object."
+    assert refusal_at(post(api, "a.pdf"), "attachments/0") == "This must be a JSON object."
     refused = api.post("/api/v1/messages", json=MESSAGE | {"attachments": {"a": 1}})
     assert refusal_at(refused, "attachments") == "This must be a list."
 
 
 @pytest.mark.parametrize("path", ["/etc/secret/invoice.pdf", "C:\\Users\\me\\invoice.pdf", "../invoice.pdf"])
-def test_of_a_path_only_the_name_is_kept(api: FlaskClient, app: Flask, path: str) -> None:  # noqa: F811
+def test_of_a_path_only_the_name_is_kept(api: FlaskClient, app: Flask, path: str) -> None:
     assert post(api, file(path)).status_code == 202
     with app.app_context():
         assert db.session.scalars(select(MessageAttachment.filename)).all() == ["invoice.pdf"]
 
 
-def test_the_files_belong_to_what_an_idempotency_key_stands_for(api: FlaskClient, app: Flask) -> None:  # noqa: F811
+def test_the_files_belong_to_what_an_idempotency_key_stands_for(api: FlaskClient, app: Flask) -> None:
     first = post(api, file(), key="order-1")
     assert post(api, file(), key="order-1").get_json() == first.get_json()
     problem(post(api, file(content=PDF + b"x"), key="order-1"), 409)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import json
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 
 class Answer(NamedTuple):
@@ -27,8 +26,8 @@ class Browser:
     def get(self, path: str, **headers: str) -> Answer:
         return self._ask("GET", path, None, {name.replace("_", "-"): value for name, value in headers.items()})
 
-    def post_json(self, path: str, content: Any) -> Answer:
-        return self._ask("POST", path, json.dumps(content).encode(), {"Content-Type": "application/json"})
+    def post(self, path: str, body: bytes, content_type: str) -> Answer:
+        return self._ask("POST", path, body, {"Content-Type": content_type})
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         for last in (False, True):

@@ -1,20 +1,20 @@
-"""Accepting: one transaction, whatever Redis does; the same key makes one message."""
+"""Accepting: one transaction, whatever Redis does; and withdrawing what waits."""
 
 from __future__ import annotations
 
 import threading
-from functools import partial
+from contextlib import suppress
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from portal.extensions import db
-from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant
-from portal.services import api_keys, outbox, tenants
-from portal.services.errors import IdempotencyConflict
+from portal.models import LogEntry, Message, MessageBody, Tenant
+from portal.services import claims, direct, lanes, outbox, tenants
+from portal.services.errors import NotCancellable, NotFound
 from portal.services.transaction import transaction
-from tests.services.steps import drain
+from tests.services.steps import drain, lane_id
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 
@@ -23,13 +23,6 @@ ACCEPT = {"kind": "order_update", "to": "jane@customer.example", "subject": "You
 
 def count(model: type) -> int:
     return db.session.scalar(select(func.count()).select_from(model)) or 0
-
-
-@pytest.fixture
-def api_key(ctx: Flask) -> ApiKey:
-    key = api_keys.authenticate(api_keys.create("backend"))
-    assert key is not None
-    return key
 
 
 def test_accepting_writes_message_body_and_first_entry(tenant: Tenant) -> None:
@@ -67,52 +60,88 @@ def test_a_burst_wakes_each_lane_once(tenant: Tenant, valkey: Valkey) -> None:
     assert valkey.command("LLEN", "rq:queue:mail") in (b":1\r\n", b":2\r\n")
 
 
-def test_the_same_key_and_body_make_one_message(tenant: Tenant, api_key: ApiKey) -> None:
-    make = partial(outbox.accept, tenant, **ACCEPT)
-    first = outbox.accept_once(api_key, "order-1", outbox.digest(ACCEPT), make)
-    second = outbox.accept_once(api_key, "order-1", outbox.digest(dict(reversed(ACCEPT.items()))), make)
-    assert first.id == second.id and count(Message) == 1
+def in_state(message: Message, state: str, **values: object) -> Message:
+    with transaction() as session:
+        session.execute(update(Message).where(Message.id == message.id).values(state=state, **values))
+    return message
 
 
-def test_the_same_key_with_another_body_is_a_conflict(tenant: Tenant, api_key: ApiKey) -> None:
-    make = partial(outbox.accept, tenant, **ACCEPT)
-    outbox.accept_once(api_key, "order-1", outbox.digest(ACCEPT), make)
-    with pytest.raises(IdempotencyConflict):
-        outbox.accept_once(api_key, "order-1", outbox.digest(ACCEPT | {"subject": "Other"}), make)
-    assert count(Message) == 1
+def events(message: Message) -> list[tuple[str, str | None]]:
+    entries = select(LogEntry.event, LogEntry.reason).where(LogEntry.message_id == message.id).order_by(LogEntry.id)
+    return [(event, reason) for event, reason in db.session.execute(entries)]
 
 
-def test_two_backends_may_use_the_same_key(tenant: Tenant, api_key: ApiKey) -> None:
-    other = api_keys.authenticate(api_keys.create("other"))
-    assert other is not None
-    make = partial(outbox.accept, tenant, **ACCEPT)
-    outbox.accept_once(api_key, "order-1", outbox.digest(ACCEPT), make)
-    outbox.accept_once(other, "order-1", outbox.digest(ACCEPT), make)
-    assert count(Message) == 2
+@pytest.mark.parametrize("state", ["queued", "deferred", "held"])
+def test_what_waits_can_be_cancelled_and_the_answer_stays_the_same(tenant: Tenant, state: str) -> None:
+    message = in_state(outbox.accept(tenant, **ACCEPT), state)
+    first, second = outbox.cancel(message.public_id), outbox.cancel(message.public_id)
+    assert first == second and first.state == "cancelled"
+    db.session.refresh(message)
+    assert (message.state, message.reason) == ("cancelled", "withdrawn") and message.finished_at is not None
+    assert events(message) == [("queued", None), ("cancelled", "withdrawn")]
 
 
-def test_of_many_equal_requests_at_once_one_makes_the_message(app: Flask) -> None:
+@pytest.mark.parametrize("state", ["sending", "sent", "unconfirmed", "failed"])
+def test_what_is_on_its_way_or_settled_cannot_be_cancelled(tenant: Tenant, state: str) -> None:
+    message = in_state(outbox.accept(tenant, **ACCEPT), state)
+    with pytest.raises(NotCancellable) as refused:
+        outbox.cancel(message.public_id)
+    assert refused.value.state == state and events(message) == [("queued", None)]
+
+
+def test_a_cancelled_message_that_may_have_arrived_once_says_so(tenant: Tenant) -> None:
+    message = in_state(outbox.accept(tenant, **ACCEPT), "queued", ambiguous=1)
+    outbox.cancel(message.public_id)
+    assert events(message)[-1] == ("cancelled", "withdrawn_late")
+
+
+@pytest.mark.parametrize("public_id", ["msg_unknown", "msg_" + "a" * 26, "", "msg_\x00"])
+def test_cancelling_what_is_not_there_is_not_found(ctx: object, public_id: str) -> None:
+    with pytest.raises(NotFound):
+        outbox.cancel(public_id)
+
+
+def test_a_cancelled_message_is_not_sent(tenant: Tenant, smtp: SMTPSink) -> None:
+    cancelled, kept = outbox.accept(tenant, **ACCEPT), outbox.accept(tenant, **ACCEPT)
+    outbox.cancel(cancelled.public_id)
+    drain()
+    assert [mail.message["Message-ID"] for mail in smtp.received] == [kept.message_id]
+
+
+def test_of_a_claim_and_a_cancellation_at_once_exactly_one_gets_the_message(app: Flask) -> None:
+    """Twenty messages, cancelled one by one while a drain claims them: none is both, none is neither."""
     with app.app_context():
         tenant, _ = tenants.upsert("acme", name="Acme")
-        api_key = api_keys.authenticate(api_keys.create("backend"))
-        assert api_key is not None
-    made: list[str] = []
-    start = threading.Barrier(10)
+        ids = [outbox.accept(tenant, **ACCEPT).public_id for _ in range(20)]
+        lease = lanes.take(lane_id("relay"))
+        assert lease is not None
+    start = threading.Barrier(2)
+    claimed: list[int] = []
+    cancelled: list[str] = []
 
-    def ask() -> None:
+    def claim() -> None:
+        with app.app_context(), direct.connected():
+            start.wait()
+            for _ in range(20):
+                claimed.extend(attempt.message_id for attempt in claims.claim(lease, 1))
+
+    def cancel() -> None:
         with app.app_context():
             start.wait()
-            make = partial(outbox.accept, tenant, **ACCEPT)
-            made.append(outbox.accept_once(api_key, "order-1", outbox.digest(ACCEPT), make).public_id)
+            for public_id in reversed(ids):
+                with suppress(NotCancellable):
+                    cancelled.append(outbox.cancel(public_id).public_id)
 
-    threads = [threading.Thread(target=ask) for _ in range(10)]
+    threads = [threading.Thread(target=work) for work in (claim, cancel)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     with app.app_context():
-        assert (count(Message), count(IdempotencyKey)) == (1, 1)
-    assert len(made) == 10 and len(set(made)) == 1
+        sending = db.session.scalars(select(Message.id).where(Message.state == "sending")).all()
+        withdrawn = db.session.scalars(select(Message.public_id).where(Message.state == "cancelled")).all()
+    assert sorted(sending) == sorted(claimed) and sorted(withdrawn) == sorted(cancelled)
+    assert len(sending) + len(withdrawn) == 20 and cancelled
 
 
 @pytest.mark.parametrize(

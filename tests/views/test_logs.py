@@ -206,7 +206,7 @@ def test_every_state_event_and_reason_has_words(app: Flask) -> None:
             assert log_texts.state(message) not in ("", state)
         for event in EVENTS:
             assert log_texts.event(LogEntry(event=event)) not in ("", event)
-        ours = {"expired", "interrupted", "no_longer_wanted"}
+        ours = {"expired", "interrupted", "no_longer_wanted", "withdrawn", "withdrawn_late"}
         silent = {reason for reason in (REASONS | ours) - {"unknown"} if not log_texts.reason(reason)}
         assert silent == set()
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = '0004'
-down_revision = '0002'
+down_revision = '0003'
 branch_labels = None
 depends_on = None
 
@@ -14,7 +14,6 @@ depends_on = None
 def upgrade() -> None:
     op.add_column('message', sa.Column('resent_of', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True))
     op.create_index('ix_message_resent_of', 'message', ['resent_of'], unique=False, sqlite_where=sa.text('resent_of IS NOT NULL'), postgresql_where=sa.text('resent_of IS NOT NULL'))
-    op.create_index('ix_idempotency_key_message_id', 'idempotency_key', ['message_id'], unique=False)
     op.add_column('message_body', sa.Column('attachments', sa.Integer(), nullable=False, server_default='0'))
     op.create_table('message_attachment',
     sa.Column('message_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -29,7 +28,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table('message_attachment')
-    op.drop_index('ix_idempotency_key_message_id', 'idempotency_key')
     op.drop_index('ix_message_resent_of', 'message')
     op.drop_column('message_body', 'attachments')
     op.drop_column('message', 'resent_of')

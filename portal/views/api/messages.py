@@ -1,121 +1,159 @@
-"""`POST /api/v1/messages` and `GET /api/v1/messages/{id}`: mail handed in, and what became of it."""
+"""Mail handed in one by one or as a batch, what became of it, and withdrawing what still waits."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from flask import Blueprint, abort, g, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import ValidationError
 
+from portal import limits
 from portal.access import access
-from portal.errors import problem
-from portal.models import LogEntry, Message
-from portal.services import mail_log, outbox, tenants
-from portal.services.errors import IdempotencyConflict
-from portal.transport.addresses import InvalidAddress, validate_address
+from portal.errors import respond
+from portal.limits import limited
+from portal.models import LogEntry, Message, Tenant
+from portal.services import idempotency, mail_log, outbox, tenants
+from portal.services.errors import Busy, NotCancellable, NotFound
+from portal.services.idempotency import Answer, HandedIn
+from portal.services.outbox import Draft
 from portal.views.api import parsing
-from portal.views.api.attachments import Attachments
+from portal.views.api.problems import PROBLEMS
+from portal.views.api.schemas import (
+    BatchAnswer,
+    BatchItem,
+    BatchRequest,
+    LogEntryShown,
+    MessageRequest,
+    MessageShown,
+    MessageState,
+    is_key,
+)
 
 blueprint = Blueprint("api_messages", __name__, url_prefix="/api/v1")
 
-_MAX_KEY = 255
-_ADDRESS_SENTENCES = {
-    "empty": "This must not be empty.",
-    "too_long": "The address is too long: at most 254 characters, 64 of them before the @.",
-    "line_break": "An address must not hold line breaks or control characters.",
-    "non_ascii_local_part": "Before the @ only ASCII letters, digits and signs work: few servers accept others.",
-    "no_such_domain_form": "What stands after the @ is not a domain name.",
+_NO_TENANT = ("tenant", "There is no tenant of this id; create it with PUT /api/v1/tenants/{tenant}.")
+_TOO_LATE = {
+    "sending": "The message is being sent right now.",
+    "sent": "The message was sent: the next server has accepted it.",
+    "unconfirmed": "The message may have been sent: the connection broke off while the server was accepting it.",
+    "failed": "The message has failed already; nothing more will be sent.",
 }
-
-
-def _address(text: str) -> str:
-    try:
-        return validate_address(text)
-    except InvalidAddress as error:
-        sentence = _ADDRESS_SENTENCES.get(error.reason, "This must be one e-mail address, such as jane@example.com.")
-        raise ValueError(sentence) from None
-
-
-def _subject(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("A subject is one line without control characters.")
-    if not text.strip():
-        raise ValueError("This must not be empty.")
-    return text.strip()
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL stores no NUL, and no encoder takes half a surrogate pair."""
-    if "\x00" in text or (not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)):
-        raise ValueError("This holds a character that can't be sent (NUL or an unpaired surrogate).")
-    return text
-
-
-Address = Annotated[str, Field(max_length=1000), AfterValidator(_address)]
-Subject = Annotated[str, Field(max_length=500), AfterValidator(_storable), AfterValidator(_subject)]
-Body = Annotated[str, Field(max_length=parsing.MAX_BODY_CHARS), AfterValidator(_storable)]
-
-
-class MessageRequest(parsing.Request):
-    tenant: Annotated[str, Field(max_length=100), AfterValidator(_storable)]
-    kind: Literal["order_update", "vendor_notification", "customer_message"]
-    to: Address
-    subject: Subject
-    text: Body | None = None
-    html: Body | None = None
-    reply_to: Address | None = None
-    attachments: Attachments = []
-
-    @model_validator(mode="after")
-    def _has_a_body(self) -> MessageRequest:
-        if not (self.text or self.html):
-            raise ValueError("A message needs text, html, or both.")
-        return self
 
 
 @blueprint.post("/messages")
 @access("api_key")
+@limited(limits.API)
 def post_message() -> ResponseReturnValue:
     wanted = parsing.read(MessageRequest)
+    key = _idempotency_key()
     tenant = tenants.find(wanted.tenant)
     if tenant is None:
-        parsing.refuse([("tenant", "There is no tenant of this id; create it with PUT /api/v1/tenants/{tenant}.")])
-    fields = wanted.model_dump(exclude={"tenant", "attachments"})
-    make = partial(outbox.accept, tenant, **fields, attachments=[file.file() for file in wanted.attachments])
-    # Without attachments the digest is what it was before there were any: a repeated request meets its message.
-    files = {"attachments": [file.said() for file in wanted.attachments]} if wanted.attachments else {}
-    try:
-        key = _idempotency_key()
-        digest = outbox.digest({"tenant": wanted.tenant} | fields | files)
-        message = outbox.accept_once(g.api_key, key, digest, make) if key else make()
-    except IdempotencyConflict:
-        abort(problem(409, "Idempotency-Key used before", "This key came before with another body: take a new key."))
-    location = url_for("api_messages.get_message", public_id=message.public_id)
-    return jsonify(id=message.public_id, state=message.state), 202, {"Location": location}
+        parsing.refuse([_NO_TENANT])
+    (answer,) = _hand_in([_handed_in(wanted, tenant, key)])
+    result = _result(answer)
+    if result["status"] != 202:
+        return respond(result)
+    shown: MessageState = {"id": result["id"], "state": result["state"]}
+    return jsonify(shown), 202, {"Location": url_for("api_messages.get_message", public_id=result["id"])}
+
+
+@blueprint.post("/messages/batch")
+@access("api_key")
+def post_batch() -> ResponseReturnValue:
+    """Each message is checked, accepted or refused for itself; the batch as a whole is answered 200."""
+    items = parsing.read(BatchRequest).messages
+    limits.spend(limits.API, len(items))
+    checked = [_checked(item, number) for number, item in enumerate(items)]
+    found = tenants.find_all(item.tenant for item in checked if isinstance(item, BatchItem))
+    results: list[Any] = []
+    good: list[tuple[int, HandedIn]] = []
+    for number, item in enumerate(checked):
+        refused = item if isinstance(item, dict) else None
+        if isinstance(item, BatchItem):
+            if item.tenant in found:
+                good.append((number, _handed_in(item, found[item.tenant], item.idempotency_key)))
+            else:
+                refused = parsing.refusal([_NO_TENANT], _place(number))
+        results.append(refused)
+    for (number, _), answer in zip(good, _hand_in([item for _, item in good]), strict=True):
+        results[number] = _result(answer)
+    shown: BatchAnswer = {"results": results}
+    return jsonify(shown)
 
 
 @blueprint.get("/messages/<public_id>")
 @access("api_key")
+@limited(limits.API)
 def get_message(public_id: str) -> ResponseReturnValue:
     found = mail_log.find_message(public_id)
     if found is None:
-        abort(problem(404, "Not found", "There is no message of this id."))
+        abort(respond(PROBLEMS["no_message"]))
     message, tenant = found
-    return jsonify(_shown(message, tenant.external_id) | {"log": [_entry(e) for e in mail_log.entries(message)]})
+    return jsonify(_shown(message, tenant.external_id, mail_log.entries(message)))
+
+
+@blueprint.post("/messages/<public_id>/cancel")
+@access("api_key")
+@limited(limits.API)
+def post_cancel(public_id: str) -> ResponseReturnValue:
+    """While it is queued, deferred or held; once cancelled, the answer stays the same."""
+    try:
+        cancelled = outbox.cancel(public_id)
+    except NotFound:
+        abort(respond(PROBLEMS["no_message"]))
+    except NotCancellable as error:
+        abort(respond(PROBLEMS["too_late"] | {"detail": _TOO_LATE[error.state], "state": error.state}))
+    shown: MessageState = {"id": cancelled.public_id, "state": cancelled.state}
+    return jsonify(shown)
 
 
 def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not (1 <= len(key) <= _MAX_KEY and key.isascii() and key.isprintable()):
-        abort(
-            problem(400, "Idempotency-Key unusable", f"The key must have 1 to {_MAX_KEY} printable ASCII characters.")
-        )
+    if key is not None and not is_key(key):
+        abort(respond(PROBLEMS["bad_key"]))
     return key
 
 
-def _shown(message: Message, tenant: str) -> dict[str, Any]:
+def _checked(item: Any, number: int) -> BatchItem | dict[str, Any]:
+    """The message, or the problem document that says what is wrong with it."""
+    try:
+        return BatchItem.model_validate(item)
+    except ValidationError as error:
+        return parsing.refusal(parsing.errors_of(error), _place(number))
+
+
+def _place(number: int) -> str:
+    return f"messages/{number}"
+
+
+def _handed_in(wanted: MessageRequest, tenant: Tenant, key: str | None) -> HandedIn:
+    fields = wanted.fields()
+    digest = ""
+    if key is not None:
+        # Without files the digest is what it is where nobody knows of any.
+        said = [file.said() for file in wanted.attachments] or None
+        digest = idempotency.digest({"tenant": wanted.tenant} | fields | {"attachments": said})
+    if wanted.attachments:
+        fields["attachments"] = [file.file() for file in wanted.attachments]
+    return HandedIn(Draft(tenant, **fields), key, digest)
+
+
+def _hand_in(items: list[HandedIn]) -> list[Answer]:
+    try:
+        return idempotency.accept_each(g.api_key, items) if items else []
+    except Busy:
+        abort(respond(PROBLEMS["busy"]))
+
+
+def _result(answer: Answer) -> dict[str, Any]:
+    """The answer for one message: a BatchAccepted or a Problem."""
+    if isinstance(answer, str):
+        return PROBLEMS[answer]
+    return {"status": 202, "id": answer.public_id, "state": answer.state}
+
+
+def _shown(message: Message, tenant: str, entries: list[LogEntry]) -> MessageShown:
     return {
         "id": message.public_id,
         "tenant": tenant,
@@ -127,10 +165,11 @@ def _shown(message: Message, tenant: str) -> dict[str, Any]:
         "sender": message.sender,
         "message_id": message.message_id,
         "accepted_at": message.accepted_at.isoformat(),
+        "log": [_entry(entry) for entry in entries],
     }
 
 
-def _entry(entry: LogEntry) -> dict[str, Any]:
+def _entry(entry: LogEntry) -> LogEntryShown:
     return {
         "at": entry.at.isoformat(),
         "event": entry.event,

@@ -7,10 +7,13 @@ from typing import Any, NoReturn, TypeVar
 from flask import abort, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from portal.errors import problem
+from portal.errors import document, problem, respond
+from portal.views.api.problems import PROBLEMS
 
 MAX_BODY_CHARS = 1024 * 1024
+MAX_BATCH = 500
 
+_ENTRIES = f"This must be a list of 1 to {MAX_BATCH} entries."
 _SENTENCES = {
     "missing": "This field is required.",
     "extra_forbidden": "This field is not known.",
@@ -18,7 +21,7 @@ _SENTENCES = {
     "string_unicode": "This holds a character that can't be sent (an unpaired surrogate).",
     "string_too_short": "This must not be empty.",
     "list_type": "This must be a list.",
-    "model_type": "This must be an object.",
+    "model_type": "This must be a JSON object.",
 }
 
 
@@ -34,25 +37,36 @@ Model = TypeVar("Model", bound=Request)
 def read(model: type[Model]) -> Model:
     """The request's body as `model`; ends the request with 400, 415 or 422 where it is none."""
     if not request.is_json:
-        abort(problem(415, "Not JSON", "Send the body as JSON, with the header Content-Type: application/json."))
+        abort(respond(PROBLEMS["not_json"]))
     try:
         value = request.get_json()
     except RecursionError:
         abort(problem(400, "Invalid JSON", "The body is nested too deeply."))
     if not isinstance(value, dict):
-        abort(problem(400, "Invalid JSON", "The body must be a JSON object."))
+        abort(respond(PROBLEMS["bad_json"]))
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        refuse([(field_of(e["loc"]), _sentence(e)) for e in error.errors(include_url=False, include_input=False)])
+        refuse(errors_of(error))
+
+
+def errors_of(error: ValidationError) -> list[tuple[str, str]]:
+    """(field, sentence) of everything that is wrong."""
+    return [(field_of(e["loc"]), _sentence(e)) for e in error.errors(include_url=False, include_input=False)]
 
 
 def refuse(errors: list[tuple[str, str]]) -> NoReturn:
     """End the request with 422 and a sentence for each (field, sentence); "" is the request as a whole."""
-    listed = [{"pointer": f"#/{field}" if field else "#", "detail": sentence} for field, sentence in errors]
+    abort(respond(refusal(errors)))
+
+
+def refusal(errors: list[tuple[str, str]], within: str = "") -> dict[str, Any]:
+    """The problem document of it; `within` is where in the request the fields lie, such as "messages/3"."""
+    places = [("/".join(part for part in (within, field) if part), sentence) for field, sentence in errors]
+    listed = [{"pointer": f"#/{place}" if place else "#", "detail": sentence} for place, sentence in places]
     where = ", ".join(sorted({field for field, _ in errors if field}))
     detail = errors[0][1] if len(errors) == 1 and not where else f"Look at: {where or 'the request'}."
-    abort(problem(422, "The request can't be accepted as it is", detail, errors=listed))
+    return document(422, "The request can't be accepted as it is", detail, errors=listed)
 
 
 def field_of(location: tuple[int | str, ...]) -> str:
@@ -63,6 +77,8 @@ def _sentence(error: Any) -> str:
     kind = error["type"]
     if kind in _SENTENCES:
         return _SENTENCES[kind]
+    if kind in ("too_long", "too_short"):
+        return _ENTRIES
     if kind == "string_too_long":
         return f"This must have at most {error['ctx']['max_length']:,} characters."
     if kind == "literal_error":

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
-from pydantic import Field
 
+from portal import limits
 from portal.access import access
+from portal.limits import limited
 from portal.models import Tenant
 from portal.services import tenants
 from portal.services.errors import InvalidField
 from portal.views.api import parsing
+from portal.views.api.schemas import TenantRequest, TenantShown
 
 blueprint = Blueprint("api_tenants", __name__, url_prefix="/api/v1")
 
@@ -30,16 +30,9 @@ _SENTENCES = {
 }
 
 
-class TenantRequest(parsing.Request):
-    name: str | None = Field(None, max_length=200)
-    plan: str | None = None
-    locale: str | None = Field(None, max_length=35)
-    timezone: str | None = None
-    frame_ancestors: list[str] | None = None
-
-
 @blueprint.put("/tenants/<tenant>")
 @access("api_key")
+@limited(limits.API)
 def put_tenant(tenant: str) -> ResponseReturnValue:
     wanted = parsing.read(TenantRequest)
     try:
@@ -49,7 +42,7 @@ def put_tenant(tenant: str) -> ResponseReturnValue:
     return jsonify(_shown(row)), 201 if created else 200
 
 
-def _shown(tenant: Tenant) -> dict[str, Any]:
+def _shown(tenant: Tenant) -> TenantShown:
     return {
         "tenant": tenant.external_id,
         "name": tenant.name,

@@ -1,0 +1,154 @@
+"""`GET /api/v1/openapi.json`: the API described as OpenAPI 3.1, made from its types and its table of operations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from portal.access import access
+from portal.config import settings
+from portal.views.api import schemas
+from portal.views.api.operations import OPERATIONS, Operation
+from portal.views.api.problems import PROBLEMS
+
+blueprint = Blueprint("api_openapi", __name__, url_prefix="/api/v1")
+
+_REFS = "#/components/schemas/{model}"
+_PARAMETERS = {
+    "tenant": "The platform's own id of the tenant.",
+    "public_id": "The message's id, as it was answered when it was handed in.",
+}
+_ABOUT = """For the platform's backend. Every refusal is a problem document (RFC 9457).
+
+Sending a request again is safe with the header `Idempotency-Key`, or the field `idempotency_key` of a batch's message:
+for 24 hours the same key and body are answered with the same message, the same key with another body with 409, and
+while the first request is still in progress with 409 and `Retry-After`. Keys belong to the API key that brought them.
+
+Each API key has a rate limit, counted in messages; beyond it the answer is 429 with `Retry-After`."""
+
+
+@blueprint.get("/openapi.json")
+@access("public")
+def get_openapi() -> ResponseReturnValue:
+    return jsonify(described() | {"servers": [{"url": f"{settings().base_url}/api/v1"}]})
+
+
+@cache
+def described() -> dict[str, Any]:
+    """The document, but for the address of this installation."""
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for operation in OPERATIONS:
+        paths[operation.path][operation.method] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Absender", "version": "1", "description": _ABOUT},
+        "security": [{"api_key": []}],
+        "paths": dict(paths),
+        "components": {
+            "securitySchemes": {
+                "api_key": {"type": "http", "scheme": "bearer", "description": "Made by `flask api-key create`."}
+            },
+            "schemas": _schemas(),
+            "examples": {name: {"value": example} for name, example in PROBLEMS.items()},
+        },
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    """All types by name: requests as models, answers as typed dictionaries."""
+    requests = (schemas.MessageRequest, schemas.BatchItem, schemas.BatchRequest, schemas.TenantRequest)
+    _, made = models_json_schema([(model, "validation") for model in requests], ref_template=_REFS)
+    found: dict[str, Any] = dict(made.get("$defs", {}))
+    for answer in (schemas.MessageState, schemas.BatchAnswer, schemas.MessageShown, schemas.TenantShown):
+        schema = TypeAdapter(answer).json_schema(ref_template=_REFS)
+        found |= schema.pop("$defs", {})
+        found[answer.__name__] = schema
+    return dict(sorted(found.items()))
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "responses": _responses(operation),
+    }
+    if operation.details:
+        described["description"] = operation.details
+    parameters = [
+        {"name": name, "in": "path", "required": True, "description": text, "schema": {"type": "string"}}
+        for name, text in _PARAMETERS.items()
+        if f"{{{name}}}" in operation.path
+    ]
+    if operation.takes_key:
+        parameters.append(_idempotency_header())
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        model, example = operation.body
+        described["requestBody"] = {"required": True, "content": {"application/json": _content(model, example)}}
+    if operation.public:
+        described["security"] = []
+    return described
+
+
+def _idempotency_header() -> dict[str, Any]:
+    return {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Makes it safe to send the request again; kept for 24 hours.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": schemas.MAX_KEY},
+        "example": "order-1001-shipped",
+    }
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    model, example = operation.answer
+    good: dict[str, Any] = {
+        "description": HTTPStatus(operation.status).phrase,
+        "content": {"application/json": _content(model, example)},
+    }
+    if operation.headers:
+        good["headers"] = {n: {"description": d, "schema": {"type": "string"}} for n, d in operation.headers.items()}
+    responses = {str(operation.status): good}
+    if operation.created:
+        responses["201"] = good | {"description": HTTPStatus.CREATED.phrase}
+    by_status: dict[str, list[str]] = defaultdict(list)
+    for name in operation.problems:
+        by_status[str(PROBLEMS[name]["status"])].append(name)
+    return dict(sorted((responses | {status: _problem(status, names) for status, names in by_status.items()}).items()))
+
+
+def _problem(status: str, names: list[str]) -> dict[str, Any]:
+    examples = {name: {"$ref": f"#/components/examples/{name}"} for name in names}
+    content = {"schema": _ref(schemas.Problem), "examples": examples}
+    described: dict[str, Any] = {
+        "description": HTTPStatus(int(status)).phrase,
+        "content": {"application/problem+json": content},
+    }
+    waits = [name for name in names if "retry_after" in PROBLEMS[name]]
+    if waits:
+        described["headers"] = {
+            "Retry-After": {
+                "description": "Seconds to wait"
+                + ("." if len(waits) == len(names) else f", with: {', '.join(waits)}."),
+                "required": len(waits) == len(names),
+                "schema": {"type": "integer", "minimum": 1},
+            }
+        }
+    return described
+
+
+def _content(model: Any, example: dict[str, Any]) -> dict[str, Any]:
+    return {"schema": _ref(model) if hasattr(model, "__annotations__") else {"type": "object"}, "example": example}
+
+
+def _ref(model: Any) -> dict[str, str]:
+    return {"$ref": _REFS.format(model=model.__name__)}

@@ -1,0 +1,208 @@
+"""What the API takes and answers, as types: requests are checked by them, and openapi.json is made from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from typing_extensions import TypedDict
+
+from portal.models.message import STATES
+from portal.transport.addresses import InvalidAddress, validate_address
+from portal.views.api import parsing
+from portal.views.api.attachments import Attachments
+
+MAX_KEY = 255
+
+_ADDRESS_SENTENCES = {
+    "empty": "This must not be empty.",
+    "too_long": "The address is too long: at most 254 characters, 64 of them before the @.",
+    "line_break": "An address must not hold line breaks or control characters.",
+    "non_ascii_local_part": "Before the @ only ASCII letters, digits and signs work: few servers accept others.",
+    "no_such_domain_form": "What stands after the @ is not a domain name.",
+}
+
+
+def _address(text: str) -> str:
+    try:
+        return validate_address(text)
+    except InvalidAddress as error:
+        sentence = _ADDRESS_SENTENCES.get(error.reason, "This must be one e-mail address, such as jane@example.com.")
+        raise ValueError(sentence) from None
+
+
+def _subject(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("A subject is one line without control characters.")
+    if not text.strip():
+        raise ValueError("This must not be empty.")
+    return text.strip()
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL stores no NUL, and no encoder takes half a surrogate pair."""
+    try:
+        if "\x00" not in text:
+            text.encode()
+            return text
+    except UnicodeEncodeError:
+        pass
+    raise ValueError("This holds a character that can't be sent (NUL or an unpaired surrogate).")
+
+
+def is_key(text: str) -> bool:
+    """Whether it can be an idempotency key."""
+    return 1 <= len(text) <= MAX_KEY and text.isascii() and text.isprintable()
+
+
+def _key(text: str) -> str:
+    if not is_key(text):
+        raise ValueError(f"The key must have 1 to {MAX_KEY} printable ASCII characters.")
+    return text
+
+
+Address = Annotated[str, Field(max_length=1000), AfterValidator(_address)]
+Subject = Annotated[str, Field(max_length=500), AfterValidator(_storable), AfterValidator(_subject)]
+Body = Annotated[str, Field(max_length=parsing.MAX_BODY_CHARS), AfterValidator(_storable)]
+Key = Annotated[str, AfterValidator(_key), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_KEY})]
+
+
+class MessageRequest(parsing.Request):
+    """One mail to one mailbox; `text`, `html`, or both."""
+
+    tenant: Annotated[str, Field(max_length=100), AfterValidator(_storable)]
+    kind: Literal["order_update", "vendor_notification", "customer_message"]
+    to: Address
+    subject: Subject
+    text: Body | None = None
+    html: Body | None = None
+    reply_to: Address | None = None
+    attachments: Attachments = []
+
+    @model_validator(mode="after")
+    def _has_a_body(self) -> MessageRequest:
+        if not (self.text or self.html):
+            raise ValueError("A message needs text, html, or both.")
+        return self
+
+    def fields(self) -> dict[str, Any]:
+        """What becomes of the request a message: all but whose it is and its key."""
+        own = self.__dict__
+        return {name: own[name] for name in _FIELDS}
+
+
+_FIELDS = tuple(name for name in MessageRequest.model_fields if name != "tenant")
+
+
+class BatchItem(MessageRequest):
+    """A message with an idempotency key of its own."""
+
+    idempotency_key: Key | None = None
+
+
+class BatchRequest(parsing.Request):
+    """Each of `messages` is a BatchItem; it is checked, accepted or refused for itself."""
+
+    messages: Annotated[
+        list[Any],
+        Field(min_length=1, max_length=parsing.MAX_BATCH),
+        WithJsonSchema(
+            {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": parsing.MAX_BATCH,
+                "items": {"$ref": "#/components/schemas/BatchItem"},
+            }
+        ),
+    ]
+
+
+class TenantRequest(parsing.Request):
+    """What is left out stays as it is; a new tenant needs a name."""
+
+    name: str | None = Field(None, max_length=200)
+    plan: str | None = None
+    locale: str | None = Field(None, max_length=35)
+    timezone: str | None = None
+    frame_ancestors: list[str] | None = None
+
+
+State = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATES)})]
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+class MessageState(TypedDict):
+    """Which message it is, and where it is now."""
+
+    id: str
+    state: State
+
+
+class BatchAccepted(MessageState):
+    """The answer for one message of a batch."""
+
+    status: Literal[202]
+
+
+class LogEntryShown(TypedDict):
+    """One thing that happened to the message."""
+
+    at: Time
+    event: str
+    reason: str | None
+    code: int | None
+    text: str | None
+    sender: str | None
+    until: Time | None
+
+
+class MessageShown(TypedDict):
+    """What was handed in, and what became of it."""
+
+    id: str
+    tenant: str
+    kind: str
+    to: str
+    subject: str
+    state: State
+    reason: str | None
+    sender: str | None
+    message_id: str
+    accepted_at: Time
+    log: list[LogEntryShown]
+
+
+class TenantShown(TypedDict):
+    """The tenant as it is now."""
+
+    tenant: str
+    name: str
+    plan: str
+    locale: str
+    timezone: str
+    frame_ancestors: list[str]
+
+
+class FieldProblem(TypedDict):
+    """`pointer` is a JSON pointer into the request (RFC 6901)."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(TypedDict):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: NotRequired[list[FieldProblem]]
+    retry_after: NotRequired[int]
+    state: NotRequired[State]
+
+
+class BatchAnswer(TypedDict):
+    """One result for each message, in their order."""
+
+    results: list[BatchAccepted | Problem]
