@@ -74,11 +74,14 @@ class HostileServer:
         extensions: Sequence[str] = ("PIPELINING",),
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
+        address: str = "127.0.0.1",
     ) -> None:
+        self.address = address
         self.script: Script = script or (lambda talk, point: None)
         self.extensions = extensions
         self.tls = tls
         self.implicit_tls = implicit_tls
+        self._gate = asyncio.Event()
         self.port = 0
         self.talks: list[Talk] = []
         self.kept: list[Kept] = []
@@ -90,7 +93,7 @@ class HostileServer:
 
     @property
     def url(self) -> str:
-        return f"smtp://127.0.0.1:{self.port}"
+        return f"smtp://{self.address}:{self.port}"
 
     def commands(self, verb: str) -> list[str]:
         """All commands with this verb, over all connections."""
@@ -121,13 +124,13 @@ class HostileServer:
         # A body that nobody reads must stop its sender soon: accepted sockets take over this size.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _CHUNK)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        listener.bind((self.address, self.port))
         listener.listen(128)
         self.port = listener.getsockname()[1]
         started = threading.Event()
 
         async def serve() -> None:
-            self._loop, self._stop, self._gate = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
             server = await asyncio.start_server(self._accept, sock=listener)
             started.set()
             await self._stop.wait()
