@@ -102,6 +102,23 @@ class Run:
             dead = update(Lane).where(Lane.leased_until > now()).values(leased_until=now(-1))
             return int(session.execute(dead).rowcount)
 
+    def leases(self) -> int:
+        """How many lanes are held by somebody, alive or not."""
+        with self.app.app_context():
+            return db.session.scalar(select(func.count()).where(Lane.leased_until > now())) or 0
+
+    def end_dead_leases(self) -> None:
+        """Once no worker is at work: what is still leased then belongs to a drain that broke off."""
+        redis = self.app.extensions["portal_queue"].client
+
+        def idle() -> bool:
+            names = redis.smembers("rq:workers")
+            states = [redis.hget(name, "state") for name in names]
+            return not redis.llen("rq:queue:mail") and b"busy" not in states
+
+        eventually(idle, "the workers have nothing to do", 60)
+        self.end_leases()
+
     def pass_time(self) -> None:
         """As if so much time had passed that nothing waits any longer: no retry, no back-off, no route's pace."""
         with self.app.app_context():

@@ -117,6 +117,7 @@ def test_postgresql_may_restart_at_any_time(
                 break
         else:
             raise AssertionError("50 times in a row a message was not accepted")
+    run.end_dead_leases()
     run.wait_until_settled(180)
 
     lost, twice, odd = run.lost(), run.duplicates(), disagreements(app)
