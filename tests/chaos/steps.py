@@ -119,11 +119,6 @@ class Run:
         eventually(idle, "the workers have nothing to do", 60)
         self.end_leases()
 
-    def pass_time(self) -> None:
-        """As if so much time had passed that nothing waits any longer: no retry, no back-off, no route's pace."""
-        with self.app.app_context():
-            pass_time()
-
     def lost(self) -> int:
         """Messages that were accepted by us and never by the server."""
         with self.app.app_context():
@@ -154,12 +149,12 @@ class Run:
         return twice
 
 
-def pass_time() -> None:
-    """As if so much time had passed that nothing waits any longer; within an application context."""
+def pass_time(route: str) -> None:
+    """As if so much time had passed that nothing on the route waits any longer; within an application context."""
     with transaction() as session:
-        later = update(Message).where(Message.state.in_(WAITING), Message.due_at > now()).values(due_at=now())
-        session.execute(later.execution_options(synchronize_session=False))
-        session.execute(update(Lane).where(Lane.not_before > now()).values(not_before=now()))
+        waiting = update(Message).where(Message.route == route, Message.state.in_(WAITING), Message.due_at > now())
+        session.execute(waiting.values(due_at=now()).execution_options(synchronize_session=False))
+        session.execute(update(Lane).where(Lane.route == route, Lane.not_before > now()).values(not_before=now()))
 
 
 def merchant(name: str) -> tuple[Tenant, User]:

@@ -76,7 +76,7 @@ def one_mail(app: Flask, case: Case, number: int) -> str:
         first = drain(app, driver.route, recipient)
         case.wrong = False
         if first != "sent":
-            pass_time()
+            pass_time(driver.route)
         last = drain(app, driver.route, recipient) if first != "sent" else first
         state = db.session.get_one(Driver, driver.id, populate_existing=True).state
     copies = case.server.copies()[recipient]
@@ -118,7 +118,7 @@ def test_a_server_that_always_drops_after_accepting_gets_two_copies(
     drains = 0
     with app.app_context():
         while any(run.states()[state] for state in ("queued", "deferred")) and drains < 4 * mails:
-            pass_time()
+            pass_time("relay")
             delivery.drain(lane_id("relay"), PATIENCE)
             drains += 1
     twice = run.duplicates()
