@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -60,14 +61,20 @@ class Run:
     def clock(self, **settings: Any) -> Process | WarmProcess:
         return self._start(CLOCK, **settings)
 
-    def accept(self, count: int, tenant: str = "acme", text: str = "On its way.") -> list[str]:
-        """Take `count` messages, each for a recipient of its own. Returns the recipients."""
+    def accept(self, count: int, tenant: str = "acme", text: str = "On its way.", *, wake: bool = True) -> list[str]:
+        """Take `count` messages, each for a recipient of its own. Returns the recipients.
+
+        Not `wake`: no worker is told of them, as if Redis were away.
+        """
         recipients = [f"c{self._given + number}@customer.example" for number in range(count)]
         self._given += count
         with self.app.app_context():
             owner, _ = tenants.upsert(tenant, name=tenant.title(), plan="enterprise")
+            line = self.app.extensions["portal_queue"]
+            line.quiet_until = 0.0 if wake else math.inf  # as if Redis had just been away
             for recipient in recipients:
                 outbox.accept(owner, kind="order_update", to=recipient, subject="Your order", text=text)
+            line.quiet_until = 0.0
         return recipients
 
     def states(self) -> Counter[str]:

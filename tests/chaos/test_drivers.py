@@ -101,7 +101,7 @@ def test_a_providers_pace_is_kept_and_used(
     app: Flask, run: Run, tls: TLS, figure: Figure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit, minutes = 30, size(2, 4)
-    minute = size(4.0, 60.0)  # the short form's minutes are short
+    minute = size(2.5, 60.0)  # the short form's minutes are short
     with HostileServer(extensions=SUBMISSION, tls=tls.context) as server:
         server.script = provider = Provider(server, limit, minute)
         run.server = server
