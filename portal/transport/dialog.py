@@ -75,6 +75,8 @@ class Dialog(smtplib.SMTP):
         except ssl.SSLCertVerificationError as error:
             self.close()
             raise NoReply("tls", error.verify_message) from error
+        except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            raise self._gone(error) from error  # as anywhere else: it says nothing about the settings
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             self.close()
             raise NoReply("tls", "no TLS handshake") from error

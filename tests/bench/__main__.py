@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick] [--only GROUP]`: measures, prints the table, ends with 1 if a budget is missed."""
+"""`python -m tests.bench [--quick] [--only GROUP]` or `--chaos`: prints the table; 1 if a budget is missed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 for name in [name for name in os.environ if name.startswith("PORTAL_") and not name.startswith("PORTAL_TEST_")]:
     del os.environ[name]  # what a developer has set for a run of the product
 
-from tests.bench import delivery, long_log, web  # noqa: E402
+from tests.bench import chaos, delivery, long_log, web  # noqa: E402
 from tests.bench.processes import HOW_TO_INSTALL, smtp_sink_program  # noqa: E402
 from tests.bench.table import Row, say, show  # noqa: E402
 from tests.support.valkey import Valkey  # noqa: E402
@@ -26,8 +26,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bin/bench", description="Speed as ratios against peers in the same run.")
     parser.add_argument("--quick", action="store_true", help="small counts: minutes less, and rougher")
     parser.add_argument("--only", choices=GROUPS, action="append", help="this group of rows; may be repeated")
+    parser.add_argument("--chaos", action="store_true", help="the reliability table instead, in its full form")
     wanted = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of everything's end
+    if wanted.chaos:
+        return chaos.main()
     if smtp_sink_program() is None:
         say(f"Without Postfix's smtp-sink the figures of delivery are not comparable. Install it: {HOW_TO_INSTALL}")
 

@@ -57,27 +57,6 @@ def test_a_worker_sends_what_was_accepted(app: Flask, smtp: SMTPSink, start: Cal
     eventually(lambda: states(app) == {"sent": 3}, "all are written down as sent")
 
 
-def test_what_was_accepted_while_redis_was_away_is_woken_by_the_clock(
-    app: Flask, smtp: SMTPSink, valkey: Valkey, start: Callable[[list[str]], Process]
-) -> None:
-    valkey.kill()
-    try:
-        accept(app, 3)
-    finally:
-        valkey.start()
-    start(processes.WORKER_MAIL)
-    start(processes.CLOCK)
-    smtp.wait_for(3, timeout=20)
-
-
-def test_two_clocks_claim_nothing_twice(app: Flask, smtp: SMTPSink, start: Callable[[list[str]], Process]) -> None:
-    for command in (processes.CLOCK, processes.CLOCK, processes.WORKER_MAIL, processes.WORKER_MAIL):
-        start(command)
-    accept(app, 100)
-    eventually(lambda: states(app) == {"sent": 100}, "all are sent", 30)
-    assert Counter(mail.rcpt_to[0] for mail in smtp.received).most_common(1)[0][1] == 1
-
-
 def test_a_worker_listens_to_one_known_queue(environment: Environment) -> None:
     with Process(processes.python("-m", "jobs.worker", "other"), environment()) as process:
         eventually(lambda: "usage: python -m jobs.worker interactive|mail" in process.output, "it says how")

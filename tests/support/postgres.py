@@ -21,7 +21,8 @@ from pathlib import Path
 UNAVAILABLE = 69  # as in sysexits.h
 
 # Nothing in it outlives the tests, so it need not survive a power cut.
-_FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 -c listen_addresses=''"
+_FAST = "-c fsync=off -c full_page_writes=off -c max_connections=200 -c listen_addresses=''"
+_FORGETFUL = "-c synchronous_commit=off"  # a killed server forgets its last commits
 
 
 class NoPostgres(Exception):
@@ -29,11 +30,15 @@ class NoPostgres(Exception):
 
 
 class Postgres:
-    """A running server: `url` for SQLAlchemy, `stop()` to end it (only if it was started here)."""
+    """A running server: `url` for SQLAlchemy; only if it was started here, `stop()` ends it and `restart(mode)` lets it
+    come back, with pg_ctl's modes: fast (connections are ended), immediate (as if it had crashed)."""
 
-    def __init__(self, url: str, stop: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, url: str, stop: Callable[[], None] = lambda: None, restart: Callable[[str], None] = lambda mode: None
+    ) -> None:
         self.url = url
         self.stop = stop
+        self.restart = restart
 
 
 def find_or_start() -> Postgres:
@@ -70,7 +75,12 @@ def _unprivileged() -> tuple[int, int] | None:
     raise NoPostgres("there is no unprivileged user to run the machine's PostgreSQL as")
 
 
-def _start_binaries() -> Postgres:
+def start_durable() -> Postgres:
+    """A server of one's own, whose commits survive its crash. Raises NoPostgres."""
+    return _start_binaries("")
+
+
+def _start_binaries(more: str = _FORGETFUL) -> Postgres:
     binaries = _binaries()
     if binaries is None:
         raise NoPostgres("this machine has no PostgreSQL server installed")
@@ -97,7 +107,7 @@ def _start_binaries() -> Postgres:
     data = str(folder / "data")
     try:
         call("initdb", "-D", data, "-U", "absender", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-        call("pg_ctl", "-D", data, "-w", "-l", str(folder / "server.log"), "-o", f"{_FAST} -k {folder}", "start")
+        call("pg_ctl", "-D", data, "-w", "-l", str(folder / "server.log"), "-o", f"{_FAST} {more} -k {folder}", "start")
         call("createdb", "-h", str(folder), "-U", "absender", "absender")
     except (OSError, subprocess.SubprocessError) as error:
         said = (folder / "commands.log").read_text(errors="replace").strip().splitlines()[-1:]
@@ -108,7 +118,10 @@ def _start_binaries() -> Postgres:
         call("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)
 
-    return Postgres(f"postgresql+psycopg://absender@/absender?host={folder}", stop)
+    def restart(mode: str) -> None:
+        call("pg_ctl", "-D", data, "-w", "-l", str(folder / "server.log"), "-m", mode, "restart")
+
+    return Postgres(f"postgresql+psycopg://absender@/absender?host={folder}", stop, restart)
 
 
 def _start_wheel() -> Postgres:

@@ -57,6 +57,10 @@ class Process:
         )  # fmt: skip
         return self
 
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
     def kill(self) -> None:
         """As a power cut: no farewell, no clean-up."""
         self._end(signal.SIGKILL)

@@ -1,0 +1,172 @@
+"""Processes that are killed, stopped, or there twice, while mail is on its way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.chaos.steps import Figure, Run, size
+from tests.support.hostile_server import HOLD, HostileServer, Talk
+from tests.support.processes import Process
+from tests.support.waiting import eventually
+from tests.support.warm import WarmProcess
+
+BEFORE_THE_DOT = ("MAIL", "RCPT", "DATA", "body")
+# More than the sockets' buffers hold, so that its sender is caught in the middle of the body.
+LARGE = ("x" * 98 + "\n") * 80_000
+
+
+class HeldOnce:
+    """A server's script: one connection is held at the point that was armed, until the next `arm`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._point = self._recipient = ""
+        self._ahead = 0
+
+    def arm(self, point: str, *, recipient: str = "", ahead: int = 0) -> None:
+        """Hold at the point: of the mail to `recipient`, or when as many others as `ahead` have passed it."""
+        with self._lock:
+            self._point, self._recipient, self._ahead = point, recipient, ahead
+
+    def __call__(self, talk: Talk, point: str) -> str | None:
+        with self._lock:
+            if point != self._point or self._recipient not in ("", talk.rcpt_to):
+                return None
+            if self._ahead:
+                self._ahead -= 1
+                return None
+            self._point = ""
+            return HOLD
+
+
+@pytest.mark.chaos("kill -9 of every worker at random instants")
+def test_killing_every_worker_at_random_instants_loses_nothing(run: Run, smtp: HostileServer, figure: Figure) -> None:
+    mails, kills = size(200, 5000), size(3, 20)
+    random = Random(20)
+    instants = sorted(random.sample(range(1, mails * 9 // 10), kills))
+    # At half of them the server is held at a point of the session; at the others nobody knows where the workers are.
+    points = [random.choice((*BEFORE_THE_DOT[:3], ".", "reply")) if number % 2 else "" for number in range(kills)]
+    reached = threading.Event()
+    ahead = list(zip(instants, points, strict=True))
+
+    def script(talk: Talk, point: str) -> str | None:
+        if reached.is_set() or not ahead or len(smtp.kept) < ahead[0][0] or point != (ahead[0][1] or "MAIL"):
+            return None
+        _, held_at = ahead.pop(0)
+        reached.set()
+        return HOLD if held_at else None
+
+    smtp.script = script
+    run.clock()
+    workers = run.workers(2)
+    run.accept(mails)
+    lanes = 0
+    for _ in range(kills):
+        assert reached.wait(120), f"{len(smtp.kept)} of {mails} mails came"
+        lanes += run.kill(*workers)
+        workers = run.workers(2)
+        smtp.release()
+        reached.clear()
+    run.wait_until_settled(300)
+
+    lost, twice = run.lost(), run.duplicates()
+    figure(f"kill -9 of 2 workers, {kills} times in {mails} mails: {lost} lost, {len(twice)} duplicates of at most "
+           f"{lanes}, all flagged, same Message-ID, same bytes")  # fmt: skip
+    assert lost == 0
+    assert 0 < lanes <= 2 * kills and len(twice) <= lanes
+    assert set(run.states()) <= {"sent", "unconfirmed"}
+
+
+@pytest.mark.chaos("kills before the final dot")
+def test_kills_before_the_final_dot_double_nothing(run: Run, smtp: HostileServer, figure: Figure) -> None:
+    kills = size(4, 100)
+    smtp.script = script = HeldOnce()
+    run.clock()
+    for number in range(kills):
+        point = BEFORE_THE_DOT[number % 4]
+        (large,) = run.accept(1, text=LARGE) if point == "body" else ("",)
+        run.accept(4)
+        script.arm(point, recipient=large, ahead=0 if large else number % 3)
+        (worker,) = run.workers(1)
+        smtp.wait_until(lambda server: server.held, f"a mail is held at {point}")
+        assert run.kill(worker) == 1
+        smtp.release()
+    run.workers(1)
+    run.wait_until_settled()
+
+    lost, twice = run.lost(), run.duplicates()
+    figure(f"{kills} kills before the final dot: {lost} lost, {len(twice)} duplicates")
+    assert (lost, twice) == (0, [])
+    assert not run.events("ambiguous"), "the log cries no wolf"
+    assert sum(run.events("released").values()) >= kills
+
+
+def owner(client_port: int, server_port: int, processes: list[Process | WarmProcess]) -> Process | WarmProcess:
+    """Whose connection it is, by the kernel's table (proc(5))."""
+    ours, theirs = f":{client_port:04X}", f":{server_port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    (inode,) = (row[9] for row in rows if row[1].endswith(ours) and row[2].endswith(theirs))
+    for process in processes:
+        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+            try:
+                if os.readlink(descriptor) == f"socket:[{inode}]":
+                    return process
+            except FileNotFoundError:
+                continue
+    raise AssertionError("the connection is nobody's")
+
+
+@pytest.mark.chaos("a worker stopped past its lease in the middle of a mail")
+def test_a_worker_stopped_past_its_lease_sends_no_dot(run: Run, smtp: HostileServer, figure: Figure) -> None:
+    rounds = size(4, 20)
+    smtp.script = script = HeldOnce()
+    workers = run.workers(2)
+    run.clock()
+    late_dots = 0
+    for number in range(rounds):
+        point = BEFORE_THE_DOT[number % 4]
+        script.arm(point, ahead=0 if point == "body" else number % 2)
+        recipients = run.accept(1, text=LARGE) if point == "body" else run.accept(2)
+        smtp.wait_until(lambda server: server.held, f"a mail is held at {point}")
+        talk = smtp.held[0]
+        before = talk.dots
+        stopped = owner(talk.client_port, smtp.port, workers)
+        assert stopped.pid is not None
+        os.kill(stopped.pid, signal.SIGSTOP)
+        try:
+            eventually(lambda: run.leases() == 1, "the other worker has nothing to do", 60)
+            run.end_leases()
+            smtp.wait_until(lambda server: set(recipients) <= set(server.copies()), "another worker took over")  # noqa: B023
+        finally:
+            os.kill(stopped.pid, signal.SIGCONT)
+        smtp.release()
+        smtp.wait_until(lambda server: talk.closed_at, "the continued worker has given up")  # noqa: B023
+        late_dots += talk.dots - before
+    run.wait_until_settled()
+
+    lost, twice = run.lost(), run.duplicates()
+    figure(f"{rounds} workers stopped past their lease: {late_dots} late dots, {lost} lost, {len(twice)} duplicates")
+    assert (late_dots, lost, twice) == (0, 0, [])
+
+
+@pytest.mark.chaos("two clocks")
+def test_two_clocks_claim_each_message_once(run: Run, smtp: HostileServer, figure: Figure) -> None:
+    rounds, mails = size(2, 20), 50
+    run.workers(2)
+    for _ in range(2):
+        run.clock()
+    for _ in range(rounds):  # each short enough for one drain: a longer one gives back what it has not begun
+        run.accept(mails, wake=False)  # the clocks shall do it
+        run.wait_until_settled()
+
+    most, claims = max(smtp.copies().values()), run.claims()
+    figure(f"two clocks, two workers, {len(claims)} mails: each claimed {min(claims)} to {max(claims)} times, at most "
+           f"{most} copy of each")  # fmt: skip
+    assert run.lost() == 0 and most == 1
+    assert max(claims) == 1 and sum(run.events("sent").values()) == len(claims)
