@@ -8,7 +8,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from portal import access, assets, cli, errors, extensions, i18n, queue, request_log, security_headers
+from portal import access, assets, cli, errors, event_log, extensions, i18n, queue, request_log, security_headers
 from portal.config import load_settings
 from portal.views import driver, email_settings, health, launch, logs, preferences, verify
 from portal.views.api import messages, tenants
@@ -29,7 +29,7 @@ def create_app(**overrides: Any) -> Flask:
         # Forms are small; only the API takes bodies of megabytes, and it reads JSON.
         MAX_FORM_MEMORY_SIZE=500_000,
     )
-    for part in (extensions, queue, i18n, access, assets, security_headers, errors, request_log, cli):
+    for part in (event_log, extensions, queue, i18n, access, assets, security_headers, errors, request_log, cli):
         part.init_app(app)
     for view in (launch, email_settings, driver, logs, verify, preferences, health, tenants, messages):
         app.register_blueprint(view.blueprint)
