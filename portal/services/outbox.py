@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from portal.config import settings
 from portal.extensions import db
 from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, now, utcnow
-from portal.models.lane import RELAY
+from portal.models.lane import RELAY, TEST
 from portal.models.message import new_public_id
 from portal.services import lanes, senders
 from portal.services.errors import IdempotencyConflict
@@ -59,7 +59,7 @@ def accept(
 
 def record_test(tenant: Tenant, *, to: str, subject: str) -> Message:
     """The row of a driver's test mail: in the log like any other, but sent by its own job. Within a transaction."""
-    message = _new(tenant, "driver_test", to, subject, route="test")
+    message = _new(tenant, "driver_test", to, subject, route=TEST)
     message.state = "sending"
     db.session.add(message)
     db.session.flush()
