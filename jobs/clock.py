@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import create_app
 from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
-from portal.services import claims, driver_tests, lanes, mail_retention, retention
+from portal.services import claims, driver_tests, lanes, mail_retention, retention, vitals
 
 TICK_SECONDS = 1.0
 _EACH_MINUTE = 60  # ticks
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def tick(number: int) -> bool:
     """One round: dead lanes come back, due ones are woken, and now and then the slower work. False: not all worked."""
-    work: list[Callable[[], object]] = [claims.reclaim_expired, driver_tests.give_up_old, lanes.wake_due]
+    work: list[Callable[[], object]] = [claims.reclaim_expired, driver_tests.give_up_old, lanes.wake_due, vitals.tick]
     if number % _EACH_MINUTE == 0:
         work = [lanes.ensure, claims.expire, retention.clean_up, *work]
     if number % _NOW_AND_THEN == 5:  # not together with the rest

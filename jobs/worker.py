@@ -20,11 +20,14 @@ from rq.serializers import JSONSerializer
 
 from portal import create_app, queue
 from portal.config import stopped_by_wrong_settings
+from portal.event_log import error_text
 from portal.extensions import db
 from portal.services import delivery
 
 _LONGEST_RECONNECT = 5  # seconds; RQ's own grows to 60
 _START_AGAIN = 2
+# RQ's own 420 would show a killed worker as alive for eight minutes; an idle one asks anew 15 s before this ends.
+_WORKER_SECONDS = 45
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +36,23 @@ class Worker(SimpleWorker):
     """Works without forking: no orphaned child goes on after a kill, no socket is inherited."""
 
     max_connection_wait_time = _LONGEST_RECONNECT
+    _failure = ""
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
         try:
             return super().perform_job(job, queue, execution)
         finally:
             db.session.remove()
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """RQ's own writes the exception's words; they may quote a mail."""
+        self._failure = error_text(exc_info)  # type: ignore[arg-type]
+        log.error("job %s failed", job.id, exc_info=exc_info)  # type: ignore[arg-type]
+
+    def handle_job_failure(self, job: Job, queue: Queue, *arguments: Any, **more: Any) -> None:
+        """Redis, too, gets the exception's type and places only."""
+        more["exc_string"] = self._failure
+        super().handle_job_failure(job, queue, *arguments, **more)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         delivery.stopping.set()  # the drain at work ends after the mail at hand
@@ -50,7 +64,7 @@ def work(name: str, connection: Redis) -> None:
     while not delivery.stopping.is_set():
         try:
             jobs = Queue(name, connection=connection, serializer=JSONSerializer)
-            Worker([jobs], connection=connection, serializer=JSONSerializer).work(
+            Worker([jobs], connection=connection, serializer=JSONSerializer, worker_ttl=_WORKER_SECONDS).work(
                 logging_level="WARNING", with_scheduler=False
             )
         except StopRequested:

@@ -8,7 +8,19 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from portal import access, assets, cli, errors, extensions, i18n, limits, queue, request_log, security_headers
+from portal import (
+    access,
+    assets,
+    cli,
+    errors,
+    event_log,
+    extensions,
+    i18n,
+    limits,
+    queue,
+    request_log,
+    security_headers,
+)  # fmt: skip
 from portal.config import load_settings
 from portal.views import driver, email_settings, health, launch, log_export, logs, preferences, resending, verify
 from portal.views.api import messages, openapi, tenants
@@ -29,7 +41,10 @@ def create_app(**overrides: Any) -> Flask:
         # Forms are small; only the API takes bodies of megabytes, and it reads JSON.
         MAX_FORM_MEMORY_SIZE=500_000,
     )
-    for part in (extensions, queue, limits, i18n, access, assets, security_headers, errors, request_log, cli):
+    parts = (
+        event_log, extensions, queue, limits, i18n, access, assets, security_headers, errors, request_log, cli,
+    )  # fmt: skip
+    for part in parts:
         part.init_app(app)
     views = (
         launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,

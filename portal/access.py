@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,17 +11,19 @@ from typing import Any, TypeVar
 from flask import Flask, current_app, g, request
 from flask_wtf import CSRFProtect
 from htmx_flask import Htmx
-from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
 from portal import session as sessions
+from portal.config import settings
 from portal.services import api_keys, users
 
-RULES = ("public", "viewer", "admin", "support", "api_key")
+RULES = ("public", "viewer", "admin", "support", "api_key", "operator")
 # Which roles of a person satisfy a rule.
 _ROLES = {"viewer": ("viewer", "admin"), "admin": ("admin",), "support": ("support",)}
 # Only the API takes large bodies, and Werkzeug's own limit for forms leaves out the usual encoding.
 _FORM_BYTES = 100_000
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 csrf = CSRFProtect()
 View = TypeVar("View", bound=Callable[..., Any])
@@ -79,6 +83,8 @@ def enforce() -> None:
         raise Forbidden("This view declares no access rule.")
     if declaration.rule == "api_key":
         _require_api_key()
+    elif declaration.rule == "operator":
+        _require_operator()
     elif declaration.rule != "public":
         _require_session(declaration)
 
@@ -88,6 +94,30 @@ def _require_api_key() -> None:
     g.api_key = api_keys.authenticate(secret.strip()) if kind.lower() == "bearer" else None
     if g.api_key is None:
         raise Unauthorized("The API key is missing or wrong. Send it as: Authorization: Bearer <key>")
+
+
+def _require_operator() -> None:
+    """By PORTAL_METRICS_TOKEN; without one only this machine itself, which is told from what a proxy forwards."""
+    token = settings().metrics_token
+    if token:
+        kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not hmac.compare_digest(secret.strip().encode(), token.encode()):
+            raise Unauthorized("Send PORTAL_METRICS_TOKEN as: Authorization: Bearer <token>")
+        return
+    # ProxyFix replaces the address by one that a header names; a proxy that it doesn't know adds headers, too.
+    environ = request.environ
+    peer = environ.get("werkzeug.proxy_fix.orig", environ).get("REMOTE_ADDR") or ""
+    host = request.host.rpartition(":")[0] or request.host
+    forwarded = any(name in request.headers for name in _FORWARDED)
+    if forwarded or not _is_loopback(peer) or not (host == "localhost" or _is_loopback(host.strip("[]"))):
+        raise NotFound
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _require_session(declaration: Access) -> None:

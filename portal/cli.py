@@ -1,4 +1,4 @@
-"""The operator's commands: `flask tenant`, `flask api-key`, `flask launch-link`, `flask secrets`, `flask demo`."""
+"""The operator's commands: `flask tenant`, `api-key`, `launch-link`, `secrets`, `delivery`, `demo`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from portal import delivery_cli
 from portal.config import settings
 from portal.services import api_keys, demo_data, lanes, launches, tenants, vault
 from portal.services.errors import InvalidField
@@ -18,7 +19,7 @@ api_key_group = AppGroup("api-key", help="Keys of the platform's backend.")
 
 
 def init_app(app: Flask) -> None:
-    for command in (tenant_group, api_key_group, secrets_group, launch_link, demo):
+    for command in (tenant_group, api_key_group, secrets_group, delivery_cli.group, launch_link, demo):
         app.cli.add_command(command)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from cryptography.fernet import Fernet
 from flask import current_app
@@ -25,6 +25,7 @@ from portal.transport.destinations import Policy
 from portal.transport.mime import Mailbox, parse_mailbox
 
 _MIN_SECRET = 32
+_MIN_TOKEN = 16
 
 
 class SettingsError(Exception):
@@ -61,6 +62,8 @@ class Settings(BaseSettings):
     database_url: str = ""
     redis_url: str = ""
     base_url: str = ""
+    log_format: Literal["text", "json"] = "text"
+    metrics_token: str = ""
     trusted_proxies: int = Field(0, ge=0, le=5)
 
     relay: str = ""
@@ -103,6 +106,13 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: str) -> str:
         if len(value) < _MIN_SECRET:
             raise ValueError(f"must have at least {_MIN_SECRET} characters")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _no_guess(cls, value: str) -> str:
+        if value and len(value) < _MIN_TOKEN:
+            raise ValueError(f"must have at least {_MIN_TOKEN} characters")
         return value
 
     @field_validator("default_sender")

@@ -19,7 +19,10 @@ ALLOWED = {
     "portal/queue.py": (),
     "portal/config.py": ("portal.plans", "portal.transport"),
     "portal/extensions.py": ("portal.models",),
-    "jobs": ("jobs", "portal.services", "portal.create_app", "portal.config", "portal.queue", "portal.extensions"),
+    "jobs": (
+        "jobs", "portal.services", "portal.create_app", "portal.config", "portal.queue", "portal.event_log",
+        "portal.extensions",
+    ),
 }  # fmt: skip
 # From `portal` itself come modules, so `from portal import queue` counts as portal.queue.
 

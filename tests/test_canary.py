@@ -73,6 +73,7 @@ def _value(client: Any, key: bytes) -> Any:
         b"set": client.smembers,
         b"zset": lambda k: client.zrange(k, 0, -1, withscores=True),
         b"stream": client.xrange,
+        b"none": lambda k: None,  # expired since it was listed
     }
     return readers[client.type(key)](key)
 

@@ -62,6 +62,8 @@ def test_a_file_in_the_instance_folder_is_read_and_the_environment_wins(
         ({"base_url": "mail.marketplace.example"}, "PORTAL_BASE_URL"),
         ({"message_id_domain": "a.example\r\nBcc: x"}, "PORTAL_MESSAGE_ID_DOMAIN"),
         ({"smtp_ca_file": "/nowhere/ca.pem"}, "PORTAL_SMTP_CA_FILE"),
+        ({"metrics_token": "hunter2"}, "PORTAL_METRICS_TOKEN"),
+        ({"log_format": "hunter2"}, "PORTAL_LOG_FORMAT"),
     ],
 )
 def test_a_wrong_setting_is_named_and_never_quoted(tmp_path: Path, change: dict[str, Any], name: str) -> None:

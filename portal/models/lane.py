@@ -11,6 +11,7 @@ from portal.models.base import Base
 
 RELAY = "relay"
 INTERACTIVE = "interactive"
+TEST = "test"  # no lane's: a driver's test mail, until the driver that it was sent through exists
 
 
 class Lane(Base):

@@ -34,6 +34,8 @@ KINDS = (*PLATFORM_KINDS, "verification", "driver_test", "notice")
 _CLAIMED = text("lane_id IS NOT NULL")
 _FINISHED = text("finished_at IS NOT NULL")
 _RESENT = text("resent_of IS NOT NULL")
+_DEFERRED = text("state = 'deferred'")
+_HELD = text("state = 'held'")
 _WAITING = text("state IN ('queued', 'deferred')")
 # SQLite gives rowids to INTEGER PRIMARY KEY only.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -71,8 +73,18 @@ class Message(Base):
         Index("ix_message_expires", "expires_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index("ix_message_lane", "lane_id", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED),
         # What went out by a route lately: its pace and its day's usage.
-        Index("ix_message_route_finished", "route", "finished_at", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
         Index("ix_message_resent_of", "resent_of", sqlite_where=_RESENT, postgresql_where=_RESENT),
+        Index(
+            "ix_message_route_finished",
+            "route",
+            "finished_at",
+            "state",
+            sqlite_where=_FINISHED,
+            postgresql_where=_FINISHED,
+        ),
+        # The operator's counts of what waits out of the ordinary; no other message costs them a write.
+        Index("ix_message_deferred", "route", sqlite_where=_DEFERRED, postgresql_where=_DEFERRED),
+        Index("ix_message_held", "route", sqlite_where=_HELD, postgresql_where=_HELD),
         # The log's pages: newest first, alone and under each filter.
         Index("ix_message_log", "tenant_id", "id"),
         Index("ix_message_log_state", "tenant_id", "state", "id"),
@@ -111,7 +123,10 @@ class Message(Base):
     dot: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # sender, Date and boundary: the same bytes again
 
 
-# What a drain may claim, spelled as in the partial indexes: SQLite uses those only where it reads the same values.
+# Spelled as in the partial indexes: SQLite uses those only where it reads the same values.
+# What waits, a drain may claim.
+IS_DEFERRED = Message.state == literal_column("'deferred'")
+IS_HELD = Message.state == literal_column("'held'")
 IS_WAITING = Message.state.in_([literal_column("'queued'"), literal_column("'deferred'")])
 
 # Exact recipient searches; the spelling people type differs in case.

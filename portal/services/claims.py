@@ -25,7 +25,7 @@ from sqlalchemy import (
 from portal.extensions import db
 from portal.models import Lane, LogEntry, Message, now, statement_time, utcnow
 from portal.models.message import IS_WAITING
-from portal.services import direct, lanes, outcomes
+from portal.services import delivery_log, direct, lanes, outcomes
 from portal.services.direct import Statement
 from portal.services.lanes import Lease
 from portal.services.outcomes import Attempt
@@ -119,7 +119,7 @@ def _take(count: int) -> Statement:
         update(Message)
         .where(Message.id.in_([bindparam(f"id{number}") for number in range(count)]), IS_WAITING)
         .values(state="sending", lane_id=bindparam("to_lane"), attempt=Message.attempt + 1, dot_at=None)
-        .returning(Message.id, Message.tenant_id, Message.attempt)
+        .returning(Message.id, Message.tenant_id, Message.attempt, Message.public_id)
     )
 
 
@@ -171,7 +171,9 @@ def _reclaim(lease: Lease) -> bool:
         for message in messages:
             outcomes.returned(message, lease)
         after_commit(partial(lanes.wake, lease.route))
-    log.warning("lane %s died; %s messages returned", lease.lane_id, len(messages))
+    log.warning(
+        "a lane died", extra={"fields": {"lane": lease.lane_id, "route": lease.route, "returned": len(messages)}}
+    )
     return True
 
 
@@ -192,7 +194,7 @@ def expire() -> int:
                 reason="expired",
                 finished_at=utcnow(),
             )
-            .returning(Message.id, Message.tenant_id, Message.state)
+            .returning(Message.id, Message.tenant_id, Message.state, Message.public_id, Message.route, Message.attempt)
             .execution_options(synchronize_session=False)
         ).all()
         if old:
@@ -200,4 +202,8 @@ def expire() -> int:
                 insert(LogEntry),
                 [{"tenant_id": m.tenant_id, "message_id": m.id, "event": m.state, "reason": "expired"} for m in old],
             )
+    for m in old:
+        delivery_log.outcome(
+            m.state, m.public_id, tenant=m.tenant_id, route=m.route, lane=None, attempt=m.attempt, reason="expired"
+        )
     return len(old)

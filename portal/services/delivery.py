@@ -15,7 +15,7 @@ from portal import queue
 from portal.config import settings
 from portal.extensions import db
 from portal.models import Driver
-from portal.services import claims, direct, driver_settings, drivers, lanes, outcomes, pace
+from portal.services import claims, direct, driver_settings, drivers, lanes, outcomes, overview, pace, vitals
 from portal.services.lanes import Lease, LeaseLost
 from portal.services.mails import Mail, Workbench, prepare
 from portal.services.outcomes import Attempt
@@ -57,6 +57,7 @@ def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
         log.warning("lane %s is another drain's by now; this one stops", lane_id)
         return session.sent
     lanes.release(lease)
+    vitals.drained(overview.kind_of(lease.route), time.monotonic() - session.began_at, session.sent)
     if lanes.has_due_mail(lease.route):
         lanes.wake(lease.route)  # behind the others
     return session.sent
@@ -78,6 +79,7 @@ class _Session:
         self.claimed: deque[Attempt] = deque()
         self.bench = Workbench()
         self.kept_at = 0.0
+        self.began_at = time.monotonic()
         self.sent = 0
         # Failed in a row by what nobody knows; a route that waited because of it begins one below the limit.
         self.unknown = _UNKNOWN_IN_A_ROW - 1 if lease.reason == "unknown" else 0

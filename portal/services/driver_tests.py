@@ -15,7 +15,7 @@ from portal import queue
 from portal.config import settings
 from portal.extensions import db
 from portal.models import Driver, DriverTest, LogEntry, Message, Tenant, User, utcnow
-from portal.services import contents, driver_settings, drivers, outbox, plans, tenants, vault
+from portal.services import contents, driver_settings, drivers, outbox, pace, plans, tenants, vault
 from portal.services.driver_settings import DriverSettings
 from portal.services.errors import AlreadyTesting, InvalidFields, SettingsUntested
 from portal.services.transaction import after_commit, transaction
@@ -152,7 +152,9 @@ def save(tenant: Tenant, user: User, wanted: DriverSettings, version: int) -> Dr
             "from_name": wanted.from_name,
             "preset": wanted.preset,
         }
-        return drivers.put(tenant, user, version, values)
+        driver = drivers.put(tenant, user, version, values)
+        pace.count_tests(driver)
+        return driver
 
 
 def _with_stored_secret(tenant: Tenant, wanted: DriverSettings) -> DriverSettings:
@@ -249,6 +251,9 @@ class _Run:
                 return  # given up meanwhile
             _close_message(message, "sent" if state == "passed" else "failed", reason, reply, test)
             driver = drivers.find(tenant)
+            if driver is not None:
+                session.flush()
+                pace.count_tests(driver)
             mends = driver is not None and driver.state != "paused" and _same_account(tenant, driver, test)
             if state == "passed" and mends:  # what a person paused, a person resumes
                 drivers.resume(tenant)

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, case, delete, insert, literal_column, select, 
 from portal.config import settings
 from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
-from portal.models.lane import RELAY
+from portal.models.lane import RELAY, TEST
 from portal.models.message import WAITING, is_public_id, new_public_id
 from portal.services import attachments, lanes, senders
 from portal.services.bulk import insert_rows
@@ -164,7 +164,7 @@ def _entry(accepted: Accepted, row: dict[str, Any], event: str) -> dict[str, Any
 
 def record_test(tenant: Tenant, *, to: str, subject: str) -> Message:
     """The row of a driver's test mail: in the log like any other, but sent by its own job. Within a transaction."""
-    draft = Draft(tenant, "driver_test", to, subject, route="test")
+    draft = Draft(tenant, "driver_test", to, subject, route=TEST)
     row = _row(draft, None, utcnow(), settings().message_id_domain) | {"state": "sending"}
     message = Message(**row, due_at=now(), expires_at=now(GIVE_UP.total_seconds()))
     db.session.add(message)

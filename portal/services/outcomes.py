@@ -8,16 +8,17 @@ message, so that no two of them can wait for one another.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import JSON, bindparam, insert, update
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, now, utcnow
-from portal.services import direct, lanes
+from portal.services import delivery_log, direct, lanes
 from portal.services.direct import Statement
 from portal.services.lanes import Lease, LeaseLost
-from portal.services.transaction import transaction
+from portal.services.transaction import after_commit, transaction
 from portal.transport.connection import Reply
 from portal.transport.replies import retry_after
 
@@ -35,6 +36,7 @@ class Attempt:
     message_id: int
     tenant_id: int
     number: int
+    public_id: str
 
 
 _DOT = Statement(
@@ -78,6 +80,7 @@ def sent(attempt: Attempt, reply: Reply, sender: str) -> None:
             tenant=attempt.tenant_id, message=attempt.message_id,
             reply_code=reply.code, reply_text=reply.text, shown=sender,
         )  # fmt: skip
+    _tell(attempt, "sent", code=reply.code)
 
 
 def _changed(rows: int) -> None:
@@ -175,7 +178,7 @@ def returned(message: Message, lease: Lease) -> None:
 
     Before the final dot nothing can have been accepted: back to the queue, safely. At the dot: ambiguous.
     """
-    attempt = Attempt(lease, message.id, message.tenant_id, message.attempt)
+    attempt = Attempt(lease, message.id, message.tenant_id, message.attempt, message.public_id)
     if message.dot_at is None:
         _write(attempt, state="queued", lane_id=None)
         _log(attempt, "released", reason="interrupted")
@@ -233,3 +236,11 @@ def _log(
             until=now(wait) if wait is not None else None,
         )
     )
+    after_commit(partial(_tell, attempt, event, reason=reason, code=reply.code if reply else None))
+
+
+def _tell(attempt: Attempt, event: str, *, reason: str | None = None, code: int | None = None) -> None:
+    delivery_log.outcome(
+        event, attempt.public_id, tenant=attempt.tenant_id, route=attempt.lease.route, lane=attempt.lease.lane_id,
+        attempt=attempt.number, reason=reason, code=code,
+    )  # fmt: skip

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, update
 
 from portal.extensions import db
-from portal.models import Driver, Message, utcnow
+from portal.models import Driver, DriverTest, Message, utcnow
+from portal.models.lane import TEST
 from portal.transport.presets import PRESETS, Preset, by_host
 
 DAY = timedelta(days=1)
@@ -77,6 +78,27 @@ def allowance(driver: Driver, wanted: int) -> Allowance:
             return Allowance(0, _room_at(driver, window, most), reason)
         count = min(count, room)
     return Allowance(count)
+
+
+def count_tests(driver: Driver) -> None:
+    """The provider counts the test mails that it accepted: so do we, as mail of the driver. Within a transaction."""
+    passed = (
+        DriverTest.tenant_id == driver.tenant_id,
+        DriverTest.state == "passed",
+        DriverTest.host == driver.host,
+        DriverTest.username == driver.username,
+    )
+    first = db.session.scalar(select(func.min(DriverTest.finished_at)).where(*passed))
+    if first is None:
+        return
+    # A new account's day began with its first test.
+    driver.account_since = min(driver.account_since, first - timedelta(seconds=1))
+    db.session.execute(
+        update(Message)
+        .where(Message.id.in_(select(DriverTest.message_id).where(*passed)), Message.route == TEST)
+        .values(route=driver.route)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _sent(driver: Driver, window: timedelta) -> int:

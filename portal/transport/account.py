@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -41,6 +42,15 @@ class Account:
             raise ValueError("username and password belong together")
         if any(_CONTROL.search(text) for text in (self.host, self.username or "", self.password or "")):
             raise ValueError("host, username and password must not hold control characters")
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """Every form in which the password, or the sign-in as a whole, can be echoed; the longest first."""
+        if not self.password or not self.username:
+            return ()
+        password = self.password
+        forms = {plain_response(self), encoded(password), encoded(self.username), password, repr(password)[1:-1]}
+        return tuple(sorted(forms, key=len, reverse=True))
 
     @classmethod
     def from_url(cls, url: str) -> Account:
@@ -135,7 +145,7 @@ def readable(raw: bytes, account: Account) -> str:
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
     text = _UNPRINTABLE.sub(" ", text)
-    for secret in _secrets(account):
+    for secret in account.secrets:
         text = text.replace(secret, "[removed]")
     return _AUTH_COMMAND.sub(r"AUTH \1 [removed]", text)[:MAX_REPLY_TEXT]
 
@@ -147,12 +157,3 @@ def plain_response(account: Account) -> str:
 
 def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
-
-
-def _secrets(account: Account) -> list[str]:
-    """Every form in which the password, or the sign-in as a whole, can be echoed; the longest first."""
-    if not account.password or not account.username:
-        return []
-    password = account.password
-    forms = {plain_response(account), encoded(password), encoded(account.username), password, repr(password)[1:-1]}
-    return sorted(forms, key=len, reverse=True)

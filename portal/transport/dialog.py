@@ -11,6 +11,9 @@ from time import monotonic
 
 MAX_REPLY = 32 * 1024  # octets; the longest EHLO answers and refusals known are below 3 kB
 _REPLY_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ -]|\r?\n)")
+_ONE_LINE = re.compile(rb"[2-5][0-9][0-9](?: |\r?\n)")
+# A socket is armed anew once its own timeout is longer than what is left by so much: each time is a system call.
+_SLACK = 1.05
 _BARE_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -38,30 +41,38 @@ class Dialog(smtplib.SMTP):
         self.patience = patience
         self.deadline = deadline
         self._received = bytearray()
+        self._armed = -1.0  # the socket's own timeout
 
     def send(self, s: bytes | str) -> None:  # type: ignore[override]  # sendall alone has no deadline under TLS
         """Write all of it within `patience`."""
-        left = memoryview(s if isinstance(s, bytes) else s.encode("ascii"))
+        data = s if isinstance(s, bytes) else s.encode("ascii")
         until = self._until()
         try:
-            while left:
-                left = left[self._socket(until).send(left) :]
+            sent = self._socket(until).send(data)
+            if sent < len(data):
+                left = memoryview(data)[sent:]
+                while left:
+                    left = left[self._socket(until).send(left) :]
         except OSError as error:
             raise self._gone(error) from error
 
     def getreply(self) -> tuple[int, bytes]:
         """The next reply's code and text, its lines joined by LF."""
         until = self._until()
+        line = self._line(until, MAX_REPLY)
+        if _ONE_LINE.match(line):  # nearly all are
+            return int(line[:3]), line[4:].strip()
         lines: list[bytes] = []
         size = 0
         while True:
-            line = self._line(until, MAX_REPLY - size)
+            line = line or self._line(until, MAX_REPLY - size)
             size += len(line)
             if not _REPLY_LINE.match(line) or (lines and line[:3] != lines[0][:3]):
                 raise self._lost("not an SMTP reply")
             lines.append(line)
             if line[3:4] != b"-":
                 return int(line[:3]), b"\n".join(line[4:].strip() for line in lines)
+            line = b""
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Go on under TLS with the server verified as `host`. What came before the handshake is not trusted."""
@@ -70,6 +81,7 @@ class Dialog(smtplib.SMTP):
             raise NoReply("tls", "the server sent text before TLS was on")
         try:
             self.sock = context.wrap_socket(self._socket(self._until()), server_hostname=host)
+            self._armed = -1.0
         except TimeoutError as error:
             raise self._gone(error) from error
         except ssl.SSLCertVerificationError as error:
@@ -105,13 +117,15 @@ class Dialog(smtplib.SMTP):
         return min(monotonic() + self.patience, self.deadline)
 
     def _socket(self, until: float) -> socket.socket:
-        """The socket, armed with the time that is left."""
+        """The socket, armed with the time that is left, or a twentieth more."""
         if self.sock is None:
             raise NoReply("lost", "not connected")
         left = until - monotonic()
         if left <= 0:
             raise TimeoutError
-        self.sock.settimeout(left)
+        if not left <= self._armed <= left * _SLACK:
+            self.sock.settimeout(left)
+            self._armed = left
         return self.sock
 
     def _lost(self, detail: str) -> NoReply:

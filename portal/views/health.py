@@ -1,13 +1,13 @@
-"""Whether the process is alive, and whether it can serve."""
+"""Whether the process is alive, whether it can serve, and the figures for Prometheus."""
 
 from __future__ import annotations
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from portal import queue
 from portal.access import access
-from portal.services import readiness
+from portal.services import metrics, readiness
 
 blueprint = Blueprint("health", __name__)
 
@@ -25,3 +25,9 @@ def readyz() -> ResponseReturnValue:
     database = readiness.database_answers()
     answer = {"status": "ready" if database else "not ready", "database": database, "redis": queue.is_alive()}
     return jsonify(answer), 200 if database else 503
+
+
+@blueprint.get("/metrics")
+@access("operator")
+def figures() -> ResponseReturnValue:
+    return Response(metrics.text(), content_type=metrics.CONTENT_TYPE)

@@ -79,6 +79,8 @@ def state(message: Message, last: LogEntry | None = None) -> str:
             return gettext("Failed: %(reason)s", reason=because) if because else gettext("Failed")
         case "cancelled":
             return gettext("Cancelled: %(reason)s", reason=because) if because else gettext("Cancelled")
+        case "unconfirmed" if message.reason == "restored":
+            return gettext("Outcome unknown: %(reason)s", reason=because)
         case "unconfirmed":
             return gettext("Outcome unknown: the connection broke off")
         case "queued" if message.ambiguous:
@@ -93,6 +95,8 @@ def event(entry: LogEntry) -> str:
         return gettext("Sent again as a new message by %(person)s", person=entry.text or "")
     if entry.event == "sender_changed" and entry.reason == "driver_stands_still":
         return gettext("Goes out through the default sender, because your mail service can't send at the moment")
+    if entry.event == "unconfirmed" and entry.reason == "restored":
+        return gettext("Outcome unknown: %(reason)s", reason=because)
     text = str(_EVENTS.get(entry.event, entry.event))
     if because and entry.event in ("deferred", "held", "failed", "cancelled"):
         text = gettext("%(text)s: %(reason)s", text=text, reason=because)

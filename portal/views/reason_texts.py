@@ -118,6 +118,10 @@ _TEXTS = {
             "the account for sending to everybody."
         ),
     ),
+    "restored": (
+        lazy_gettext("it may have been sent already, before our service was restored from a back-up"),
+        lazy_gettext("Ask the recipient whether the message arrived before you send it again."),
+    ),
     "security_defaults": (
         lazy_gettext("the organisation's security settings forbid this sign-in"),
         lazy_gettext("An administrator of your Microsoft 365 has to allow Authenticated SMTP; the guide says where."),

@@ -1,0 +1,244 @@
+"""/metrics: figures from the database and Redis, the same in every process, for the operator alone."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import event, update
+
+from portal import create_app
+from portal.extensions import db
+from portal.models import Driver, Lane, Message, Tenant, now, utcnow
+from portal.services import attention, metrics, outbox, overview, tenants, vitals
+from portal.services.transaction import transaction
+from portal.transport.presets import PRESETS
+from tests.services.steps import drain
+from tests.support.smtp_sink import SMTPSink
+from tests.support.valkey import Valkey
+
+TOKEN = "t" * 20
+Figures = dict[tuple[str, tuple[str, ...]], float]
+
+
+def figures(text: str) -> Figures:
+    return {
+        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def read() -> Figures:
+    db.session.rollback()
+    return figures(metrics.text().decode())
+
+
+def accept(tenant: Tenant, count: int = 1) -> list[Message]:
+    return [
+        outbox.accept(tenant, kind="order_update", to=f"c{n}@customer.example", subject="Order", text="Hi")
+        for n in range(count)
+    ]
+
+
+def change(message: Message, **values: Any) -> None:
+    with transaction() as session:
+        session.execute(update(Message).where(Message.id == message.id).values(**values))
+
+
+def add_driver(tenant: Tenant, host: str, **values: Any) -> Driver:
+    driver = Driver(
+        tenant_id=tenant.id, host=host, port=587, encryption="starttls", username="u", secret="s",
+        from_address="a@b.example", account_since=utcnow() - timedelta(days=9), **values,
+    )  # fmt: skip
+    with transaction() as session:
+        session.add(driver)
+        session.flush()
+        session.add(Lane(route=driver.route))
+    return driver
+
+
+def test_messages_are_counted_by_route_and_state(tenant: Tenant) -> None:
+    one, two, three, _ = accept(tenant, 4)
+    change(one, state="deferred", due_at=now(600))
+    change(two, state="held", held_at=now())
+    change(three, due_at=now(-100))
+    found = read()
+    assert [found["absender_messages", ("relay", state)] for state in ("queued", "deferred", "held", "sending")] == [
+        2, 1, 1, 0,
+    ]  # fmt: skip
+    assert found["absender_messages_due", ("relay",)] == 2
+    assert 100 <= found["absender_oldest_due_seconds", ("relay",)] < 110
+    assert found["absender_oldest_due_seconds", ("interactive",)] == 0
+
+
+def test_mail_that_waits_for_its_provider_is_no_alarm(tenant: Tenant) -> None:
+    driver = add_driver(tenant, "smtp.gmail.com")
+    (message,) = accept(tenant)
+    change(message, route=driver.route, due_at=now(-1000))
+    assert read()["absender_oldest_due_seconds", ("driver",)] >= 1000
+    with transaction() as session:
+        session.execute(update(Lane).where(Lane.route == driver.route).values(not_before=now(60), reason="quota_daily"))
+    found = read()
+    assert found["absender_oldest_due_seconds", ("driver",)] == 0
+    assert found["absender_lanes", ("driver", "waiting")] == 1
+
+
+def test_deliveries_of_the_last_minutes_by_outcome_and_provider(tenant: Tenant, smtp: SMTPSink) -> None:
+    driver = add_driver(tenant, "smtp.gmail.com")
+    accept(tenant, 2)
+    drain()
+    failed, old, by_driver = accept(tenant, 3)
+    change(failed, state="failed", finished_at=utcnow())
+    change(old, state="failed", finished_at=utcnow() - timedelta(minutes=6))
+    change(by_driver, state="sent", finished_at=utcnow(), route=driver.route)
+    found = read()
+    name = "absender_deliveries_last_5m"
+    assert (found[name, ("sent", "relay")], found[name, ("failed", "relay")], found[name, ("sent", "gmail")]) == (
+        2,
+        1,
+        1,
+    )
+    assert found["absender_drain_seconds_count", ("relay",)] == 1
+    assert found["absender_drained_messages_total", ("relay",)] == 2
+    assert 0 < found["absender_drain_seconds_sum", ("relay",)] < 15
+    assert found["absender_drain_seconds_bucket", ("+Inf", "relay")] == 1
+
+
+def test_lanes_and_drivers_by_state(tenant: Tenant) -> None:
+    add_driver(tenant, "smtp.shop.example", state="broken", reason="bad_credentials")
+    ids = [lane.id for lane in overview.read().lanes if lane.route == "relay"]
+    with transaction() as session:
+        session.execute(update(Lane).where(Lane.id == ids[0]).values(lease_token="x", leased_until=now(30)))
+        session.execute(update(Lane).where(Lane.id == ids[1]).values(lease_token="y", leased_until=now(-30)))
+    found = read()
+    states = ("free", "leased", "waiting", "dead")
+    assert [found["absender_lanes", ("relay", state)] for state in states] == [0, 1, 0, 1]
+    assert [found["absender_drivers", (state,)] for state in ("active", "paused", "broken")] == [0, 0, 1]
+
+
+def test_the_processes_are_seen(ctx: Flask) -> None:
+    found = read()
+    assert ("absender_clock_age_seconds", ()) not in found and found["absender_workers", ("mail",)] == 0
+    vitals.tick()
+    assert 0 <= read()["absender_clock_age_seconds", ()] < 5
+
+
+def test_a_redis_that_is_away_is_a_figure(tenant: Tenant, valkey: Valkey) -> None:
+    valkey.kill()
+    try:
+        found = read()
+    finally:
+        valkey.start()
+    assert (found["absender_redis_up", ()], found["absender_database_up", ()]) == (0, 1)
+    assert ("absender_lanes", ("relay", "free")) in found
+
+
+def test_a_database_that_is_away_is_a_figure(options: dict[str, Any], tmp_path: Any) -> None:
+    app = create_app(**options | {"database_url": f"sqlite:///{tmp_path}/empty.db"})
+    with app.app_context():
+        found = read()
+        assert (found["absender_database_up", ()], found["absender_redis_up", ()]) == (0, 1)
+        assert attention.sentences(None)
+        db.engine.dispose()
+
+
+def test_two_processes_give_the_same_answer(tenant: Tenant, options: dict[str, Any], smtp: SMTPSink) -> None:
+    accept(tenant, 3)
+    drain()
+    ours = read()
+    other = create_app(**options)
+    with other.app_context():
+        assert read() == ours
+        db.engine.dispose()
+
+
+def test_labels_are_bounded_and_name_nobody(tenant: Tenant) -> None:
+    for number in range(3):
+        add_driver(_another(number), "smtp.secret-shop.example")
+    accept(tenant, 3)
+    text = metrics.text().decode()
+    values = {value for labels in re.findall(r"\{(.*?)\}", text) for value in re.findall(r'"(.*?)"', labels)}
+    allowed = {
+        *overview.KINDS, *overview.LANE_STATES, *overview.DRIVER_STATES, *overview.OUTCOMES, *metrics.WAITING_STATES,
+        *PRESETS, "mail", "+Inf", *(f"{bound:g}" for bound in vitals.BUCKETS),
+    }  # fmt: skip
+    assert values - allowed == set()
+    for word in ("acme", "Acme", "customer.example", "secret-shop", "@"):
+        assert word not in text
+
+
+def _another(number: int) -> Tenant:
+    return tenants.upsert(f"shop-{number}", name=f"Shop {number}")[0]
+
+
+def test_a_scrape_reads_no_table_of_messages_as_a_whole(tenant: Tenant, app: Flask) -> None:
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL's plans depend on its statistics")
+    statements: list[tuple[str, Any]] = []
+    event.listen(db.engine, "before_cursor_execute", lambda c, cur, sql, args, *_: statements.append((sql, args)))
+    add_driver(tenant, "smtp.gmail.com")
+    statements.clear()
+    metrics.text()
+    plans = []
+    for sql, arguments in list(statements):
+        if "FROM message" in sql:
+            rows = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", arguments).all()
+            plans += [row[3] for row in rows if "message" in row[3]]
+    assert len(plans) == 5
+    for plan in plans:
+        assert "USING INDEX ix_message_" in plan or "USING COVERING INDEX ix_message_" in plan, plan
+        assert "ix_message_log" not in plan, plan
+
+
+# Who may ask
+
+
+def test_this_machine_may_ask_without_a_token(client: FlaskClient) -> None:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200 and answer.content_type.startswith("text/plain; version=")
+    assert figures(answer.text)["absender_database_up", ()] == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "headers"),
+    [
+        ({"REMOTE_ADDR": "203.0.113.9"}, {}),
+        ({"REMOTE_ADDR": ""}, {}),  # a unix socket: somebody in front of us
+        ({}, {"X-Forwarded-For": "127.0.0.1"}),
+        ({}, {"Forwarded": "for=127.0.0.1"}),
+        ({}, {"X-Real-IP": "203.0.113.9"}),
+        ({}, {"X-Forwarded-Proto": "https"}),
+        ({}, {"Host": "mail.marketplace.example"}),
+    ],
+)
+def test_anybody_else_finds_nothing_there(
+    client: FlaskClient, environ: dict[str, str], headers: dict[str, str]
+) -> None:
+    answer = client.get("/metrics", environ_overrides=environ, headers=headers)
+    assert answer.status_code == 404 and "absender_" not in answer.text
+
+
+def test_a_proxy_does_not_make_a_stranger_local(options: dict[str, Any]) -> None:
+    app = create_app(**options, trusted_proxies=1)
+    answer = app.test_client().get(
+        "/metrics", environ_overrides={"REMOTE_ADDR": "203.0.113.9"}, headers={"X-Forwarded-For": "127.0.0.1"}
+    )
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"), [(f"Bearer {TOKEN}", 200), ("Bearer wrong", 401), (f"Basic {TOKEN}", 401), ("", 401)]
+)
+def test_with_a_token_the_token_decides(options: dict[str, Any], authorization: str, status: int) -> None:
+    app = create_app(**options, metrics_token=TOKEN)
+    for address in ("127.0.0.1", "203.0.113.9"):
+        answer = app.test_client().get(
+            "/metrics", environ_overrides={"REMOTE_ADDR": address}, headers={"Authorization": authorization}
+        )
+        assert answer.status_code == status and ("absender_" in answer.text) == (status == 200)
