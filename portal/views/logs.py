@@ -135,5 +135,5 @@ def get_search() -> Response:
 def poll_rows() -> Response:
     """What the open log asks by itself; POST carries a searched recipient. Only reads."""
     view = read_view(request.values, request.form.get("recipient"))
-    tag = tag_of(view, mail_log.latest_entry_id(g.tenant))
+    tag = tag_of(view, g.newest_entry)
     return not_modified(tag) or tagged(render_template("logs/_log.html", **context(view)), tag)
