@@ -8,7 +8,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from portal import access, assets, cli, errors, extensions, i18n, queue, request_log, security_headers
+from portal import access, assets, cli, errors, extensions, i18n, queue, request_log, security_headers, templating
 from portal.config import load_settings
 from portal.views import driver, email_settings, health, launch, logs, preferences, verify
 from portal.views.api import messages, tenants
@@ -21,6 +21,7 @@ def create_app(**overrides: Any) -> Flask:
     settings = load_settings(**overrides)
     app = Flask(__name__, instance_path=str(settings.instance_path.resolve()))
     app.extensions["settings"] = settings
+    templating.use_in(app)
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,

@@ -46,7 +46,7 @@ class Session:
     expires: int = 0
 
     def signed(self) -> str:
-        return str(_serializer(_key()).dumps(asdict(self)))
+        return _signed(self, _key())
 
     def renewed(self) -> Session:
         now = int(time.time())
@@ -136,6 +136,11 @@ def init_app(app: Flask) -> None:
 def _authentic(token: str, key: str) -> Session:
     """What a token says, if its signature is ours; whether it still holds is another question."""
     return Session(**_serializer(key).loads(token))
+
+
+@lru_cache(maxsize=1024)  # each page of a session hands out the same token until it is renewed
+def _signed(session: Session, key: str) -> str:
+    return str(_serializer(key).dumps(asdict(session)))
 
 
 @lru_cache(maxsize=1)
