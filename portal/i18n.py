@@ -73,7 +73,7 @@ def clock(at: datetime, *, seconds: bool = False) -> str:
 
 def exact(at: datetime) -> str:
     """Date and time to the second, with the timezone, in the reader's language."""
-    return _exact(at, str(_locale()), _noted("babel_tzinfo") or get_timezone())
+    return _exact(at, _locale().language, _noted("babel_tzinfo") or get_timezone())
 
 
 @lru_cache(maxsize=8192)  # a list shows the same moments again with each poll
@@ -90,7 +90,7 @@ def ago(at: datetime) -> str:
         count = round(abs(seconds) / length)
         if abs(seconds) >= _NEARLY * length or unit == "second":
             break
-    return _distance(unit, length * max(1, count) * (1 if seconds > 0 else -1), str(_locale()))
+    return _distance(unit, length * max(1, count) * (1 if seconds > 0 else -1), _locale().language)
 
 
 _NEARLY = 0.85  # of the next larger unit: 51 minutes are an hour, as Babel has it
