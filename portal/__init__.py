@@ -20,6 +20,7 @@ from portal import (
     queue,
     request_log,
     security_headers,
+    templating,
 )  # fmt: skip
 from portal.config import load_settings
 from portal.views import driver, email_settings, health, launch, log_export, logs, preferences, resending, verify
@@ -33,6 +34,7 @@ def create_app(**overrides: Any) -> Flask:
     settings = load_settings(**overrides)
     app = Flask(__name__, instance_path=str(settings.instance_path.resolve()))
     app.extensions["settings"] = settings
+    templating.use_in(app)
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,

@@ -126,10 +126,8 @@ def _require_session(declaration: Access) -> None:
     except sessions.SessionRefused as refused:
         g.refused_parent = refused.parent
         raise Unauthorized(refused.reason) from None
-    known = users.get(session.user_id, session.tenant_id)
-    if known is None:
+    if not _is_known(session, polls=not declaration.renews):
         raise Unauthorized("invalid")
-    g.user, g.tenant = known
     if declaration.renews:
         sessions.keep(session)
     else:
@@ -137,6 +135,19 @@ def _require_session(declaration: Access) -> None:
     _refuse_forgery(by_bearer)
     if g.user.role not in _ROLES[declaration.rule]:
         raise Forbidden("role")
+
+
+def _is_known(session: sessions.Session, *, polls: bool) -> bool:
+    """Whether the database still has the session's person in its tenant; with the roles and settings of this moment."""
+    if polls:
+        glance = users.glance(session.user_id, session.tenant_id)
+        if glance is not None:
+            g.user, g.tenant, g.newest_entry = glance
+        return glance is not None
+    known = users.get(session.user_id, session.tenant_id)
+    if known is not None:
+        g.user, g.tenant = known
+    return known is not None
 
 
 def _refuse_forgery(by_bearer: bool) -> None:
@@ -156,7 +167,5 @@ def _recognise() -> None:
         session, _ = sessions.presented()
     except sessions.SessionRefused:
         return
-    known = users.get(session.user_id, session.tenant_id)
-    if known is not None:
-        g.user, g.tenant = known
+    if _is_known(session, polls=False):
         g.session = session

@@ -7,13 +7,13 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
-from flask_babel import gettext
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal.config import settings
+from portal.i18n import gettext
 from portal.services.errors import NotFound, PlanLocked
 from portal.views import fragments, plan_texts
 

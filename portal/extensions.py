@@ -25,8 +25,9 @@ def engine_options(url: str) -> dict[str, Any]:
     No parameters in error messages: they would carry addresses and bodies into logs and, by RQ, into Redis. On
     PostgreSQL nobody waits for ever for a row that a process holds which was cut off in the middle.
     """
-    options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True}
+    options: dict[str, Any] = {"hide_parameters": True}
     if url.startswith("postgresql"):
+        options["pool_pre_ping"] = True  # a server can go away; a file can't
         server = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
         options["connect_args"] = {"connect_timeout": 10, "options": server}
     return options
@@ -58,5 +59,11 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get(WRITES, False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return
+        # By the driver itself: as a statement of SQLAlchemy's it costs more than what most reads do. It fails for no
+        # lock, so nothing has to be translated into SQLAlchemy's errors.
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("BEGIN")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from typing import Any
 
-from babel import dates
+from babel import Locale, dates
+from babel.support import NullTranslations
 from flask import Flask, g, has_request_context, request
-from flask_babel import (
-    Babel,
-    format_date,
-    format_time,
-    format_timedelta,
-    get_locale,
-    get_timezone,
-    gettext,
-    refresh,
-)
+from flask_babel import Babel, format_date, format_time, get_locale, get_timezone, get_translations, refresh
+from flask_babel.speaklater import LazyString
+from jinja2 import pass_eval_context
+from jinja2.nodes import EvalContext
 from markupsafe import Markup, escape
 
 LOCALES = {"en": "English", "de": "Deutsch"}
@@ -27,12 +23,15 @@ def init_app(app: Flask) -> None:
     Babel(app, default_locale=DEFAULT, locale_selector=select_locale, timezone_selector=select_timezone)
     app.jinja_env.globals.update(
         LOCALES=LOCALES,
+        _=_template_text,
+        gettext=_template_text,
+        ngettext=_template_number,
         ago=ago,
         clock=clock,
-        current_locale=get_locale,
+        current_locale=_locale,
         exact=exact,
         moment=moment,
-        text_direction=lambda: get_locale().text_direction,
+        text_direction=lambda: _locale().text_direction,
     )
 
 
@@ -74,7 +73,7 @@ def clock(at: datetime, *, seconds: bool = False) -> str:
 
 def exact(at: datetime) -> str:
     """Date and time to the second, with the timezone, in the reader's language."""
-    return _exact(at, str(get_locale()), get_timezone())
+    return _exact(at, _locale().language, _noted("babel_tzinfo") or get_timezone())
 
 
 @lru_cache(maxsize=8192)  # a list shows the same moments again with each poll
@@ -87,7 +86,19 @@ def ago(at: datetime) -> str:
     seconds = (at - datetime.now(UTC)).total_seconds()
     if abs(seconds) < 10:
         return gettext("just now")
-    return str(format_timedelta(at - datetime.now(UTC), add_direction=True, granularity="second"))
+    for unit, length in dates.TIMEDELTA_UNITS:
+        count = round(abs(seconds) / length)
+        if abs(seconds) >= _NEARLY * length or unit == "second":
+            break
+    return _distance(unit, length * max(1, count) * (1 if seconds > 0 else -1), _locale().language)
+
+
+_NEARLY = 0.85  # of the next larger unit: 51 minutes are an hour, as Babel has it
+
+
+@lru_cache(maxsize=1024)
+def _distance(unit: Any, seconds: int, locale: str) -> str:
+    return dates.format_timedelta(timedelta(seconds=seconds), unit, threshold=1, add_direction=True, locale=locale)
 
 
 def moment(at: datetime, *, focusable: bool = True) -> Markup:
@@ -95,3 +106,58 @@ def moment(at: datetime, *, focusable: bool = True) -> Markup:
     focus, when = ' tabindex="0"' if focusable else "", escape(exact(at))
     iso = at.isoformat(timespec="seconds")
     return Markup(f'<time datetime="{iso}" title="{when}" data-exact="{when}"{focus}>{escape(ago(at))}</time>')
+
+
+# Texts. Flask-Babel finds out anew for each of a page's hundred what its reader speaks: a third of the page's time.
+# What it has noted for the request is read directly here; force_locale() and refresh() change the notes.
+
+
+def gettext(text: str, /, **values: Any) -> str:
+    """The text in the reader's language."""
+    translated: str = _catalog().gettext(text)
+    return translated % values if values else translated
+
+
+def lazy_gettext(text: str, /, **values: Any) -> Any:
+    """The same for what is written outside of a request: looked up when it is shown."""
+    return LazyString(gettext, text, **values)
+
+
+@pass_eval_context
+def _template_text(template: EvalContext, text: str, /, **values: Any) -> str:
+    """As Jinja's own: always a format, and what is put into it is escaped."""
+    if template.autoescape:
+        return _fixed_text(_catalog(), text) if not values else Markup(_catalog().gettext(text)) % values
+    return str(_catalog().gettext(text)) % values
+
+
+@lru_cache(maxsize=4096)
+def _fixed_text(catalog: NullTranslations, text: str) -> Markup:
+    return Markup(catalog.gettext(text)) % {}
+
+
+@pass_eval_context
+def _template_number(template: EvalContext, one: str, many: str, num: int, /, **values: Any) -> str:
+    text = _catalog().ngettext(one, many, num)
+    return (Markup(text) if template.autoescape else text) % ({"num": num} | values)
+
+
+def _catalog() -> NullTranslations:
+    found: NullTranslations | None = _noted("babel_translations")
+    if found is None:
+        found = get_translations()
+        if g:
+            g._flask_babel.babel_translations = found
+    return found
+
+
+def _locale() -> Locale:
+    return _noted("babel_locale") or get_locale()
+
+
+def _noted(name: str) -> Any:
+    """What Flask-Babel has found out for this request already."""
+    try:
+        return getattr(g.get("_flask_babel"), name, None)
+    except RuntimeError:  # no application at work
+        return None

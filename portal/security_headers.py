@@ -12,17 +12,22 @@ _POLICY = (
 )
 
 
+_ALWAYS = (
+    ("Referrer-Policy", "same-origin"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"),
+)
+
+
 def init_app(app: Flask) -> None:
     @app.after_request
     def narrow(response: Response) -> Response:
-        headers = response.headers
-        headers.setdefault("Content-Security-Policy", _POLICY + _frame_ancestors())
-        headers.setdefault("Referrer-Policy", "same-origin")
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
+        wanted = [("Content-Security-Policy", _POLICY + _frame_ancestors()), *_ALWAYS]
         if request.endpoint != "static":
-            headers.setdefault("Cache-Control", "no-store")
+            wanted.append(("Cache-Control", "no-store"))
+        present = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - it iterates over pairs
+        response.headers.extend([header for header in wanted if header[0].lower() not in present])
         return response
 
 

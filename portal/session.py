@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 
 from flask import Flask, Response, current_app, g, request
-from itsdangerous import BadSignature, URLSafeSerializer
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
 
 COOKIE = "__Host-absender"
 FIELD = "portal_session"  # a form that opens a new tab carries the token in its body
@@ -44,7 +46,7 @@ class Session:
     expires: int = 0
 
     def signed(self) -> str:
-        return str(_serializer().dumps(asdict(self)))
+        return _signed(self, _key())
 
     def renewed(self) -> Session:
         now = int(time.time())
@@ -54,7 +56,7 @@ class Session:
 def read(token: str) -> Session:
     """The session in a token. Raises SessionRefused."""
     try:
-        session = Session(**_serializer().loads(token))
+        session = _authentic(token, _key())
     except (BadSignature, TypeError):
         raise SessionRefused("invalid") from None
     if session.expires <= time.time():
@@ -115,6 +117,7 @@ def allowed_parent() -> str | None:
 
 
 def init_app(app: Flask) -> None:
+    app.session_interface = FormCookie()
     app.jinja_env.globals.update(session_token=token, session_parent=allowed_parent)
 
     @app.after_request
@@ -129,5 +132,29 @@ def init_app(app: Flask) -> None:
         return response
 
 
-def _serializer() -> URLSafeSerializer:
-    return URLSafeSerializer(current_app.secret_key or "", salt="portal.session")
+@lru_cache(maxsize=1024)  # an open page asks every two seconds; a refusal is an exception, which isn't kept
+def _authentic(token: str, key: str) -> Session:
+    """What a token says, if its signature is ours; whether it still holds is another question."""
+    return Session(**_serializer(key).loads(token))
+
+
+@lru_cache(maxsize=1024)  # each page of a session hands out the same token until it is renewed
+def _signed(session: Session, key: str) -> str:
+    return str(_serializer(key).dumps(asdict(session)))
+
+
+@lru_cache(maxsize=1)
+def _serializer(key: str) -> URLSafeSerializer:
+    return URLSafeSerializer(key, salt="portal.session")
+
+
+def _key() -> str:
+    return str(current_app.secret_key)
+
+
+class FormCookie(SecureCookieSessionInterface):
+    """Flask's own cookie, for the CSRF secret; its signer is made once instead of twice in each request."""
+
+    @lru_cache(maxsize=1)  # noqa: B019 - there is one for each application, for as long as that lives
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        return super().get_signing_serializer(app)

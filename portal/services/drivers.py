@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Lane, Message, Tenant, User, now, utcnow
@@ -15,14 +15,14 @@ from portal.transport.account import Reply
 
 # Fields whose change makes it another account: its provider counts anew.
 _ACCOUNT = ("host", "username")
+_OF_TENANT = select(Driver).where(Driver.tenant_id == bindparam("tenant")).execution_options(populate_existing=True)
 ENDED = ("passed", "failed", "unfinished")  # states of a test that is over
 FIELDS = ("preset", "host", "port", "encryption", "username", "secret", "from_address", "from_name")
 
 
 def find(tenant: Tenant) -> Driver | None:
     """The tenant's driver as it is now."""
-    query = select(Driver).where(Driver.tenant_id == tenant.id).execution_options(populate_existing=True)
-    return db.session.scalar(query)
+    return db.session.scalar(_OF_TENANT, {"tenant": tenant.id})
 
 
 def get(tenant: Tenant) -> Driver:

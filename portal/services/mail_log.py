@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy.orm import load_only
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
@@ -15,6 +16,13 @@ from portal.models.message import is_public_id
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 PAGE = 50
+_OF_TENANT = LogEntry.tenant_id == bindparam("tenant")
+_LATEST_ENTRY = select(LogEntry.id).where(_OF_TENANT).order_by(LogEntry.id.desc()).limit(1)
+# What a row shows; the rest is loaded where somebody asks for it.
+_SHOWN = load_only(
+    Message.public_id, Message.kind, Message.to_address, Message.subject, Message.state, Message.reason, Message.sender,
+    Message.accepted_at, Message.due_at, Message.ambiguous,
+)  # fmt: skip
 _MOST_NEWER = 100  # beyond it the page says "more than", and counting stops
 
 
@@ -58,7 +66,7 @@ def page(
         bounds.append(Message.id < below)
     if top is not None:
         bounds.append(Message.id <= top)
-    query = select(Message).where(*matching, *bounds).order_by(Message.id.desc()).limit(limit + 1)
+    query = select(Message).options(_SHOWN).where(*matching, *bounds).order_by(Message.id.desc()).limit(limit + 1)
     rows = list(db.session.scalars(query))
     more, rows = len(rows) > limit, rows[:limit]
     some = select(Message.id).where(Message.tenant_id == tenant.id).limit(1)
@@ -92,14 +100,15 @@ def entries(message: Message) -> list[LogEntry]:
 def last_entries(messages: list[Message]) -> dict[int, LogEntry]:
     """The newest entry of each message, by message id: in one query."""
     ids = [message.id for message in messages]
+    if not ids:
+        return {}
     newest = select(func.max(LogEntry.id)).where(LogEntry.message_id.in_(ids)).group_by(LogEntry.message_id)
     return {entry.message_id: entry for entry in db.session.scalars(select(LogEntry).where(LogEntry.id.in_(newest)))}
 
 
 def latest_entry_id(tenant: Tenant) -> int:
     """The log's version: one index look-up."""
-    query = select(LogEntry.id).where(LogEntry.tenant_id == tenant.id).order_by(LogEntry.id.desc()).limit(1)
-    return db.session.scalar(query) or 0
+    return db.session.scalar(_LATEST_ENTRY, {"tenant": tenant.id}) or 0
 
 
 def _matching(tenant: Tenant, wanted: LogFilter) -> list[ColumnElement[bool]]:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, SenderIdentity, Tenant, utcnow
 from portal.services import drivers, pace, plans, senders, verification
 from portal.services.pace import Usage
+
+_IDENTITIES = (
+    select(SenderIdentity)
+    .where(SenderIdentity.tenant_id == bindparam("tenant"), SenderIdentity.state != "revoked")
+    .order_by(SenderIdentity.address)
+)
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,7 @@ class DriverStatus:
 def sender_settings(tenant: Tenant) -> SenderSettings:
     """The sender in force, what is pending, and what else there is to choose from."""
     sender = senders.resolve(tenant)
-    rows = db.session.scalars(
-        select(SenderIdentity)
-        .where(SenderIdentity.tenant_id == tenant.id, SenderIdentity.state != "revoked")
-        .order_by(SenderIdentity.address)
-    ).all()
+    rows = db.session.scalars(_IDENTITIES, {"tenant": tenant.id}).all()
     active = next((row for row in rows if row.id == sender.identity_id), None)
     pending = next((row for row in rows if row.state == "pending"), None)
     by_driver = sender.driver_id is not None or sender.stands_in

@@ -2,20 +2,54 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from portal.extensions import db
-from portal.models import Tenant, User, utcnow
+from portal.models import LogEntry, Tenant, User, utcnow
 
 ROLES = ("admin", "viewer")
+
+# Made once: to build a statement costs several times what it then takes to run.
+_IS_MEMBER = (User.id == bindparam("user"), Tenant.id == bindparam("tenant"))
+_OBJECTS = select(User, Tenant).join(Tenant, Tenant.id == User.tenant_id).where(*_IS_MEMBER)
+_USER_NAMES = ("id", "tenant_id", "email", "name", "role", "locale")
+_TENANT_NAMES = (
+    "id", "name", "plan", "locale", "timezone", "frame_ancestors", "sender_mode", "held_mail", "identity_id",
+)  # fmt: skip
+_COPIES = (
+    select(
+        *(getattr(User, name) for name in _USER_NAMES),
+        *(getattr(Tenant, name) for name in _TENANT_NAMES),
+        select(LogEntry.id)
+        .where(LogEntry.tenant_id == bindparam("tenant"))
+        .order_by(LogEntry.id.desc())
+        .limit(1)
+        .scalar_subquery(),
+    )
+    .join_from(User, Tenant, Tenant.id == User.tenant_id)
+    .where(*_IS_MEMBER)
+)
 
 
 def get(user_id: int, tenant_id: int) -> tuple[User, Tenant] | None:
     """The user and the tenant that a session names, or None when either is gone or they don't belong together."""
-    row = db.session.execute(
-        select(User, Tenant).join(Tenant, Tenant.id == User.tenant_id).where(User.id == user_id, Tenant.id == tenant_id)
-    ).one_or_none()
+    row = db.session.execute(_OBJECTS, {"user": user_id, "tenant": tenant_id}).one_or_none()
     return (row[0], row[1]) if row else None
+
+
+def glance(user_id: int, tenant_id: int) -> tuple[User, Tenant, int] | None:
+    """The same for a poll, as copies to read that no session tracks, and the id of the tenant's newest log entry.
+
+    One look-up, a fraction of the cost of loading. The copies lack the times at which the rows were made or changed.
+    """
+    with db.engine.connect() as connection:
+        row = connection.execute(_COPIES, {"user": user_id, "tenant": tenant_id}).one_or_none()
+    if row is None:
+        return None
+    *values, newest_entry = row
+    user = User(**dict(zip(_USER_NAMES, values, strict=False)))
+    tenant = Tenant(**dict(zip(_TENANT_NAMES, values[len(_USER_NAMES) :], strict=True)))
+    return user, tenant, newest_entry or 0
 
 
 def from_launch(tenant: Tenant, *, subject: str, email: str, name: str, role: str) -> User:

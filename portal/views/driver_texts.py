@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask_babel import format_decimal, gettext, lazy_gettext
+from flask_babel import format_decimal
 
-from portal.i18n import clock
+from portal.i18n import clock, gettext, lazy_gettext
 from portal.models import DriverTest
 from portal.services.driver_tests import FIELD_OF_STEP, STEPS
 from portal.services.sender_settings import DriverStatus

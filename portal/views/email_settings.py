@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
-from flask_babel import gettext
 from werkzeug.exceptions import NotFound as PageNotFound
 from werkzeug.wrappers import Response
 
 from portal.access import access
 from portal.forms.sender import SenderForm
-from portal.i18n import clock
+from portal.i18n import clock, gettext
 from portal.services import identities, verification
 from portal.services.errors import InvalidSender, NotFound, NotPending, NotVerified, SendLimit
 from portal.services.sender_settings import DriverStatus, SenderSettings, driver_status, sender_settings
@@ -34,6 +33,8 @@ class Notice:
 
 def notice(key: str | None, sender: SenderSettings) -> Notice | None:
     """The banner after an action. Its key travels in the URL, so that it needs neither cookie nor JavaScript."""
+    if not key:
+        return None
     in_force = sender.from_header
     texts = {
         "verified": ("success", gettext("Confirmed. From now on your mail comes from %(sender)s.", sender=in_force)),
@@ -62,7 +63,7 @@ def notice(key: str | None, sender: SenderSettings) -> Notice | None:
                 gettext("Please wait a little before the next email. Below you see when it is possible."),
             ),
         }
-    found = texts.get(key or "") or driver_texts.notice(key)
+    found = texts.get(key) or driver_texts.notice(key)
     return Notice(*found) if found else None
 
 

@@ -19,9 +19,7 @@ def not_modified(tag: str) -> Response | None:
     """304 when the polling element already shows `tag` (the hx-ptag extension sends it), else None."""
     if request.headers.get("HX-PTag") != tag:
         return None
-    response = make_response("", 304)
-    response.headers["HX-PTag"] = tag
-    return response
+    return Response(status=304, headers={"HX-PTag": tag})
 
 
 def tagged(body: str, tag: str) -> Response:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
-from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from portal import session as sessions
 from portal.access import access
+from portal.i18n import gettext
 from portal.services import launches, users
 from portal.services.errors import LaunchRefused
 from portal.views import email_settings

@@ -15,9 +15,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, g, request, stream_with_context
-from flask_babel import get_locale, gettext
+from flask_babel import get_locale
 
 from portal.access import access
+from portal.i18n import gettext
 from portal.models import Message, Tenant
 from portal.services import log_export
 from portal.services.mail_log import LogFilter

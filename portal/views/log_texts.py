@@ -5,9 +5,7 @@ A final 250 means that the next server took the message over, so nothing here sa
 
 from __future__ import annotations
 
-from flask_babel import gettext, lazy_gettext
-
-from portal.i18n import clock
+from portal.i18n import clock, gettext, lazy_gettext
 from portal.models import LogEntry, Message
 from portal.views import reason_texts
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 import zlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
-from flask_babel import gettext
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from portal.access import access
 from portal.errors import PageError
+from portal.i18n import gettext
 from portal.services import mail_log, resending
 from portal.services.mail_log import LogFilter
 from portal.views import log_texts
@@ -47,7 +48,13 @@ class View:
         return replace(self, **changes)
 
     def fields(self) -> dict[str, str]:
-        return {name: value for name, value in vars(self).items() if value}
+        return {name: value for name, value in vars(self).items() if value and name != "opening"}
+
+    @cached_property
+    def opening(self) -> str:
+        """The URL that opens a message, but for the message's id: made once for all rows."""
+        url = self.with_(until=None, open=None).url
+        return f"{url}{'&' if '?' in url else '?'}open="
 
     @property
     def url(self) -> str:
@@ -94,7 +101,7 @@ def context(view: View) -> dict[str, Any]:
         "opened": opened,
         "entries": mail_log.entries(opened) if opened else [],
         "links": resending.links(g.tenant, opened) if opened else resending.Links(),
-        "last": mail_log.last_entries(page.rows),
+        "last": mail_log.last_entries([row for row in page.rows if row.state == "deferred"]),  # until when
         "choices": log_texts.CHOICES,
         "texts": log_texts,
         "tag": tag_of(view, latest),
@@ -146,5 +153,5 @@ def get_search() -> Response:
 def poll_rows() -> Response:
     """What the open log asks by itself; POST carries a searched recipient. Only reads."""
     view = read_view(request.values, request.form.get("recipient"))
-    tag = tag_of(view, mail_log.latest_entry_id(g.tenant))
+    tag = tag_of(view, g.newest_entry)
     return not_modified(tag) or tagged(render_template("logs/_log.html", **context(view)), tag)

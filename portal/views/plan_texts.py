@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from flask_babel import gettext
-
+from portal.i18n import gettext
 from portal.services import plans
 
 

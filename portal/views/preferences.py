@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from flask import Blueprint, g, request, url_for
-from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from portal.access import access
 from portal.errors import PageError
-from portal.i18n import supported
+from portal.i18n import gettext, supported
 from portal.services import tenants
 from portal.views.fragments import local_path, see_other
 

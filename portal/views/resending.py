@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from flask import Blueprint, abort, g, make_response, render_template, request, url_for
-from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from portal.access import access
 from portal.errors import PageError
+from portal.i18n import gettext
 from portal.services import resending, senders
 from portal.services.errors import NotFound, NotResendable
 from portal.views import log_texts

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from flask import Blueprint, g, make_response, render_template
-from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from portal.access import access
-from portal.i18n import clock, speak
+from portal.i18n import clock, gettext, speak
 from portal.services import verification
 from portal.services.errors import NotPending, SendLimit
 from portal.services.verification import VerificationLink
