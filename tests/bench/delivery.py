@@ -1,9 +1,11 @@
-"""Sending: against django-post_office and bare smtplib, over a thousand tenants, and to a server that is far away."""
+"""Sending: against django-post_office and bare smtplib, over a thousand tenants, far away, and with much waiting."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.bench.processes import far_away, mail_server, measured, smtp_sink_program
@@ -12,7 +14,7 @@ from tests.bench.table import Row, Runs, interleaved, median, say, spread
 from tests.support.postgres import NoPostgres, find_or_start
 from tests.support.valkey import Valkey
 
-OURS, SPREAD, PEER, BARE = "Absender", "Absender, 1,000 tenants", "django-post_office", "smtplib"
+OURS, SPREAD, PEER, BARE = "Absender", "Absender, many tenants", "django-post_office", "smtplib"
 _EACH_WAY = 15  # milliseconds
 
 
@@ -21,31 +23,33 @@ class Size:
     mails: int
     tenants: int
     far: int
+    waiting: int  # for the growth: a hundred times as many as are sent
     rounds: int
 
 
-FULL = Size(mails=2000, tenants=1000, far=100, rounds=3)
-QUICK = Size(mails=400, tenants=200, far=20, rounds=3)
+FULL = Size(mails=2000, tenants=1000, far=100, waiting=100_000, rounds=3)
+QUICK = Size(mails=400, tenants=200, far=20, waiting=20_000, rounds=3)
 
 
 def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
     product = Product(folder, valkey)
     product.create()
     empty = product.keep("empty.db")
-    product.accept(size.mails)
-    one = product.keep("one-tenant.db")
-    product.restore(empty)
-    product.accept(size.mails, size.tenants)
-    many = product.keep("many-tenants.db")
-    product.restore(empty)
-    product.accept(size.far)
-    few = product.keep("few-mails.db")
+
+    def prepared(name: str, count: int, tenants: int = 1) -> Path:
+        product.restore(empty)
+        product.accept(count, tenants)
+        return product.keep(name)
+
+    one, many = prepared("one-tenant.db", size.mails), prepared("many-tenants.db", size.mails, size.tenants)
+    few = prepared("few-mails.db", size.far)
+    short, long = prepared("short-queue.db", size.waiting // 100), prepared("long-queue.db", size.waiting)
     peers = folder / "post-office.db"
     measured("tests.bench.peers.post_office", "fill", peers, size.mails)
 
-    def ours(kept: Path, port: int, count: int) -> float:
+    def ours(kept: Path, port: int, count: int, workers: int = 1) -> float:
         product.restore(kept)
-        return count / product.deliver(port, count)
+        return count / product.deliver(port, count, workers=workers)
 
     def post_office(port: int) -> float:
         used = shutil.copy(peers, folder / "post-office-used.db")
@@ -71,7 +75,20 @@ def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
                 size.rounds,
                 {OURS: lambda: ours(few, distant, size.far), BARE: lambda: smtplib(distant, size.far)},
             )
-        return [*_near(near, size), _far(far, size), on_postgres(folder, valkey, port, size)]
+        say(f"The first {size.waiting // 100} of {size.waiting} mails")
+        grown = interleaved(
+            size.rounds,
+            {
+                "short": lambda: ours(short, port, size.waiting // 100),
+                "long": lambda: ours(long, port, size.waiting // 100),
+            },
+        )
+        pairs = {"one tenant": one, f"{size.tenants:,} tenants": many}
+        on_sqlite = [
+            _reported("SQLite", 2, name, size, partial(ours, kept, port, size.mails, 2)) for name, kept in pairs.items()
+        ]
+        rows = [*_near(near, size), _far(far, size), _growth(grown, size), *on_sqlite]
+        return [*rows, *_on_postgres(folder, valkey, port, size)]
 
 
 def _note() -> str:
@@ -111,17 +128,41 @@ def _far(runs: Runs, size: Size) -> Row:
     )
 
 
-def on_postgres(folder: Path, valkey: Valkey, port: int, size: Size) -> Row:
-    what = f"delivery, PostgreSQL, one worker, {size.mails:,} mails"
+def _growth(runs: Runs, size: Size) -> Row:
+    return Row(
+        f"time per mail, {size.waiting:,} waiting / {size.waiting // 100:,} waiting",
+        f"{spread(runs['long'], '/s')} against {spread(runs['short'], '/s')}",
+        median(runs["short"]) / median(runs["long"]),
+        most=1.2,
+        note=_note(),
+    )
+
+
+def _reported(where: str, workers: int, name: str, size: Size, deliver: Callable[[], float]) -> Row:
+    what = f"delivery, {where}, {workers} worker{'s' if workers > 1 else ''}, {name}, {size.mails:,} mails"
+    say(what)
+    return Row(what, f"{deliver():.0f}/s, one run", note=_note())
+
+
+def _on_postgres(folder: Path, valkey: Valkey, port: int, size: Size) -> list[Row]:
     try:
         server = find_or_start()
     except NoPostgres as reason:
-        return Row(what, f"not measured: {reason}")
+        return [Row("delivery, PostgreSQL", f"not measured: {reason}")]
+    product = Product(folder, valkey, server.url)
+
+    def deliver(tenants: int, workers: int) -> float:
+        product.accept(size.mails, tenants)
+        seconds = product.deliver(port, size.mails, workers=workers)
+        product.forget_mail()
+        return size.mails / seconds
+
     try:
-        product = Product(folder, valkey, server.url)
         product.create()
-        product.accept(size.mails)
-        say(what)
-        return Row(what, f"{size.mails / product.deliver(port, size.mails):.0f}/s, one run, fsync off")
+        return [
+            _reported("PostgreSQL (fsync off)", workers, name, size, partial(deliver, tenants, workers))
+            for name, tenants in (("one tenant", 1), (f"{size.tenants:,} tenants", size.tenants))
+            for workers in (1, 2)
+        ]
     finally:
         server.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ import flask_migrate
 from cryptography.fernet import Fernet
 from flask import Flask
 from redis import Redis
-from sqlalchemy import exists, func, select, text
+from sqlalchemy import delete, func, select, text
 
-from portal import create_app
+from portal import create_app, queue
 from portal.extensions import db
-from portal.models import LogEntry, Message
+from portal.models import Lane, LogEntry, Message, MessageBody
 from portal.models.lane import RELAY
 from portal.services import lanes, outbox, tenants
+from portal.services.outbox import Draft
 from portal.services.transaction import transaction
 from tests.bench import mails
 from tests.bench.processes import Server, clean_environment
@@ -27,6 +28,7 @@ from tests.support import processes
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
 
+_BATCH = 500
 _SECRETS = {"secret_key": "s" * 40, "launch_secret": "l" * 40, "encryption_keys": Fernet.generate_key().decode()}
 
 
@@ -65,16 +67,16 @@ class Product:
         """Put mails into the outbox, in turn for each tenant, by the service that the API calls."""
         with self.app():
             rows = [tenants.upsert(f"shop-{number}", name=f"Shop {number}")[0] for number in range(tenant_count)]
-            with transaction():
-                for number in range(count):
-                    outbox.accept(
-                        rows[number % tenant_count],
-                        kind="order_update",
-                        to=mails.recipient(number),
-                        subject=mails.subject(number),
-                        text=mails.text(number),
-                        html=mails.html(number),
+            for begin in range(0, count, _BATCH):
+                drafts = [
+                    Draft(
+                        rows[number % tenant_count], "order_update", mails.recipient(number), mails.subject(number),
+                        mails.text(number), mails.html(number),
                     )
+                    for number in range(begin, min(begin + _BATCH, count))
+                ]  # fmt: skip
+                with transaction():
+                    outbox.write(drafts)
         self.valkey.flush()  # the wakes: a worker shall wait until the clock is started
 
     def keep(self, name: str) -> Path:
@@ -88,34 +90,43 @@ class Product:
             self.database.with_name(self.database.name + suffix).unlink(missing_ok=True)
         shutil.copy(kept, self.database)
 
-    def deliver(self, port: int, count: int, timeout: float = 300) -> float:
-        """Seconds in which one worker process sends what is due: from the wake to the last outcome in the log."""
-        settings = self.settings | {"relay": f"smtp://127.0.0.1:{port}"}
-        self.valkey.flush()
-        with Server(processes.WORKER_MAIL, clean_environment(**settings)) as worker, self.app():
-            redis = Redis.from_url(self.valkey.url)
-            eventually(lambda: _is_idle(redis), "the worker waits for work", 30)
-            started = time.time()
-            lanes.wake(RELAY)
-            eventually(lambda: not self._has_work(redis), f"{count} mails are sent", timeout)
-            sent = db.session.scalar(select(func.count()).where(Message.state == "sent"))
-            if sent != count:
-                raise RuntimeError(f"{sent} of {count} mails were sent; the worker said:\n{worker.output[-2000:]}")
-            last = db.session.scalar(select(func.max(LogEntry.at)).where(LogEntry.event == "sent"))
-            assert last is not None
-            return last.timestamp() - started
+    def forget_mail(self) -> None:
+        """Back to no mail at all, where there is no file to be restored."""
+        with self.app(), transaction() as session:
+            for model in (LogEntry, MessageBody, Message):
+                session.execute(delete(model))
 
-    def _has_work(self, redis: Redis) -> bool:
-        """Looked at rarely, so that it costs the worker nothing."""
+    def deliver(self, port: int, count: int, *, workers: int = 1, timeout: float = 300) -> float:
+        """Seconds in which the worker processes send `count` mails: from the wake to that outcome in the log.
+
+        There may be more than that waiting.
+        """
+        settings = clean_environment(**self.settings | {"relay": f"smtp://127.0.0.1:{port}"})
+        self.valkey.flush()
+        with ExitStack() as stack, self.app():
+            started = [stack.enter_context(Server(processes.WORKER_MAIL, settings)) for _ in range(workers)]
+            redis = Redis.from_url(self.valkey.url)
+            eventually(lambda: _idle(redis) == workers, "the workers wait for work", 30)
+            begin = time.time()
+            for lane in db.session.scalars(select(Lane.id).where(Lane.route == RELAY)).all()[:workers]:
+                queue.wake(lane, queue.MAIL)
+            eventually(lambda: self._sent(redis) >= count, f"{count} mails are sent", timeout)
+            outcomes = select(LogEntry.at).where(LogEntry.event == "sent").order_by(LogEntry.at)
+            last = db.session.scalar(outcomes.offset(count - 1).limit(1))
+            if last is None:
+                raise RuntimeError(f"fewer than {count} mails were sent:\n{started[0].output[-2000:]}")
+            return last.timestamp() - begin
+
+    def _sent(self, redis: Redis) -> int:
+        """Looked at rarely, so that it costs the workers nothing; all there is where a job has failed."""
         time.sleep(0.2)
         if redis.zcard("rq:failed:mail"):
-            return False
-        at_work = exists().where(Message.state.in_(("queued", "deferred", "sending")))
-        found = bool(db.session.scalar(select(at_work)))
+            return 2**31
+        found = db.session.scalar(select(func.count()).where(Message.route == RELAY, Message.finished_at.is_not(None)))
         db.session.rollback()
-        return found
+        return found or 0
 
 
-def _is_idle(redis: Redis) -> bool:
+def _idle(redis: Redis) -> int:
     names = redis.smembers("rq:workers")
-    return any(redis.hget(name, "state") == b"idle" for name in names)  # type: ignore[union-attr]
+    return sum(redis.hget(name, "state") == b"idle" for name in names)  # type: ignore[union-attr]
