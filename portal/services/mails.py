@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.extensions import db
-from portal.models import Message, MessageBody, Tenant, statement_time, utcnow
+from portal.models import Message, MessageBody, Tenant, statement_time
 from portal.models.lane import INTERACTIVE
 from portal.services import attachments, contents, lanes, outcomes, senders, verification
 from portal.services.direct import Statement
@@ -182,18 +183,28 @@ def _content(attempt: Attempt, message: Row) -> MailContent:
 def _mail(attempt: Attempt, message: Row, sender: Sender, content: MailContent) -> Mail:
     """The mail's bytes: for a second copy after an unknown fate, the same as before."""
     again = _recorded(message)
-    date = datetime.fromisoformat(again["date"]) if again else utcnow().replace(microsecond=0)
+    date = again["date"] if again else _second(int(time.time()))
     boundary = again["boundary"] if again else secrets.token_hex(16)
     made = build(
         content,
         sender=sender.mailbox,
         to=message.to_address,
-        date=date,
+        date=_moment(date),
         message_id=message.message_id,
         boundary=boundary,
     )
-    dot = sender.to_json() | {"shown": str(sender.mailbox), "date": date.isoformat(), "boundary": boundary}
+    dot = sender.to_json() | {"shown": str(sender.mailbox), "date": date, "boundary": boundary}
     return Mail(attempt, message, sender, made, dot)
+
+
+@lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()
+
+
+@lru_cache(maxsize=16)
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _recorded(message: Row) -> dict[str, Any]:

@@ -82,6 +82,7 @@ def ascii_domain(domain: str) -> str:
     return _checked_domain(encoded)
 
 
+@lru_cache(maxsize=4096)
 def _checked_domain(domain: str) -> str:
     labels = domain.split(".")
     well_formed = len(labels) >= 2 and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from portal.transport import attachments, headers
 from portal.transport.addresses import InvalidAddress, check_display_name, readable_address, validate_address
@@ -75,7 +76,7 @@ def build(content: MailContent, *, sender: Mailbox, to: str, date: datetime, mes
         headers.mailbox("From", sender.name, validate_address(sender.address)),
         headers.mailbox("To", "", validate_address(to)),
         headers.unstructured("Subject", content.subject),
-        f"Date: {format_datetime(date.astimezone(UTC))}",
+        _date(date),
         f"Message-ID:{' ' if len(message_id) < 64 else chr(13) + chr(10) + ' '}{message_id}",
     ]
     if content.reply_to:
@@ -87,6 +88,11 @@ def build(content: MailContent, *, sender: Mailbox, to: str, date: datetime, mes
     if content.attachments:
         return b"%b\r\n%b" % (head.encode("ascii"), _with_files(content, boundary))
     return f"{head}\r\n{_body(content, boundary)}".encode("ascii")
+
+
+@lru_cache(maxsize=8)  # thousands of mails bear the same second
+def _date(date: datetime) -> str:
+    return f"Date: {format_datetime(date.astimezone(UTC))}"
 
 
 def _with_files(content: MailContent, boundary: str) -> bytes:
