@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import create_app
 from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
-from portal.services import claims, driver_tests, lanes, mail_retention, retention, vitals
+from portal.services import claims, driver_tests, lanes, mail_retention, retention, storage, vitals
 
 TICK_SECONDS = 1.0
 _EACH_MINUTE = 60  # ticks
@@ -27,6 +27,7 @@ def tick(number: int) -> bool:
     work: list[Callable[[], object]] = [claims.reclaim_expired, driver_tests.give_up_old, lanes.wake_due, vitals.tick]
     if number % _EACH_MINUTE == 0:
         work = [lanes.ensure, claims.expire, retention.clean_up, *work]
+    work.append(storage.checkpoint)
     if number % _NOW_AND_THEN == 5:  # not together with the rest
         work.append(mail_retention.clean_up)
     done = True

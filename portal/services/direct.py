@@ -18,6 +18,7 @@ from sqlalchemy import Dialect, Engine, Executable
 from sqlalchemy.exc import OperationalError
 
 from portal.extensions import db
+from portal.services.storage import DRAINS_PAGES
 
 # The name of a value to be given, what turns it into the driver's, and the value where the statement names one itself.
 _Slot = tuple[str | None, Callable[[Any], Any] | None, Any]
@@ -141,6 +142,7 @@ class _Connection:
         self._cursor = self._driver_connection.cursor()
         if self.dialect.name == "sqlite":
             self._cursor.execute("PRAGMA synchronous=NORMAL")
+            self._cursor.execute(f"PRAGMA wal_autocheckpoint={DRAINS_PAGES}")
         self.closed = False
 
 

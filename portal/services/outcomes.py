@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import JSON, bindparam, insert, update
+from sqlalchemy import JSON, bindparam, insert, null, update
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, now, utcnow
@@ -56,7 +56,14 @@ def mark_dot(attempt: Attempt, dot: dict[str, Any], reply_timeout: float) -> Non
 _SENT = Statement(
     update(Message)
     .where(Message.id == bindparam("message"), Message.attempt == bindparam("number"), Message.state == "sending")
-    .values(state="sent", reason=None, lane_id=None, finished_at=now(), sender=bindparam("shown"))
+    .values(
+        state="sent",
+        reason=None,
+        lane_id=None,
+        finished_at=now(),
+        sender=bindparam("shown"),
+        dot=null(),  # no second copy can be needed; and a short row leaves room to its neighbours
+    )
 )
 _LOG_SENT = Statement(
     insert(LogEntry).values(
