@@ -6,21 +6,22 @@
 from __future__ import annotations
 
 import email
-import os
 from collections import Counter
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import default
 from typing import cast
 
+import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from portal.transport.attachments import safe_filename
 from portal.transport.headers import clean
 from portal.transport.mime import Attachment, InvalidAddress, Mailbox, MailContent, build, parse_mailbox
+from tests.chaos.steps import FULL, Figure
 
-EXAMPLES = 20_000 if os.environ.get("PORTAL_TEST_FULL") == "1" else 500
+EXAMPLES = 20_000 if FULL else 500
 ADDRESS = "hello@acme.example"
 _HOSTILE = st.sampled_from(
     ["\r\nBcc: evil@x.example", "\nFrom: ceo@bank.example", "\r\n\r\n<html>", "=?utf-8?q?=0D=0ABcc:_x?=", '"; x="',
@@ -50,7 +51,8 @@ def check_wire(raw: bytes) -> None:
         assert len(line) <= 998 and b"\r" not in line and b"\n" not in line
 
 
-def test_no_field_injects_a_header(capsys: object) -> None:
+@pytest.mark.chaos("names, subjects, headers and file names made by hypothesis")
+def test_no_field_injects_a_header(figure: Figure) -> None:
     injected = 0
     tried = 0
 
@@ -108,8 +110,7 @@ def test_no_field_injects_a_header(capsys: object) -> None:
     try:
         check()
     finally:
-        with capsys.disabled():  # type: ignore[attr-defined]
-            print(f"\n{injected} injected headers in {tried:,} examples")
+        figure(f"{injected} injected headers in {tried:,} examples, From always the sender's")
     assert tried >= EXAMPLES
 
 
