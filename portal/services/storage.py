@@ -1,4 +1,4 @@
-"""SQLite's write-ahead log: the clock carries it over into the database, so that nobody who sends waits for the disk."""
+"""SQLite's write-ahead log is carried over into the database by the clock: nobody who sends waits for the disk."""
 
 from __future__ import annotations
 
