@@ -45,12 +45,16 @@
   };
 
   const isPoll = (ctx) => ctx?.sourceEvent?.type === "every";
+  const viewOfLog = () => byId("log-view")?.innerHTML; // its filters, and which message is open
 
   on("htmx:config:request", (event) => {
     const { ctx } = event.detail;
     if (ended || (isPoll(ctx) && document.hidden)) return event.preventDefault();
     if (token) ctx.request.headers.Authorization = `Bearer ${token}`;
-    if (isPoll(ctx) && ctx.sourceElement.id === "log") holdLog(ctx.request.body);
+    if (isPoll(ctx) && ctx.sourceElement.id === "log") {
+      ctx.viewOfLog = viewOfLog();
+      holdLog(ctx.request.body);
+    }
     // An empty filter has no place in the address.
     if (ctx.sourceElement.id === "filters") {
       for (const [name, value] of [...ctx.request.body]) if (!value) ctx.request.body.delete(name);
@@ -58,13 +62,16 @@
   });
 
   on("htmx:before:response", (event) => {
-    const { response } = event.detail.ctx;
+    const { ctx } = event.detail;
+    const { response } = ctx;
     if (response.status === 401) {
       event.preventDefault();
       return endSession();
     }
     token = response.headers.get("Portal-Session") || token;
     document.querySelector('[data-shown="offline"]')?.remove();
+    // The answer to a poll that was under way when the reader opened a message would close it again.
+    if ("viewOfLog" in ctx && ctx.viewOfLog !== viewOfLog()) event.preventDefault();
   });
 
   // A server's or a proxy's error page is never swapped in; a lost connection is said once.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.site import Site, scroll_the_top_out_of_sight
 
@@ -118,6 +118,28 @@ def test_an_open_row_is_in_the_address_and_survives_updates(site: Site, page: Pa
     expect(page.locator(".row-open")).to_contain_text("Your order 1")
     page.get_by_role("link", name="Your order 1").press("Enter")
     expect(page.locator(".row-open")).to_have_count(0)
+
+
+def test_a_poll_that_was_under_way_does_not_close_what_the_reader_opened(site: Site, page: Page, shop: str) -> None:
+    site.send(shop, "Your order 1")
+    open_log(site, page, shop)
+    held: list[Route] = []
+    page.route("**/logs/rows**", lambda route: held.append(route))
+    # Something new, so that the answer is a list and not "unchanged".
+    site.send(shop, "Your order 2")
+    with page.expect_request("**/logs/rows**"):
+        pass
+    page.get_by_role("link", name="Your order 1").click()
+    expect(page.locator(".row-open")).to_have_count(1)
+    page.route("**/logs/rows**", lambda route: route.continue_())
+    with page.expect_response("**/logs/rows**") as answer:
+        for route in held:
+            route.continue_()
+    assert answer.value.status == 200
+    # The next poll's answer is shown: by then the one before would have been.
+    with page.expect_response(lambda response: "open=" in (response.request.post_data or response.url)):
+        pass
+    expect(page.locator(".row-open")).to_contain_text("Your order 1")
 
 
 def test_the_exact_time_shows_on_hover_and_on_keyboard_focus(site: Site, page: Page, shop: str) -> None:
