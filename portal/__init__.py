@@ -23,7 +23,18 @@ from portal import (
     templating,
 )  # fmt: skip
 from portal.config import load_settings
-from portal.views import driver, email_settings, health, launch, log_export, logs, preferences, resending, verify
+from portal.views import (
+    activity,
+    driver,
+    email_settings,
+    health,
+    launch,
+    log_export,
+    logs,
+    preferences,
+    resending,
+    verify,
+)
 from portal.views.api import messages, openapi, tenants
 
 _MAX_REQUEST_BYTES = 15 * 1024 * 1024  # 10 MB of attachments are 14 in base64
@@ -50,7 +61,7 @@ def create_app(**overrides: Any) -> Flask:
         part.init_app(app)
     views = (
         launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,
-        openapi,
+        openapi, activity,
     )  # fmt: skip
     for view in views:
         app.register_blueprint(view.blueprint)

@@ -1,13 +1,19 @@
-"""A user: a person of a tenant (admin, viewer) or of the platform (support)."""
+"""A user: a person of a tenant (admin, viewer) or of the platform (support); what lets them in."""
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from portal.models.base import Base, utcnow
+
+
+def new_session_version() -> str:
+    """What a user's sessions must name. Random and not counted: SQLite gives a deleted user's id to the next one."""
+    return secrets.token_hex(8)
 
 
 class User(Base):
@@ -15,14 +21,22 @@ class User(Base):
     __table_args__ = (UniqueConstraint("tenant_id", "subject"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
+    tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))  # None: support
     subject: Mapped[str] = mapped_column(String(200))  # the platform's id of the person (JWT sub)
     email: Mapped[str] = mapped_column(String(320))
+    email_key: Mapped[str] = mapped_column(String(320), default="", server_default="", index=True)  # lower-case
     name: Mapped[str] = mapped_column(String(200), default="")
     role: Mapped[str] = mapped_column(String(10))
     locale: Mapped[str | None] = mapped_column(String(10))  # chosen on the page; None follows the launch
+    session_version: Mapped[str] = mapped_column(String(16), default=new_session_version, server_default="")
+    invited_at: Mapped[datetime | None]  # until they have come for the first time
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     seen_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+    @validates("email")
+    def _key(self, _name: str, email: str) -> str:
+        self.email_key = email.lower()
+        return email
 
 
 class BurntToken(Base):
@@ -32,3 +46,15 @@ class BurntToken(Base):
 
     jti: Mapped[str] = mapped_column(String(200), primary_key=True)
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SignInLink(Base):
+    """A sign-in link asked for. The link itself is made when its mail is sent, and kept nowhere."""
+
+    __tablename__ = "sign_in_link"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(String(320))
+    nonce: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    used_at: Mapped[datetime | None]

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Lane, Message, Tenant, User, now, utcnow
-from portal.services import notices, outcomes, plans, tenants
+from portal.services import audit, notices, outcomes, plans, tenants, vault
 from portal.services.errors import EditConflict, NotFound
 from portal.services.outcomes import Attempt
 from portal.services.rerouting import reroute
@@ -46,6 +46,8 @@ def put(tenant: Tenant, user: User, version: int, values: dict[str, object]) -> 
             name for name in FIELDS if driver is None or (name != "secret" and getattr(driver, name) != values[name])
         ]
         raise EditConflict(driver.changed_by if driver else "", changed)
+    before = _shown(driver)
+    secret = driver.secret if driver else None
     if driver is None:
         driver = Driver(tenant_id=tenant.id, version=0)
         db.session.add(driver)
@@ -59,6 +61,13 @@ def put(tenant: Tenant, user: User, version: int, values: dict[str, object]) -> 
     _activate(driver)
     db.session.flush()
     _ensure_lane(driver)
+    after = _shown(driver)
+    altered = {name: value for name, value in after.items() if before.get(name) != value}
+    replaced = {"secret": "replaced"} if secret is not None and _differ(secret, driver.secret) else {}
+    subject = f"{driver.username} ({driver.host})"
+    audit.record(
+        tenant, user, "driver_saved", subject, {name: before[name] for name in altered if before}, altered | replaced
+    )
     reroute(tenant)
     return driver
 
@@ -68,8 +77,9 @@ def use(tenant: Tenant, user: User) -> None:
     with transaction():
         tenant = tenants.lock(tenant)
         plans.require(tenant, "own_driver")
-        get(tenant)
+        driver = get(tenant)
         tenant.sender_mode = "driver"
+        audit.record(tenant, user, "driver_used", driver.username)
         reroute(tenant)
 
 
@@ -80,6 +90,7 @@ def pause(tenant: Tenant, user: User) -> None:
         driver = get(tenant)
         if driver.state == "active":
             driver.state, driver.reason, driver.text, driver.paused_at = "paused", None, None, utcnow()
+            audit.record(tenant, user, "driver_paused", driver.username)
             reroute(tenant, "driver_paused")
 
 
@@ -88,6 +99,8 @@ def resume(tenant: Tenant, user: User | None = None) -> None:
     with transaction():
         tenant = tenants.lock(tenant)
         driver = get(tenant)
+        if user is not None:
+            audit.record(tenant, user, "driver_resumed", driver.username)
         _activate(driver)
         _ensure_lane(driver)
         # What waited for the account, and not for its recipient, need not wait any longer.
@@ -101,7 +114,9 @@ def remove(tenant: Tenant, user: User) -> None:
     """Forget the account; mail goes by the sender before it. Raises NotFound."""
     with transaction() as session:
         tenant = tenants.lock(tenant)
-        session.delete(get(tenant))
+        driver = get(tenant)
+        audit.record(tenant, user, "driver_removed", driver.username, before=_shown(driver))
+        session.delete(driver)
         session.execute(delete(DriverTest).where(DriverTest.tenant_id == tenant.id, DriverTest.state.in_(ENDED)))
         if tenant.sender_mode == "driver":
             tenant.sender_mode = "brand" if tenant.identity_id else "platform"
@@ -112,7 +127,9 @@ def set_held_mail(tenant: Tenant, user: User, choice: str) -> None:
     """Whether mail waits while the driver can't send ("wait"), or goes by the default sender ("default")."""
     with transaction():
         tenant = tenants.lock(tenant)
-        tenant.held_mail = "default" if choice == "default" else "wait"
+        before, tenant.held_mail = tenant.held_mail, "default" if choice == "default" else "wait"
+        if before != tenant.held_mail:
+            audit.record(tenant, user, "held_mail", "", {"held_mail": before}, {"held_mail": tenant.held_mail})
         driver = find(tenant)
         reroute(tenant, (driver.reason or "driver_paused") if driver else None)
 
@@ -127,6 +144,19 @@ def broke_down(attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> N
             driver.state, driver.reason, driver.text, driver.paused_at = "broken", reason, reply.text, utcnow()
             notices.driver_broke(tenant, driver)
         reroute(tenant, reason)
+
+
+def _shown(driver: Driver | None) -> dict[str, object]:
+    """What the audit trail keeps of the settings: all but the secret."""
+    return {name: getattr(driver, name) for name in FIELDS if name != "secret"} if driver else {}
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two encrypted secrets are not the same; what can't be read any more counts as another."""
+    try:
+        return vault.decrypt(one) != vault.decrypt(other)
+    except vault.Unreadable:
+        return True
 
 
 def _activate(driver: Driver) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import SenderIdentity, Tenant, User
-from portal.services import plans, tenants
+from portal.services import audit, plans, senders, tenants
 from portal.services.errors import NotFound, NotVerified
 from portal.services.rerouting import reroute
 from portal.services.transaction import transaction
@@ -95,7 +95,7 @@ def use_identity(tenant: Tenant, user: User, identity_id: int) -> SenderIdentity
         identity = get(tenant, identity_id)
         if identity.state != "verified":
             raise NotVerified
-        put_in_force(tenant, identity)
+        put_in_force(tenant, identity, user, "sender_chosen")
     return identity
 
 
@@ -103,14 +103,27 @@ def use_default(tenant: Tenant, user: User) -> None:
     """Send from the platform's default address again; verified addresses stay to be chosen."""
     with transaction():
         tenant = tenants.lock(tenant)
+        before = _sender(tenant)
         tenant.sender_mode, tenant.identity_id = "platform", None
+        audit.record(tenant, user, "sender_default", before=before, after=_sender(tenant))
         reroute(tenant)
 
 
-def put_in_force(tenant: Tenant, identity: SenderIdentity) -> None:
-    """Make a verified identity the sender of all mail not sent yet. Within a transaction that holds the tenant."""
+def put_in_force(tenant: Tenant, identity: SenderIdentity, by: User | audit.Actor, action: str) -> None:
+    """Make a verified identity the sender of all mail not sent yet. Within a transaction that holds the tenant.
+
+    `action` is what the audit trail calls it.
+    """
+    before = _sender(tenant)
     tenant.sender_mode, tenant.identity_id = "brand", identity.id
+    audit.record(tenant, by, action, identity.address, before, _sender(tenant))
     reroute(tenant)
+
+
+def _sender(tenant: Tenant) -> dict[str, str]:
+    """The sender in force, for the audit trail."""
+    db.session.flush()
+    return {"sender": str(senders.resolve(tenant).mailbox)}
 
 
 def get(tenant: Tenant, identity_id: int) -> SenderIdentity:

@@ -11,7 +11,7 @@ from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant, User
 from portal.models.lane import INTERACTIVE
 from portal.models.message import ENDED, PLATFORM_KINDS
-from portal.services import attachments, mail_log, outbox
+from portal.services import attachments, audit, mail_log, outbox
 from portal.services.errors import NotFound, NotResendable
 from portal.services.transaction import serialize, transaction
 
@@ -69,6 +69,7 @@ def send_again(tenant: Tenant, user: User, public_id: str, known: str) -> tuple[
         )  # fmt: skip
         about = {"tenant_id": tenant.id, "message_id": message.id}
         session.add(LogEntry(**about, event="resent", text=user.email))
+        audit.record(tenant, user, "sent_again", message.public_id, after={"message": copy.public_id})
     log.info("message %s sent again as %s by user %s", message.public_id, copy.public_id, user.id)
     return copy, True
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.extensions import db
 from portal.models import Tenant, User
-from portal.services import plans
+from portal.services import audit, plans
 from portal.services.errors import InvalidField
 from portal.services.plans import LOCALES
 from portal.services.rerouting import reroute
@@ -48,19 +48,20 @@ def upsert(
     locale: str | None = None,
     timezone: str | None = None,
     frame_ancestors: Iterable[str] | None = None,
+    by: audit.Actor = audit.PLATFORM,
 ) -> tuple[Tenant, bool]:
-    """Create the tenant or bring it up to date; what is None stays as it is.
+    """Create the tenant or bring it up to date; what is None stays as it is. `by` is for the audit trail.
 
     Returns the tenant and whether it is new. Raises InvalidField.
     """
     changes = _checked(external_id, name, plan, locale, timezone, frame_ancestors)
     try:
-        return _write(external_id, changes)
+        return _write(external_id, changes, by)
     except IntegrityError:  # somebody else created it in between: then this is an update
-        return _write(external_id, changes)
+        return _write(external_id, changes, by)
 
 
-def _write(external_id: str, changes: dict[str, object]) -> tuple[Tenant, bool]:
+def _write(external_id: str, changes: dict[str, object], by: audit.Actor) -> tuple[Tenant, bool]:
     with transaction() as session:
         tenant = session.scalar(select(Tenant).where(Tenant.external_id == external_id).with_for_update())
         created = tenant is None
@@ -69,9 +70,13 @@ def _write(external_id: str, changes: dict[str, object]) -> tuple[Tenant, bool]:
                 raise InvalidField("name", "missing")
             tenant = Tenant(external_id=external_id, plan=next(iter(plans.known())))
             session.add(tenant)
+        changes = {field: value for field, value in changes.items() if getattr(tenant, field) != value}
+        before = {field: getattr(tenant, field) for field in changes if not created}
         for field, value in changes.items():
-            if getattr(tenant, field) != value:
-                setattr(tenant, field, value)
+            setattr(tenant, field, value)
+        if created or changes:
+            session.flush()
+            audit.record(tenant, by, "tenant_created" if created else "tenant_changed", external_id, before, changes)
         if not created and "plan" in changes:
             reroute(tenant)  # what the plan allows now; nothing is deleted, so an upgrade brings it back
     return tenant, created

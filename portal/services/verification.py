@@ -16,7 +16,7 @@ from portal.extensions import db
 from portal.models import Message, SenderIdentity, Tenant, User, VerificationMail, utcnow
 from portal.models.identity import new_nonce
 from portal.models.lane import INTERACTIVE
-from portal.services import contents, identities, outbox, plans, tenants
+from portal.services import audit, contents, identities, outbox, plans, tenants
 from portal.services.errors import InvalidSender, NotFound, NotPending, SendLimit
 from portal.services.transaction import serialize, transaction
 from portal.transport.addresses import InvalidAddress, check_display_name, validate_address
@@ -52,7 +52,7 @@ def start_verification(tenant: Tenant, user: User, address: str, display_name: s
         identity = identities.find(tenant, key)
         if identity is not None and identity.state == "verified":
             identity.display_name = display_name
-            identities.put_in_force(tenant, identity)
+            identities.put_in_force(tenant, identity, user, "sender_chosen")
             return identity
         _count(tenant, key)
         session.execute(
@@ -65,6 +65,7 @@ def start_verification(tenant: Tenant, user: User, address: str, display_name: s
             session.add(identity)
         identity.address, identity.display_name, identity.state = address, display_name, "pending"
         _send(tenant, identity, user.locale or tenant.locale)
+        audit.record(tenant, user, "sender_started", address, after={"display_name": display_name})
     return identity
 
 
@@ -77,6 +78,7 @@ def resend_verification(tenant: Tenant, user: User, identity_id: int) -> SenderI
             raise NotPending
         _count(tenant, identity.address_key)
         _send(tenant, identity, user.locale or tenant.locale)
+        audit.record(tenant, user, "sender_resent", identity.address)
     return identity
 
 
@@ -88,6 +90,7 @@ def cancel_pending(tenant: Tenant, user: User, identity_id: int) -> None:
         if identity.state != "pending":
             raise NotPending
         identity.state = "revoked"
+        audit.record(tenant, user, "sender_cancelled", identity.address)
 
 
 def next_possible(tenant: Tenant, address_key: str) -> datetime | None:
@@ -127,7 +130,8 @@ def confirm(token: str) -> VerificationLink:
         assert link.identity is not None
         link.identity.state = "verified"
         link.identity.verified_at = utcnow()
-        identities.put_in_force(tenant, link.identity)
+        by = audit.by_recipient(link.identity.address)
+        identities.put_in_force(tenant, link.identity, by, "sender_confirmed")
     return VerificationLink("confirmed", link.identity, tenant)
 
 
@@ -140,6 +144,7 @@ def resend_from_link(token: str) -> VerificationLink:
         tenant = tenants.lock(link.tenant)
         _count(tenant, link.identity.address_key)
         _send(tenant, link.identity, tenant.locale)
+        audit.record(tenant, audit.by_recipient(link.identity.address), "sender_resent", link.identity.address)
     return VerificationLink("pending", link.identity, tenant)
 
 

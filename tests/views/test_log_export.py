@@ -17,7 +17,7 @@ from portal.extensions import db
 from portal.models import Message, utcnow
 from portal.services import log_export, outbox, tenants
 from portal.services.transaction import transaction
-from portal.views.log_export import harmless
+from portal.views.csv_files import harmless
 from tests.views.conftest import Person
 from tests.views.test_logs import accept
 

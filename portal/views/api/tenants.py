@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, g, jsonify
 from flask.typing import ResponseReturnValue
 
 from portal import limits
 from portal.access import access
 from portal.limits import limited
 from portal.models import Tenant
-from portal.services import tenants
+from portal.services import audit, tenants
 from portal.services.errors import InvalidField
 from portal.views.api import parsing
 from portal.views.api.schemas import TenantRequest, TenantShown
@@ -36,7 +36,7 @@ _SENTENCES = {
 def put_tenant(tenant: str) -> ResponseReturnValue:
     wanted = parsing.read(TenantRequest)
     try:
-        row, created = tenants.upsert(tenant, **wanted.model_dump())
+        row, created = tenants.upsert(tenant, **wanted.model_dump(), by=audit.by_api_key(g.api_key.name))
     except InvalidField as error:
         parsing.refuse([(error.field, _SENTENCES[error.field, error.reason])])
     return jsonify(_shown(row)), 201 if created else 200

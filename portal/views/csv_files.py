@@ -1,0 +1,62 @@
+"""Lists as CSV for spreadsheets: streamed, and no cell that a spreadsheet would run.
+
+A form that posts asks for them: in a frame its body brings the session where no cookie goes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+from flask import Response, stream_with_context
+from flask_babel import get_locale
+
+from portal.models import Tenant
+
+# What makes a spreadsheet read a cell as a formula (owasp.org, CSV Injection), also behind spaces and in full width.
+_FORMULA = re.compile(r"[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+BOM = "\ufeff"  # without it Excel reads UTF-8 as the machine's old code page
+
+
+def stream(name: str, tenant: Tenant, head: list[str], batches: Iterable[list[list[str]]]) -> Response:
+    """A download named `name` and the tenant's day, of a line of titles and batches of rows."""
+    response = Response(stream_with_context(_lines(head, batches)), content_type="text/csv; charset=utf-8")
+    file = f"{name}-{datetime.now(zone(tenant)):%Y-%m-%d}.csv"
+    response.headers["Content-Disposition"] = f'attachment; filename="{file}"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _lines(head: list[str], batches: Iterable[list[list[str]]]) -> Iterator[str]:
+    yield BOM + _csv([head])
+    for batch in batches:
+        if batch:
+            yield _csv(batch)
+
+
+def _csv(rows: list[list[str]]) -> str:
+    """Rows as text. Excel where German is spoken has the comma in its numbers, and expects semicolons between cells."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=";" if get_locale().language == "de" else ",")
+    writer.writerows([harmless(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an apostrophe in front, as people type it to mean text."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def time(at: datetime | None, zone: tzinfo) -> str:
+    return at.astimezone(zone).isoformat(timespec="seconds") if at else ""
+
+
+def zone(tenant: Tenant) -> tzinfo:
+    try:
+        return ZoneInfo(tenant.timezone)
+    except (KeyError, ValueError):
+        return UTC
