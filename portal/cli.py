@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from portal import delivery_cli
 from portal.config import settings
 from portal.services import api_keys, demo_data, lanes, launches, tenants, vault
-from portal.services.errors import InvalidField
+from portal.services.errors import InvalidField, NoLaunchSecret
 from portal.services.plans import LOCALES
 from portal.services.users import ROLES
 
@@ -64,7 +64,12 @@ def launch_link(tenant: str, role: str, email: str, locale: str | None) -> None:
     """Print a URL that opens the portal as a person of the tenant: once, within a minute."""
     claims = {"locale": locale} if locale else {}
     row = tenants.find(tenant)
-    token = launches.make_token(tenant, tenant_name=row.name if row else "", role=role, email=email, **claims)
+    try:
+        token = launches.make_token(tenant, tenant_name=row.name if row else "", role=role, email=email, **claims)
+    except NoLaunchSecret:
+        raise click.ClickException(
+            "Only the platform can sign a launch here: PORTAL_LAUNCH_JWKS is set and PORTAL_LAUNCH_SECRET is not."
+        ) from None
     click.echo(f"{settings().base_url}/launch?token={token}")
 
 

@@ -15,9 +15,11 @@ from cryptography.fernet import Fernet
 from flask import current_app
 from limits import parse_many
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis import Redis
 
+from portal import launch_keys
 from portal.plans import SHIPPED, Plan
 from portal.plans import load as load_plans
 from portal.transport.connection import Account
@@ -56,7 +58,9 @@ class Settings(BaseSettings):
 
     secret_key: str
     encryption_keys: Annotated[list[str], NoDecode]
-    launch_secret: str
+    # One of the two: a secret shared with the platform (HS256), or its public keys (ES256, EdDSA, RS256).
+    launch_jwks: Path | None = None
+    launch_secret: str = Field("", validate_default=True)
     launch_issuer: str = "marketplace"
 
     database_url: str = ""
@@ -101,9 +105,23 @@ class Settings(BaseSettings):
                 raise ValueError(f"key {number} is not a Fernet key (32 bytes, url-safe base64)") from None
         return keys
 
+    @field_validator("launch_jwks")
+    @classmethod
+    def _are_keys(cls, value: Path | None) -> Path | None:
+        try:
+            if value is not None:
+                launch_keys.load(value)
+        except OSError:
+            raise ValueError("there is no such file that can be read") from None
+        return value
+
     @field_validator("secret_key", "launch_secret")
     @classmethod
-    def _long_enough(cls, value: str) -> str:
+    def _long_enough(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "launch_secret":
+            if info.data.get("launch_jwks", ...) is None:
+                raise PydanticCustomError("missing", "missing")
+            return value
         if len(value) < _MIN_SECRET:
             raise ValueError(f"must have at least {_MIN_SECRET} characters")
         return value

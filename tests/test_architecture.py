@@ -13,11 +13,12 @@ ALLOWED = {
     "portal/models": ("portal.models",),
     "portal/services": (
         "portal.services", "portal.models", "portal.transport", "portal.extensions", "portal.config", "portal.plans",
-        "portal.queue",
+        "portal.queue", "portal.launch_keys",
     ),
     "portal/forms": ("portal.forms", "portal.services.errors", "portal.transport"),
     "portal/queue.py": (),
-    "portal/config.py": ("portal.plans", "portal.transport"),
+    "portal/config.py": ("portal.plans", "portal.launch_keys", "portal.transport"),
+    "portal/launch_keys.py": (),
     "portal/extensions.py": ("portal.models",),
     "jobs": (
         "jobs", "portal.services", "portal.create_app", "portal.config", "portal.queue", "portal.event_log",

@@ -58,6 +58,7 @@ def sentence(field: str, reason: str) -> str:
         ("secret", "empty"): gettext(
             "Enter the password. A stored one is used only for the server and the username it was entered for."
         ),
+        ("secret", "unreadable"): gettext("The stored password can't be read any more. Type it once more here."),
         ("secret", "too_long"): gettext("This is too long for a password: at most 512 characters are possible."),
         ("secret", "unusable"): gettext(
             "The password holds characters that can't be used. Copy it once more, without anything around it."

@@ -15,7 +15,7 @@ from portal import queue
 from portal.config import settings
 from portal.extensions import db
 from portal.models import Driver
-from portal.services import claims, direct, driver_settings, drivers, lanes, outcomes, overview, pace, vitals
+from portal.services import claims, direct, driver_settings, drivers, lanes, outcomes, overview, pace, vault, vitals
 from portal.services.lanes import Lease, LeaseLost
 from portal.services.mails import Mail, Workbench, prepare
 from portal.services.outcomes import Attempt
@@ -140,6 +140,9 @@ class _Session:
             raise LeaseLost from None
         except (LeaseLost, SQLAlchemyError):
             raise
+        except vault.Unreadable:
+            assert self.driver_id is not None, "the relay's account is a setting"
+            return self._stand_still(mail.attempt, self.driver_id, "unreadable_secret", Reply(0, ""))
         except Exception:
             # A defect of ours must neither lose the mail nor stop those behind it.
             log.exception("message %s could not be sent", mail.message.public_id)
@@ -180,10 +183,7 @@ class _Session:
         verdict = classify(failure.phase, failure.reply.code, failure.reply.text)
         self.unknown = self.unknown + 1 if verdict == _UNKNOWN else 0
         if self.driver_id is not None and (verdict.action == "pause_driver" or self.unknown >= _UNKNOWN_IN_A_ROW):
-            self._give_back()  # first, so that they are held with the others
-            drivers.broke_down(attempt, self.driver_id, verdict.reason, failure.reply)
-            log.warning("driver %s stands still: %s", self.driver_id, verdict.reason)
-            return False
+            return self._stand_still(attempt, self.driver_id, verdict.reason, failure.reply)
         if failure.phase in _SESSION_PHASES or verdict.action == "backoff_driver" or self.unknown >= _UNKNOWN_IN_A_ROW:
             outcomes.backed_off(attempt, self.lease.route, verdict.reason, failure.reply)
             log.error("route %s has to wait: %s", self.lease.route, verdict.reason)
@@ -194,6 +194,13 @@ class _Session:
             # The relay is the platform's: what would pause a merchant's own driver is no fault of this message.
             outcomes.deferred(attempt, message.retries, verdict.reason, failure.reply, shown)
         return True
+
+    def _stand_still(self, attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> bool:
+        """The account can't be used until a person mends it: its mail waits for that."""
+        self._give_back()  # first, so that they are held with the others
+        drivers.broke_down(attempt, driver_id, reason, reply)
+        log.warning("driver %s stands still: %s", driver_id, reason)
+        return False
 
     def _is_used_up(self, failure: SMTPFailure) -> bool:
         """Whether the server has only ended a connection that has carried mail: many do after a number of mails."""

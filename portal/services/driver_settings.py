@@ -82,6 +82,14 @@ def of(stored: Driver | DriverTest) -> DriverSettings:
     )
 
 
+def is_account(stored: Driver | DriverTest, fingerprint: str, tenant: Tenant) -> bool:
+    """Whether these are the settings behind the fingerprint; nobody can tell when the password can't be read."""
+    try:
+        return of(stored).fingerprint(tenant) == fingerprint
+    except vault.Unreadable:
+        return False
+
+
 class _Refused(Exception):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(field, reason)

@@ -59,6 +59,10 @@ class LaunchRefused(ServiceError):
         self.parent: str | None = None  # the signed one, where the signature was good
 
 
+class NoLaunchSecret(ServiceError):
+    """Launches are signed with the platform's own key (PORTAL_LAUNCH_JWKS), so that none can be made here."""
+
+
 class Busy(ServiceError):
     """Somebody else holds what is needed for longer than a request waits; nothing was changed."""
 

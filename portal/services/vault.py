@@ -29,6 +29,14 @@ def decrypt(token: str) -> str:
         raise Unreadable from None
 
 
+def can_read(token: str) -> bool:
+    try:
+        decrypt(token)
+    except Unreadable:
+        return False
+    return True
+
+
 def rotate() -> int:
     """Encrypt every stored secret anew with the first key, in small batches. Returns how many. Raises Unreadable."""
     return sum(

@@ -8,7 +8,7 @@ from flask import g
 
 from portal.forms.driver import FIELDS, DriverForm
 from portal.models import Driver, DriverTest
-from portal.services import driver_settings, driver_tests
+from portal.services import driver_settings, driver_tests, vault
 from portal.services.driver_settings import DriverSettings
 from portal.services.errors import InvalidFields
 from portal.transport.presets import PRESETS, Preset, by_host
@@ -36,7 +36,7 @@ def is_newer(test: DriverTest, driver: Driver | None) -> bool:
 
 def is_saved(test: DriverTest, driver: Driver | None) -> bool:
     """Whether the driver is the account that was tested."""
-    return driver is not None and driver_settings.of(driver).fingerprint(g.tenant) == test.fingerprint
+    return driver is not None and driver_settings.is_account(driver, test.fingerprint, g.tenant)
 
 
 def _saved_since(test: DriverTest, driver: Driver) -> bool:
@@ -52,10 +52,10 @@ def gate(form: DriverForm) -> str:
 
 
 def kept(form: DriverForm, test: DriverTest | None, driver: Driver | None) -> str:
-    """Whose password an empty field stands for: test, driver, or nobody's."""
+    """Whose password an empty field stands for: test, driver, or nobody's; lost when it can't be read any more."""
     for name, stored in (("test", test), ("driver", driver)):
         if stored is not None and (stored.host, stored.username) == (form.host.data, form.username.data):
-            return name
+            return name if vault.can_read(stored.secret) else "lost"
     return ""
 
 

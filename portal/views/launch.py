@@ -43,10 +43,16 @@ def launch() -> Response:
 
 def refuse(reason: str) -> Response:
     again = gettext("Go back to your marketplace's dashboard and open the email settings again.")
+    if reason in ("role", "plan"):  # another try would end the same way
+        again = gettext(
+            "Please tell your marketplace's support; opening the settings again won't help until it is mended."
+        )
     sentences = {
         "expired": gettext("The link that brought you here was valid for a minute only, and that minute is over."),
         "used": gettext("The link that brought you here works once, and it has been used already."),
         "future": gettext("The clocks of your marketplace and of this service disagree, so the link isn't valid yet."),
+        "role": gettext("Your marketplace gave you a role that this service doesn't know."),
+        "plan": gettext("Your marketplace named a plan for your shop that this service doesn't know."),
     }
     text = sentences.get(reason) or gettext("The link that brought you here is incomplete or was changed on its way.")
     return make_response(

@@ -175,6 +175,10 @@ _TEXTS = {
         lazy_gettext("this address does not exist"),
         lazy_gettext("Check the spelling of the address."),
     ),
+    "unreadable_secret": (
+        lazy_gettext("the password that is stored for the mail account can't be read any more"),
+        lazy_gettext("Enter the password once more in the email configuration, send a test email, then save."),
+    ),
     "withdrawn": (
         lazy_gettext("your marketplace withdrew it"),
         lazy_gettext("There is nothing to do."),

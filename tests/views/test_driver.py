@@ -451,7 +451,9 @@ def test_another_tenants_test_opens_nothing(
     assert other.post(PAGE, fields | {"secret": ""}).status_code == 422
 
 
-@pytest.mark.parametrize("key", sorted(REASONS | {"expired", "interrupted", "driver_paused", "driver_stands_still"}))
+@pytest.mark.parametrize(
+    "key", sorted(REASONS | {"expired", "interrupted", "driver_paused", "driver_stands_still", "unreadable_secret"})
+)
 def test_every_reason_has_words_and_a_way_out(app: Flask, key: str) -> None:
     with app.test_request_context():
         assert reason_texts.phrase(key) and reason_texts.sentence(key).endswith(".")
