@@ -21,6 +21,8 @@ from portal.transport.headers import clean
 from portal.transport.mime import Attachment, InvalidAddress, Mailbox, MailContent, build, parse_mailbox
 from tests.chaos.steps import FULL, Figure
 
+pytestmark = pytest.mark.any_database
+
 EXAMPLES = 20_000 if FULL else 500
 ADDRESS = "hello@acme.example"
 _HOSTILE = st.sampled_from(
