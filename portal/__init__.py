@@ -33,6 +33,7 @@ from portal.views import (
     logs,
     preferences,
     resending,
+    support,
     verify,
 )
 from portal.views.api import messages, openapi, tenants
@@ -61,7 +62,7 @@ def create_app(**overrides: Any) -> Flask:
         part.init_app(app)
     views = (
         launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,
-        openapi, activity,
+        openapi, activity, support,
     )  # fmt: skip
     for view in views:
         app.register_blueprint(view.blueprint)

@@ -17,9 +17,14 @@ from portal import session as sessions
 from portal.config import settings
 from portal.services import api_keys, users
 
-RULES = ("public", "viewer", "admin", "support", "api_key", "operator")
-# Which roles of a person satisfy a rule.
-_ROLES = {"viewer": ("viewer", "admin"), "admin": ("admin",), "support": ("support",)}
+RULES = ("public", "person", "viewer", "admin", "support", "api_key", "operator")
+# Which roles satisfy a rule. "person" is for what concerns nobody but whoever is signed in, such as their language.
+_ROLES = {
+    "person": ("viewer", "admin", "support"),
+    "viewer": ("viewer", "admin"),
+    "admin": ("admin",),
+    "support": ("support",),
+}
 # Only the API takes large bodies, and Werkzeug's own limit for forms leaves out the usual encoding.
 _FORM_BYTES = 100_000
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -133,18 +138,27 @@ def _require_session(declaration: Access) -> None:
     else:
         g.session = session
     _refuse_forgery(by_bearer)
-    if g.user.role not in _ROLES[declaration.rule]:
-        raise Forbidden("role")
+    if not _may(declaration.rule):
+        raise Forbidden("staff" if g.tenant is None else "support" if declaration.rule == "support" else "role")
+
+
+def _may(rule: str) -> bool:
+    """Whether the person satisfies the rule; what they are goes by their tenant, too: staff has none, others have."""
+    return g.user.role in _ROLES[rule] and (g.user.role == "support") == (g.tenant is None)
 
 
 def _is_known(session: sessions.Session, *, polls: bool) -> bool:
-    """Whether the database still has the session's person in its tenant; with the roles and settings of this moment."""
+    """Whether the database still has the session's person; with the roles and settings of this moment.
+
+    `g.tenant` is the person's own, and None for staff.
+    """
+    named = (session.user_id, session.tenant_id, session.version)
     if polls:
-        glance = users.glance(session.user_id, session.tenant_id)
+        glance = users.glance(*named)
         if glance is not None:
             g.user, g.tenant, g.newest_entry = glance
         return glance is not None
-    known = users.get(session.user_id, session.tenant_id)
+    known = users.get(*named)
     if known is not None:
         g.user, g.tenant = known
     return known is not None

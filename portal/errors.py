@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, Unauthorized
+from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -98,6 +98,15 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
         return gettext("Please open this page from your dashboard"), gettext(
             "You are not signed in here. Go to your marketplace's dashboard and open Settings, Integrations, "
             "Email configuration."
+        )
+    if isinstance(error, Forbidden) and error.description == "staff":
+        return gettext("This page is for the people of a shop"), gettext(
+            "You are signed in as support, which reads the shops' settings and logs and changes nothing in them. "
+            "Nothing was changed."
+        )
+    if isinstance(error, Forbidden) and error.description == "support":
+        return gettext("This page is for the marketplace's support"), gettext(
+            "Nothing here concerns your shop. Go back to the email settings."
         )
     words = {
         400: (gettext("This request can't be understood"), _reload_page()),

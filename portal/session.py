@@ -10,10 +10,13 @@ import re
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
+
+from portal.models import User
 
 COOKIE = "__Host-absender"
 FIELD = "portal_session"  # a form that opens a new tab carries the token in its body
@@ -34,16 +37,26 @@ class SessionRefused(Exception):
 
 @dataclass(frozen=True)
 class Session:
-    """One person at work. `parent` is the origin that may frame the pages, or None."""
+    """One person at work: of a tenant, or of the platform's staff, whose `tenant_id` is None.
+
+    `version` is the user's session_version: a new one ends all sessions that name the old. `parent` is the origin that
+    may frame the pages, or None.
+    """
 
     user_id: int
-    tenant_id: int
+    tenant_id: int | None
     locale: str
     theme: str = "auto"
     parent: str | None = None
     kind: str = "launch"
     issued: int = 0
     expires: int = 0
+    version: str = ""
+
+    @classmethod
+    def of(cls, user: User, locale: str, **how: Any) -> Session:
+        """A session for this person; `how`: theme, parent, kind."""
+        return cls(user.id, user.tenant_id, locale, version=user.session_version, **how)
 
     def signed(self) -> str:
         return _signed(self, _key())
@@ -107,11 +120,15 @@ def token() -> str:
 
 
 def allowed_parent() -> str | None:
-    """The origin that may frame this response: the launch's, if the tenant's list (when it has one) names it."""
+    """The origin that may frame this response: the launch's, if the tenant's list (when it has one) names it.
+
+    Such a list is for the tenant's own people: staff work where the platform's launch says, whichever tenant they view.
+    """
     session, tenant = g.get("session"), g.get("tenant")
-    if session is None or tenant is None or not session.parent or not _ORIGIN.fullmatch(session.parent):
+    if session is None or not session.parent or not _ORIGIN.fullmatch(session.parent):
         return None
-    if tenant.frame_ancestors and session.parent not in tenant.frame_ancestors:
+    listed = tenant.frame_ancestors if tenant is not None and session.tenant_id is not None else []
+    if listed and session.parent not in listed:
         return None
     return str(session.parent)
 

@@ -1,4 +1,4 @@
-"""Users: the people that the platform's launches bring."""
+"""Users: a tenant's people, and the platform's staff, who belong to none."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from portal.models import LogEntry, Tenant, User, utcnow
 ROLES = ("admin", "viewer")
 
 # Made once: to build a statement costs several times what it then takes to run.
-_IS_MEMBER = (User.id == bindparam("user"), Tenant.id == bindparam("tenant"))
+_HAS_SESSION = (User.id == bindparam("user"), User.session_version == bindparam("version"))
+_IS_MEMBER = (*_HAS_SESSION, Tenant.id == bindparam("tenant"))
+_IS_STAFF = (*_HAS_SESSION, User.tenant_id.is_(None))
 _OBJECTS = select(User, Tenant).join(Tenant, Tenant.id == User.tenant_id).where(*_IS_MEMBER)
+_STAFF = select(User).where(*_IS_STAFF)
 _USER_NAMES = ("id", "tenant_id", "email", "name", "role", "locale")
 _TENANT_NAMES = (
     "id", "name", "plan", "locale", "timezone", "frame_ancestors", "sender_mode", "held_mail", "identity_id",
@@ -31,19 +34,29 @@ _COPIES = (
 )
 
 
-def get(user_id: int, tenant_id: int) -> tuple[User, Tenant] | None:
-    """The user and the tenant that a session names, or None when either is gone or they don't belong together."""
-    row = db.session.execute(_OBJECTS, {"user": user_id, "tenant": tenant_id}).one_or_none()
+def get(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Tenant | None] | None:
+    """The user and the tenant that a session names; None when either is gone, they don't belong together, or the
+    session was ended. Staff has no tenant.
+    """
+    who = {"user": user_id, "version": version}
+    if tenant_id is None:
+        staff = db.session.execute(_STAFF, who).scalar_one_or_none()
+        return (staff, None) if staff else None
+    row = db.session.execute(_OBJECTS, who | {"tenant": tenant_id}).one_or_none()
     return (row[0], row[1]) if row else None
 
 
-def glance(user_id: int, tenant_id: int) -> tuple[User, Tenant, int] | None:
+def glance(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Tenant | None, int] | None:
     """The same for a poll, as copies to read that no session tracks, and the id of the tenant's newest log entry.
 
     One look-up, a fraction of the cost of loading. The copies lack the times at which the rows were made or changed.
+    Staff polls too seldom for copies.
     """
+    if tenant_id is None:
+        known = get(user_id, None, version)
+        return (known[0], None, 0) if known else None
     with db.engine.connect() as connection:
-        row = connection.execute(_COPIES, {"user": user_id, "tenant": tenant_id}).one_or_none()
+        row = connection.execute(_COPIES, {"user": user_id, "tenant": tenant_id, "version": version}).one_or_none()
     if row is None:
         return None
     *values, newest_entry = row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, g, make_response, render_template, request, url_for
+from flask import Blueprint, g, make_response, render_template, request
 from werkzeug.wrappers import Response
 
 from portal import session as sessions
@@ -13,7 +13,8 @@ from portal.i18n import gettext
 from portal.services import launches, users
 from portal.services.errors import LaunchRefused
 from portal.views import email_settings
-from portal.views.fragments import local_path, see_other
+from portal.views.fragments import home, local_path, see_other
+from portal.views.support.search import page as support_page
 
 blueprint = Blueprint("launch", __name__)
 log = logging.getLogger("portal.launch")
@@ -31,14 +32,9 @@ def launch() -> Response:
         return refuse(refused.reason)
     g.user, g.tenant = launched.user, launched.tenant
     # Whoever was signed in before: the newest launch decides who works here now.
-    sessions.start(
-        sessions.Session(
-            user_id=launched.user.id, tenant_id=launched.tenant.id, locale=launched.locale,
-            theme=launched.theme, parent=launched.parent,
-        )
-    )  # fmt: skip
+    sessions.start(sessions.Session.of(launched.user, launched.locale, theme=launched.theme, parent=launched.parent))
     # The page itself and no redirect: without cookies a redirect would lose the session.
-    return email_settings.page(landing=url_for("email_settings.get_page"))
+    return email_settings.page(landing=home()) if launched.tenant else support_page(landing=home())
 
 
 def refuse(reason: str) -> Response:
@@ -64,11 +60,11 @@ def refuse(reason: str) -> Response:
 
 
 @blueprint.post("/open")
-@access("viewer")
+@access("person")
 def post_open() -> Response:
     """From the frame to a tab of its own, which doesn't see the frame's cookie: the form's body brings the session."""
     sessions.start(g.session)
-    return see_other(local_path(request.form.get("next"), url_for("email_settings.get_page")))
+    return see_other(local_path(request.form.get("next"), home()))
 
 
 @blueprint.get("/")
@@ -78,6 +74,8 @@ def get_root() -> Response:
         session, _ = sessions.presented()
     except sessions.SessionRefused:
         session = None
-    if session is not None and users.get(session.user_id, session.tenant_id) is not None:
-        return see_other(url_for("email_settings.get_page"))
+    known = users.get(session.user_id, session.tenant_id, session.version) if session is not None else None
+    if known is not None:
+        g.user = known[0]
+        return see_other(home())
     return make_response(render_template("launch/closed.html"))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, g, request, url_for
+from flask import Blueprint, g, request
 from werkzeug.wrappers import Response
 
 from portal.access import access
 from portal.errors import PageError
 from portal.i18n import gettext, supported
 from portal.services import tenants
-from portal.views.fragments import local_path, see_other
+from portal.views.fragments import home, local_path, see_other
 
 blueprint = Blueprint("preferences", __name__)
 
 
 @blueprint.post("/preferences/locale")
-@access("viewer")
+@access("person")
 def post_locale() -> Response:
     locale = supported(request.form.get("locale"))
     if locale is None:
@@ -25,4 +25,4 @@ def post_locale() -> Response:
             gettext("Choose one of the languages at the top of the page."),
         )
     tenants.set_locale(g.user, locale)
-    return see_other(local_path(request.form.get("next"), url_for("email_settings.get_page")))
+    return see_other(local_path(request.form.get("next"), home()))

@@ -50,7 +50,7 @@ def sign_in(product: Product, tenant: str = TENANT) -> str:
     """A session's bearer token, as a launch makes it."""
     with product.app():
         launch = launches.accept(launches.make_token(tenant))
-        return Session(launch.user.id, launch.tenant.id, locale="en").renewed().signed()
+        return Session.of(launch.user, "en").renewed().signed()
 
 
 def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:

@@ -11,9 +11,25 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from portal.extensions import db
+from portal.models import User
 from portal.services import launches
+from portal.session import Session
 
 PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+@pytest.fixture
+def staff(app: Flask) -> FlaskClient:
+    """Somebody of the platform's support, whose every request carries a bearer."""
+    with app.app_context():
+        user = User(subject="staff:sam", email="sam@marketplace.example", name="Sam", role="support")
+        db.session.add(user)
+        db.session.commit()
+        bearer = Session.of(user, "en").renewed().signed()
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {bearer}"
+    return client
 
 
 class Person:

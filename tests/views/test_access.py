@@ -14,10 +14,12 @@ from itsdangerous import URLSafeSerializer
 from portal import access, session
 from portal.extensions import db
 from portal.models import SenderIdentity, User
+from portal.models.user import new_session_version
 from portal.services import outbox, tenants
 from tests.views.conftest import PARTIAL, Person
 
 SETTINGS = "/settings/email"
+SESSION_RULES = ("person", "viewer", "admin", "support")
 
 
 def test_every_route_has_a_declared_access_rule(app: Flask) -> None:
@@ -51,9 +53,7 @@ def test_an_unknown_rule_cannot_be_declared() -> None:
 def test_every_session_route_refuses_a_stranger(app: Flask, client: FlaskClient) -> None:
     asked = 0
     with app.app_context():
-        rules = [
-            r for r in app.url_map.iter_rules() if access.declared(r.endpoint).rule in ("viewer", "admin", "support")
-        ]  # type: ignore[union-attr]
+        rules = [r for r in app.url_map.iter_rules() if access.declared(r.endpoint).rule in SESSION_RULES]  # type: ignore[union-attr]
     for rule in rules:
         for method in rule.methods - {"HEAD", "OPTIONS"}:  # type: ignore[operator]
             answer = client.open(rule.rule.replace("<int:identity_id>", "1"), method=method)
@@ -132,6 +132,27 @@ def test_a_removed_user_is_out_at_once(app: Flask, person: Person) -> None:
     assert person.get(SETTINGS).status_code == 401
 
 
+def test_a_new_session_version_ends_the_sessions_before_it(app: Flask, person: Person) -> None:
+    with app.app_context():
+        db.session.query(User).update({"session_version": new_session_version()})
+        db.session.commit()
+    for answer in (person.get(SETTINGS), person.as_htmx("GET", "/settings/email/sender"), person.get("/")):
+        assert "Acme" not in answer.text
+    assert "Your session has ended" in person.get(SETTINGS).text
+    assert person.as_htmx("GET", "/settings/email/sender").status_code == 401
+
+
+def test_who_gets_the_number_of_a_deleted_user_does_not_get_the_session(app: Flask, person: Person) -> None:
+    with app.app_context():
+        old = db.session.query(User).one()
+        number, tenant_id = old.id, old.tenant_id
+        db.session.delete(old)
+        db.session.commit()
+        db.session.add(User(id=number, tenant_id=tenant_id, subject="new", email="new@shop.example", role="admin"))
+        db.session.commit()
+    assert person.get(SETTINGS).status_code == 401
+
+
 def test_a_new_role_holds_at_once(app: Flask, person: Person) -> None:
     with app.app_context():
         db.session.query(User).update({"role": "viewer"})
@@ -153,6 +174,43 @@ def test_a_viewer_reads_everything_and_changes_nothing(app: Flask, arrive: Calla
             assert "administrator" in answer.text
 
 
+def test_staff_is_refused_what_belongs_to_a_shops_people(app: Flask, staff: FlaskClient) -> None:
+    with app.app_context():
+        rules = [r for r in app.url_map.iter_rules() if access.declared(r.endpoint).rule in ("viewer", "admin")]  # type: ignore[union-attr]
+    assert len(rules) >= 20
+    for rule in rules:
+        for method in rule.methods - {"HEAD", "OPTIONS"}:  # type: ignore[operator]
+            answer = staff.open(rule.rule.replace("<int:identity_id>", "1"), method=method)
+            assert answer.status_code == 403, rule
+            assert "signed in as support" in answer.text
+
+
+@pytest.fixture
+def shops(app: Flask) -> str:
+    app.add_url_rule("/shops", view_func=access.access("support")(lambda: "all shops"), endpoint="shops")
+    return "/shops"
+
+
+def test_only_staff_opens_what_is_for_support(shops: str, staff: FlaskClient, person: Person) -> None:
+    assert staff.get(shops).text == "all shops"
+    assert person.as_htmx("GET", shops).status_code == 403
+
+
+def test_a_shops_person_is_no_staff_whatever_their_role_says(app: Flask, shops: str, person: Person) -> None:
+    with app.app_context():
+        db.session.query(User).update({"role": "support"})
+        db.session.commit()
+    for path in (shops, SETTINGS):
+        assert person.get(path).status_code == 403
+
+
+def test_staff_may_choose_a_language_and_sees_pages_that_know_no_shop(staff: FlaskClient) -> None:
+    assert staff.post("/preferences/locale", data={"locale": "de"}).location == "/support"
+    assert "Als Support" in staff.get("/settings/email").text
+    assert staff.get("/nowhere").status_code == 404
+    assert staff.get("/").location == "/support"
+
+
 def test_by_cookie_a_change_needs_the_csrf_token(person: Person) -> None:
     answer = person.client.post("/settings/email/default")
     assert answer.status_code == 400
@@ -171,7 +229,7 @@ def test_every_change_is_protected(app: Flask, person: Person) -> None:
         rules = [
             r
             for r in app.url_map.iter_rules()
-            if access.declared(r.endpoint).rule in ("viewer", "admin") and "POST" in r.methods
+            if access.declared(r.endpoint).rule in ("person", "viewer", "admin") and "POST" in r.methods
         ]  # type: ignore[union-attr,operator]
     assert len(rules) >= 8
     for rule in rules:
