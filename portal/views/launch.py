@@ -12,7 +12,7 @@ from portal.access import access
 from portal.i18n import gettext
 from portal.services import launches, users
 from portal.services.errors import LaunchRefused
-from portal.views import email_settings
+from portal.views import email_settings, logs
 from portal.views.fragments import local_path, see_other
 
 blueprint = Blueprint("launch", __name__)
@@ -38,6 +38,8 @@ def launch() -> Response:
         )
     )  # fmt: skip
     # The page itself and no redirect: without cookies a redirect would lose the session.
+    if request.values.get("page") == "logs":
+        return logs.show(logs.View(), landing=url_for("logs.get_page"))
     return email_settings.page(landing=url_for("email_settings.get_page"))
 
 
