@@ -139,7 +139,9 @@ class Visitor:
     def ask(self, method: str, path: str, **options: Any) -> TestResponse:
         """As the page's script asks, with the bearer and no cookie; a stranger without either."""
         headers = PARTIAL | ({"Authorization": f"Bearer {self.bearer}"} if self.bearer else {})
-        return self.app.test_client(use_cookies=False).open(path, method=method, headers=headers, **options)
+        return self.app.test_client(use_cookies=False).open(
+            path, method=method, headers=headers, buffered=True, **options
+        )
 
     def still_in(self) -> bool:
         """A route may end the asker's own session, and then every one after it would only seem to refuse."""
