@@ -11,7 +11,6 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
-
 MAX_ID = 2**31 - 1  # what comes in an address may be larger, and then the databases refuse to look for it
 
 
