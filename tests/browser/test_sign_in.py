@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from portal.services import launches
 from tests.browser.site import Site
@@ -67,3 +67,35 @@ def test_signing_out_leads_back_to_the_sign_in(site: Site, page: Page, shop: str
     expect(page).to_have_url(f"{site.url}/sign-in")
     page.goto(site.url + SETTINGS)
     expect(page.get_by_role("heading", level=1)).to_have_text("Please open this page from your dashboard")
+
+
+def test_people_are_managed_in_the_frame_with_every_cookie_blocked(
+    site: Site, browser: Browser, shop: str, address: str
+) -> None:
+    context = browser.new_context(locale="en-GB")
+
+    def without_cookies(route: Route) -> None:
+        route.continue_(headers={name: value for name, value in route.request.headers.items() if name != "cookie"})
+
+    context.route(f"{site.url}/**", without_cookies)
+    page = context.new_page()
+    page.goto(f"{site.host_url}?tenant={shop}")
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("link", name="People").click()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("People")
+    frame.locator("#address").fill("nonsense")
+    frame.locator("#invite").click()
+    expect(frame.locator("#address-error")).to_be_visible()
+    frame.locator("#address").fill(address)
+    frame.locator("#invite").click()
+    expect(frame.get_by_role("status")).to_contain_text("The invitation is on its way")
+    frame.get_by_role("button", name=re.compile(f"Make an administrator.*{address}")).click()
+    expect(frame.get_by_role("status")).to_contain_text("Saved")
+    frame.get_by_role("link", name=re.compile(f"Remove.*{address}")).click()
+    frame.locator("#confirm-remove").click()
+    expect(frame.get_by_role("status")).to_contain_text("Removed")
+    expect(frame.locator(".people > li")).to_have_count(1)
+    frame.get_by_role("button", name="Sign out everywhere").click()  # ends this session, too
+    expect(frame.locator("#notices")).to_contain_text("Your session has ended")
+    page.wait_for_function("window.messages.some((m) => m.type === 'portal:session-ended')")
+    context.close()
