@@ -34,6 +34,7 @@ from portal.views import (
     preferences,
     resending,
     sign_in,
+    support,
     users,
     verify,
 )
@@ -63,7 +64,7 @@ def create_app(**overrides: Any) -> Flask:
         part.init_app(app)
     views = (
         launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,
-        openapi, activity, sign_in, users,
+        openapi, activity, support, sign_in, users,
     )  # fmt: skip
     for view in views:
         app.register_blueprint(view.blueprint)

@@ -53,7 +53,6 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PORTAL_", extra="ignore", env_ignore_empty=True)
 
     instance_path: Path = Path("instance")
-    demo: bool = False
     port: int = Field(8000, ge=1, le=65535)
 
     secret_key: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from portal.config import SettingsError, load_settings
+from portal.config import Settings, SettingsError, load_settings
 from tests.conftest import SECRETS
 from tests.support.processes import ROOT
 
@@ -82,3 +83,9 @@ def test_each_process_ends_with_the_sentence_and_no_traceback(tmp_path: Path, co
     )
     assert done.returncode == 3
     assert "PORTAL_SECRET_KEY is not set" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_every_setting_is_described_and_nothing_else() -> None:
+    rows = [line.split("|")[1] for line in (ROOT / "docs/settings.md").read_text().splitlines() if line.startswith("|")]
+    described = set(re.findall(r"`PORTAL_([A-Z_]+)`", " ".join(rows)))
+    assert described == {name.upper() for name in Settings.model_fields}

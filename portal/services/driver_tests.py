@@ -50,9 +50,8 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
         if last is not None and state_of(last) in ("queued", "running"):
             raise AlreadyTesting
         wanted = _with_stored_secret(tenant, wanted)
-        message = outbox.record_test(
-            tenant, to=user.email, subject=contents.driver_test_subject(tenant, _locale(tenant, user))
-        )
+        subject = contents.driver_test_subject(tenant, user.locale or tenant.locale)
+        message = outbox.record_test(tenant, to=user.email, subject=subject)
         test = DriverTest(
             tenant_id=tenant.id, user_id=user.id, message_id=message.id, fingerprint=wanted.fingerprint(tenant),
             **{name: getattr(wanted, name) for name in drivers.FIELDS if name != "secret"},
@@ -205,8 +204,9 @@ class _Run:
             return self._end("failed", Reply(0, "internal"), "unreadable_secret")
         config = settings()
         sender = Mailbox(test.from_name, test.from_address)
+        locale = self.user.locale or self.tenant.locale
         content = build(
-            contents.driver_test(self.tenant, self.message.subject, str(sender), _locale(self.tenant, self.user)),
+            contents.driver_test(self.tenant, self.message.subject, str(sender), locale),
             sender=sender, to=self.message.to_address, date=utcnow(), message_id=self.message.message_id,
             boundary=random_secrets.token_hex(16),
         )  # fmt: skip
@@ -265,8 +265,9 @@ class _Run:
             if driver is not None:
                 session.flush()
                 pace.count_tests(driver)
-            mends = driver is not None and driver.state != "paused" and _same_account(tenant, driver, test)
-            if state == "passed" and mends:  # what a person paused, a person resumes
+            if state != "passed" or driver is None or driver.state == "paused":
+                return  # what a person paused, a person resumes
+            if driver_settings.is_account(driver, test.fingerprint, tenant):
                 drivers.resume(tenant)
 
 
@@ -285,10 +286,6 @@ def give_up_old() -> int:
     return len(old)
 
 
-def _same_account(tenant: Tenant, driver: Driver, test: DriverTest) -> bool:
-    return driver_settings.is_account(driver, test.fingerprint, tenant)
-
-
 def _close_message(message: Message, state: str, reason: str | None, reply: Reply, test: DriverTest) -> None:
     sender = str(Mailbox(test.from_name, test.from_address))
     message.state, message.reason, message.sender, message.finished_at = state, reason, sender, utcnow()
@@ -298,7 +295,3 @@ def _close_message(message: Message, state: str, reason: str | None, reply: Repl
             text=reply.text, sender=sender,
         )
     )  # fmt: skip
-
-
-def _locale(tenant: Tenant, user: User) -> str:
-    return user.locale or tenant.locale

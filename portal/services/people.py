@@ -74,10 +74,10 @@ def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
 
 def set_role(tenant: Tenant, by: User, user_id: int, role: str) -> User:
     """Raises NotFound, InvalidField, LastAdmin."""
-    _check_role(role)
     with transaction():
         tenant = tenants.lock(tenant)
         user = get(tenant, user_id)
+        _check_role(role)
         if user.role != role:
             if role != "admin":
                 _require_another_admin(tenant, user)

@@ -335,6 +335,7 @@ def test_without_javascript_a_driver_is_tested_and_saved(
     context.close()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("locale", ["en", "de"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(

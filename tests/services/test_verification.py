@@ -134,7 +134,12 @@ def test_a_change_cancelled_before_its_mail_went_out_sends_none(tenant: Tenant, 
     assert (message.state, message.reason) == ("cancelled", "no_longer_wanted")
 
 
-@pytest.mark.parametrize("spoil", [lambda t: t[:-1] + ("A" if t[-1] != "A" else "B"), lambda t: t + "x", lambda t: ""])
+def with_another_letter(token: str) -> str:
+    """Not the last letter: of that, base64 doesn't use all bits."""
+    return token[:-9] + ("A" if token[-9] != "A" else "B") + token[-8:]
+
+
+@pytest.mark.parametrize("spoil", [with_another_letter, lambda t: t + "x", lambda t: ""])
 def test_an_altered_token_is_invalid(tenant: Tenant, user: User, smtp: SMTPSink, spoil: Any) -> None:
     verification.start_verification(tenant, user, "hello@acme.example", "")
     assert verification.confirm(spoil(link_of_last_mail(smtp))).state == "invalid"

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support import postgres
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture(autouse=True)
 def _none_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ import pytest
 from demo.run import trust_provider, write_secrets
 from demo.wait import wait_for
 
+pytestmark = pytest.mark.any_database
+
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = 6
 

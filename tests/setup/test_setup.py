@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.any_database
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("sh", "cat", "cut", "dirname", "id", "sha256sum", "mkdir", "rm", "mktemp")
 

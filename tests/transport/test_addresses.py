@@ -6,6 +6,8 @@ import pytest
 
 from portal.transport.addresses import InvalidAddress, check_display_name, readable_address, validate_address
 
+pytestmark = pytest.mark.any_database
+
 
 def reason_for(text: str) -> str:
     with pytest.raises(InvalidAddress) as caught:

@@ -10,6 +10,8 @@ from portal.transport.attachments import is_content_type, part, safe_filename
 from portal.transport.mime import Attachment, MailContent
 from tests.transport.test_mime import CONTENT, body, built, is_wire_clean, read
 
+pytestmark = pytest.mark.any_database
+
 FILE = Attachment("invoice.pdf", "application/pdf", b"%PDF-1.7\r\n\x00\xff")
 
 

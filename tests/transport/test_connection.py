@@ -13,6 +13,8 @@ from portal.transport.connection import Account, Connection, Envelope, SMTPFailu
 from portal.transport.destinations import MemoryResolver, Policy
 from tests.transport.scripted_server import CLOSE, DRIP, FLOOD, NOTHING, SILENCE, ScriptedServer
 
+pytestmark = pytest.mark.any_database
+
 ENVELOPE = Envelope("bounces@marketplace.example", "customer@shop.example")
 MAIL = b"Subject: Order 1\r\n\r\nHello\r\n"
 SHORT = Timeouts(connect=0.2, command=0.2, dot=0.2, session=5)

@@ -15,6 +15,8 @@ from portal.transport.destinations import (
     resolve,
 )
 
+pytestmark = pytest.mark.any_database
+
 PUBLIC_4, PUBLIC_6 = "8.8.8.8", "2a00:1450:4001:800::200e"
 FORBIDDEN = [
     "127.0.0.1", "127.255.255.254", "0.0.0.0", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1",

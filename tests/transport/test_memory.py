@@ -7,6 +7,8 @@ import pytest
 from portal.transport.connection import Account, Envelope, SMTPFailure, Stopped
 from portal.transport.memory import MemoryServer
 
+pytestmark = pytest.mark.any_database
+
 ACCOUNT = Account("smtp.shop.example", 587, "starttls", "shop", "secret")
 ENVELOPE = Envelope("a@b.example", "c@d.example")
 

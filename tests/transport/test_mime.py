@@ -19,6 +19,8 @@ from portal.transport.addresses import InvalidAddress
 from portal.transport.html_text import text_from_html
 from portal.transport.mime import Mailbox, MailContent, build, parse_mailbox
 
+pytestmark = pytest.mark.any_database
+
 SENDER = Mailbox("Acme Shop", "hello@acme.example")
 TO = "customer@shop.example"
 DATE = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)

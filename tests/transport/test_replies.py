@@ -11,6 +11,8 @@ import pytest
 from portal.transport.replies import ACTIONS, REASONS, Verdict, classify, retry_after
 from portal.transport.reply_rules import BACKOFF, ENHANCED, FAIL, PAUSE, RETRY, RULES
 
+pytestmark = pytest.mark.any_database
+
 PHASES = ["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "dot"]
 SEEN = list(csv.DictReader((Path(__file__).parent.parent / "data" / "smtp_replies.csv").open(encoding="utf-8")))
 

@@ -17,6 +17,8 @@ from portal.transport.connection import Account, Connection, Encryption, Envelop
 from portal.transport.destinations import MemoryResolver, Policy
 from tests.transport.scripted_server import CLOSE, DRIP, SILENCE, Answer, ScriptedServer
 
+pytestmark = pytest.mark.any_database
+
 NAME = "smtp.shop.example"
 USER, PASSWORD = "shop@shop.example", "correct horse battery"
 SHORT = Timeouts(connect=0.3, command=0.3, dot=0.3, session=10)
