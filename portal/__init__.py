@@ -33,7 +33,9 @@ from portal.views import (
     logs,
     preferences,
     resending,
+    sign_in,
     support,
+    users,
     verify,
 )
 from portal.views.api import messages, openapi, tenants
@@ -62,7 +64,7 @@ def create_app(**overrides: Any) -> Flask:
         part.init_app(app)
     views = (
         launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,
-        openapi, activity, support,
+        openapi, activity, support, sign_in, users,
     )  # fmt: skip
     for view in views:
         app.register_blueprint(view.blueprint)

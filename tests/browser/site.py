@@ -113,10 +113,10 @@ class Site:
             assert time.monotonic() < deadline, f"{len(found)} of {count} mails to {address} came"
             threading.Event().wait(0.05)
 
-    def link_to(self, address: str, count: int = 1) -> str:
+    def link_to(self, address: str, count: int = 1, path: str = "/verify/") -> str:
         body = self.mail_to(address, count)[-1].message.get_body(("plain",))
         assert body is not None
-        return next(word for word in body.get_content().split() if "/verify/" in word)
+        return next(word for word in body.get_content().split() if path in word)
 
 
 class _Quiet(WSGIRequestHandler):
