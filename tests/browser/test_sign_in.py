@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 
 from playwright.sync_api import Browser, Page, Route, expect
+from sqlalchemy import select
 
-from portal.services import launches
+from portal.extensions import db
+from portal.models import SignInLink
+from portal.services import audit, launches, tenants
 from tests.browser.site import Site
 
 SETTINGS = "/settings/email"
@@ -99,3 +102,31 @@ def test_people_are_managed_in_the_frame_with_every_cookie_blocked(
     expect(frame.locator("#notices")).to_contain_text("Your session has ended")
     page.wait_for_function("window.messages.some((m) => m.type === 'portal:session-ended')")
     context.close()
+
+
+def test_a_sign_in_link_opened_fifty_times_with_scripts_running_does_nothing(
+    site: Site, page: Page, browser: Browser, shop: str, address: str
+) -> None:
+    with site.app.app_context():
+        launches.accept(launches.make_token(shop, email=address))
+    page.goto(f"{site.url}/sign-in")
+    page.locator("#address").fill(address)
+    page.get_by_role("button", name="Send me a link").click()
+    link = site.link_to(address, path="/sign-in/")
+    scanner = browser.new_context(java_script_enabled=True)
+    visit = scanner.new_page()
+    for _ in range(25):
+        visit.goto(link)
+        assert scanner.request.head(link).status == 200
+    assert scanner.cookies() == []
+    with site.app.app_context():
+        used = db.session.scalar(select(SignInLink.used_at).where(SignInLink.address == address))
+        tenant = tenants.find(shop)
+        assert tenant is not None
+        told = [entry.action for batch in audit.entries(tenant) for entry in batch]
+    print(f"\nopened 50 times: used {used}, signed in {told.count('user_signed_in')} times")
+    assert used is None and "user_signed_in" not in told
+    scanner.close()
+    page.goto(link)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#sign-out")).to_be_visible()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from redis import Redis
+from sqlalchemy import func, select, text
 
 from portal import session
 from portal.extensions import db
-from portal.models import Message, SignInLink, Tenant, User
-from portal.services import people, sign_in
+from portal.models import Base, Message, SignInLink, Tenant, User
+from portal.services import direct, people, sign_in
+from tests.services.steps import drain
+from tests.support.smtp_sink import SMTPSink
 from tests.views.conftest import Person
 
 ADDRESS = "admin@shop.example"
@@ -110,6 +115,53 @@ def test_who_was_removed_meanwhile_reads_what_to_do(
         people.remove(tenant, by, second.id)
     for answer in (client.get(link), client.post(link)):
         assert answer.status_code == 410 and "You no longer have access" in answer.text
+
+
+def contents(redis: Redis, key: bytes) -> list[bytes]:
+    """What a key holds; a job's call is packed by RQ."""
+    kind = redis.type(key)
+    if kind == b"hash":
+        values: list[bytes] = list(redis.hgetall(key).values())
+        return [zlib.decompress(value) if value[:1] == b"x" else value for value in values]
+    readers: dict[bytes, Callable[[], Any]] = {
+        b"string": lambda: [redis.get(key)],
+        b"list": lambda: redis.lrange(key, 0, -1),
+        b"set": lambda: redis.smembers(key),
+        b"zset": lambda: redis.zrange(key, 0, -1),
+        b"stream": lambda: redis.xrange(key),
+    }
+    return list(readers[kind]())
+
+
+def test_a_link_and_its_session_are_kept_nowhere(
+    app: Flask, client: FlaskClient, person: Person, smtp: SMTPSink, options: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    link = ask(app, client)
+    token = link.rpartition("/")[2]
+    with app.app_context(), direct.connected():
+        drain("interactive")
+    body = smtp.received[-1].message.get_body(("plain",))
+    assert body is not None and token in body.get_content(), "the search is for what was mailed"
+    pages = [client.head(link), client.post(link), client.get(link), client.get(SETTINGS), client.get("/sign-in/junk")]
+    cookie = client.get_cookie(session.COOKIE)
+    assert cookie is not None
+    redis = Redis.from_url(options["redis_url"])
+    with app.app_context():
+        tables = [db.session.execute(text(f'SELECT * FROM "{t.name}"')).all() for t in Base.metadata.sorted_tables]
+    places = {
+        "pages": "".join(page.text for page in pages),
+        "logs": "".join(str(vars(record)) + record.getMessage() for record in caplog.records),
+        "Redis": "".join(repr((key, contents(redis, key))) for key in redis.scan_iter()),
+        "database": str(tables),
+    }
+    assert (
+        ADDRESS in places["database"] and "jobs.sign_in.send" in places["Redis"] and "portal.request" in places["logs"]
+    )
+    hits = [place for place, found in places.items() if token in found]
+    hits += [place for place in ("logs", "Redis", "database") if cookie.value in places[place]]
+    print(f"\nused sign-in link and its session searched in {', '.join(places)}: {len(hits)} hits")
+    assert hits == []
 
 
 def test_known_and_unknown_addresses_get_the_same_answer(app: Flask, client: FlaskClient, person: Person) -> None:
