@@ -5,18 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String
+from sqlalchemy import JSON, ForeignKey, Index, String, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, utcnow
 from portal.models.message import BigId
+
+_LOOK = text("action = 'support_viewed'")
 
 
 class AuditEntry(Base):
     """Append-only: the database itself refuses to change or delete one (triggers, made by migration 0006)."""
 
     __tablename__ = "audit"
-    __table_args__ = (Index("ix_audit_tenant", "tenant_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_tenant", "tenant_id", "id"),
+        # Whether a look by support is in the trail already, which each of its polls asks.
+        Index("ix_audit_look", "tenant_id", "user_id", "subject", "at", sqlite_where=_LOOK, postgresql_where=_LOOK),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id"))
@@ -29,3 +35,7 @@ class AuditEntry(Base):
     subject: Mapped[str] = mapped_column(String(320), default="")  # what it was done to: an address, a person, a page
     before: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     after: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+
+# Spelled as in the partial index (see portal.models.message).
+IS_LOOK = AuditEntry.action == literal_column("'support_viewed'")

@@ -29,7 +29,7 @@ class SenderIdentity(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
     address: Mapped[str] = mapped_column(String(320))
-    address_key: Mapped[str] = mapped_column(String(320))  # lower-case, so that one mailbox is one identity
+    address_key: Mapped[str] = mapped_column(String(320), index=True)  # lower-case: one mailbox is one identity
     display_name: Mapped[str] = mapped_column(String(200), default="")
     state: Mapped[str] = mapped_column(String(10), default="pending")  # pending, verified, revoked
     nonce: Mapped[str] = mapped_column(String(64), default=new_nonce)  # a new one with each mail: older links are dead

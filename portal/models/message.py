@@ -129,8 +129,8 @@ IS_DEFERRED = Message.state == literal_column("'deferred'")
 IS_HELD = Message.state == literal_column("'held'")
 IS_WAITING = Message.state.in_([literal_column("'queued'"), literal_column("'deferred'")])
 
-# Exact recipient searches; the spelling people type differs in case.
-Index("ix_message_recipient", Message.tenant_id, func.lower(Message.to_address), Message.id)
+# Exact recipient searches, a tenant's and support's over all; the spelling people type differs in case.
+Index("ix_message_recipient", func.lower(Message.to_address), Message.tenant_id, Message.id)
 
 
 class MessageBody(Base):

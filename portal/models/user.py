@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from portal.models.base import Base, utcnow
+
+_STAFF = text("tenant_id IS NULL")
 
 
 def new_session_version() -> str:
@@ -18,7 +20,11 @@ def new_session_version() -> str:
 
 class User(Base):
     __tablename__ = "user"
-    __table_args__ = (UniqueConstraint("tenant_id", "subject"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "subject"),
+        # The platform's own people, among whom NULLs would make every subject unique.
+        Index("uq_user_staff", "subject", unique=True, sqlite_where=_STAFF, postgresql_where=_STAFF),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))  # None: support
