@@ -1,4 +1,4 @@
-"""The operator's commands: `flask tenant`, `api-key`, `launch-link`, `secrets`, `delivery`, `demo`."""
+"""The operator's commands: `flask tenant`, `api-key`, `launch-link`, `secrets`, `delivery`, `staff`, `demo`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from portal import delivery_cli
+from portal import delivery_cli, staff_cli
 from portal.config import settings
-from portal.services import api_keys, demo_data, lanes, launches, tenants, vault
+from portal.services import api_keys, demo_data, lanes, launches, staff, tenants, vault
 from portal.services.errors import InvalidField, NoLaunchSecret
 from portal.services.plans import LOCALES
 from portal.services.users import ROLES
@@ -19,7 +19,7 @@ api_key_group = AppGroup("api-key", help="Keys of the platform's backend.")
 
 
 def init_app(app: Flask) -> None:
-    for command in (tenant_group, api_key_group, secrets_group, delivery_cli.group, launch_link, demo):
+    for command in (tenant_group, api_key_group, secrets_group, delivery_cli.group, staff_cli.group, launch_link, demo):
         app.cli.add_command(command)
 
 
@@ -56,12 +56,14 @@ def create_api_key(name: str) -> None:
 
 
 @click.command("launch-link")
-@click.option("--tenant", required=True, help="The platform's id of the tenant.")
-@click.option("--role", type=click.Choice(ROLES), default="admin", show_default=True)
+@click.option("--tenant", default="", help="The platform's id of the tenant; support belongs to none.")
+@click.option("--role", type=click.Choice((*ROLES, staff.ROLE)), default="admin", show_default=True)
 @click.option("--email", default="admin@shop.example", show_default=True, help="Whom test mails go to.")
 @click.option("--locale", type=click.Choice(LOCALES), help="The tenant's own if not given.")
 def launch_link(tenant: str, role: str, email: str, locale: str | None) -> None:
-    """Print a URL that opens the portal as a person of the tenant: once, within a minute."""
+    """Print a URL that opens the portal as a person of the tenant, or as support: once, within a minute."""
+    if not tenant and role != staff.ROLE:
+        raise click.UsageError("Missing option '--tenant'.")
     claims = {"locale": locale} if locale else {}
     row = tenants.find(tenant)
     try:

@@ -1,4 +1,4 @@
-"""Launches: the platform's signed word that a person may enter as a user of a tenant (DESIGN: JWT, RFC 7519)."""
+"""Launches: the platform's signed word that a person may enter, as a user of a tenant or as its staff (JWT, RFC 7519)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from portal import launch_keys
 from portal.config import settings
 from portal.models import BurntToken, Tenant, User
-from portal.services import plans, tenants, users
+from portal.services import plans, staff, tenants, users
 from portal.services.errors import InvalidField, LaunchRefused, NoLaunchSecret
 from portal.services.transaction import transaction
 from portal.transport.addresses import InvalidAddress, validate_address
@@ -34,7 +34,7 @@ class LaunchClaims:
     subject: str
     email: str
     name: str
-    tenant: str
+    tenant: str  # "" for staff, who belong to none
     tenant_name: str
     role: str
     plan: str | None
@@ -50,7 +50,7 @@ class Launch:
     """A person who has come in, and how the page is to look for them."""
 
     user: User
-    tenant: Tenant
+    tenant: Tenant | None  # None: staff
     locale: str
     theme: str
     parent: str | None
@@ -75,6 +75,8 @@ def verify_token(token: str) -> LaunchClaims:
 
 def _check_kinds(claims: dict[str, Any]) -> None:
     for name in _REQUIRED:
+        if name == "tenant" and claims.get("role") == staff.ROLE:
+            continue  # staff look at all of them, whichever it names
         kind = int if name in ("iat", "exp") else str
         if not isinstance(claims.get(name), kind) or isinstance(claims[name], bool) or claims[name] == "":
             raise LaunchRefused("incomplete", name)
@@ -101,7 +103,7 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         raise LaunchRefused("incomplete", "a claim is no text")
     if len(claims["jti"]) > 200 or len(claims["sub"]) > 200:
         raise LaunchRefused("incomplete", "jti or sub too long")
-    if claims["role"] not in users.ROLES:
+    if claims["role"] not in (*users.ROLES, staff.ROLE):
         raise LaunchRefused("role")
     if optional["plan"] is not None and optional["plan"] not in plans.known():
         raise LaunchRefused("plan")
@@ -116,7 +118,7 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         subject=claims["sub"],
         email=email,
         name=" ".join((optional["name"] or "").split())[:200],
-        tenant=claims["tenant"],
+        tenant=claims["tenant"] if claims["role"] != staff.ROLE else "",
         tenant_name=(optional["tenant_name"] or "")[:200],
         role=claims["role"],
         plan=optional["plan"],
@@ -146,6 +148,14 @@ def accept(token: str) -> Launch:
         used = LaunchRefused("used")
         used.parent = claims.parent
         raise used from None
+    if claims.role == staff.ROLE:
+        with transaction():
+            user = staff.from_launch(subject=claims.subject, email=claims.email, name=claims.name)
+        return Launch(user, None, user.locale or claims.locale or plans.LOCALES[0], claims.theme, claims.parent)
+    return _accept_merchant(claims)
+
+
+def _accept_merchant(claims: LaunchClaims) -> Launch:
     try:
         name = claims.tenant_name or (None if tenants.find(claims.tenant) else claims.tenant)
         tenant, _ = tenants.upsert(claims.tenant, name=name, plan=claims.plan, locale=claims.locale)
@@ -158,7 +168,7 @@ def accept(token: str) -> Launch:
 
 
 def make_token(
-    tenant: str,
+    tenant: str = "",
     *,
     tenant_name: str = "",
     role: str = "admin",
@@ -180,12 +190,10 @@ def make_token(
         "sub": subject or email,
         "email": email,
         "name": name,
-        "tenant": tenant,
         "role": role,
         "iat": now,
         "exp": now + MAX_LIFE,
         "jti": secrets.token_urlsafe(16),
     } | claims
-    if tenant_name:
-        body["tenant_name"] = tenant_name
+    body |= {key: value for key, value in (("tenant", tenant), ("tenant_name", tenant_name)) if value}
     return jwt.encode({"alg": "HS256"}, body, OctKey.import_key(settings().launch_secret))

@@ -94,7 +94,10 @@ def role(entry: AuditEntry) -> str:
 
 
 def subject(entry: AuditEntry) -> str:
-    return str(VIEWS.get(entry.subject, entry.subject)) if entry.action == "support_viewed" else entry.subject
+    if entry.action != "support_viewed":
+        return entry.subject
+    looked_at = VIEWS.get(entry.subject)
+    return str(looked_at) if looked_at else gettext("Message %(number)s", number=entry.subject)
 
 
 def changes(entry: AuditEntry) -> list[Change]:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 from portal.access import access
 from portal.forms.sender import SenderForm
 from portal.i18n import clock, gettext
-from portal.services import identities, verification
+from portal.services import identities, plans, verification
 from portal.services.errors import InvalidSender, NotFound, NotPending, NotVerified, SendLimit
 from portal.services.sender_settings import DriverStatus, SenderSettings, driver_status, sender_settings
 from portal.views import driver_texts, log_texts, reason_texts
@@ -79,6 +79,7 @@ def context(form: SenderForm | None = None, shown: Notice | None = None, **more:
         "is_free_mail": identities.is_free_mail,
         "wait": wait_seconds(sender),
         "log_texts": log_texts,
+        "plan": plans.known().get(g.tenant.plan),
         "driver": driver,
         "driver_tag": driver_tag(driver, sender),
         "driver_texts": driver_texts,

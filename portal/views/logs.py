@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, g, make_response, render_template, request, url_for
+from flask import Blueprint, g, make_response, render_template, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
@@ -21,6 +21,7 @@ from portal.services.mail_log import LogFilter
 from portal.views import log_texts
 from portal.views.email_settings import Notice
 from portal.views.fragments import not_modified, see_other, tagged, wants_fragment
+from portal.views.places import place
 
 blueprint = Blueprint("logs", __name__, url_prefix="/settings/email/logs")
 
@@ -61,7 +62,7 @@ class View:
         fields = self.fields()
         fields.pop("recipient", None)
         # Not url_for: asked for in each row, it would take a good part of the page's time.
-        page = f"{request.script_root}{blueprint.url_prefix}"
+        page = place("logs.get_page") if g.get("read_only") else f"{request.script_root}{blueprint.url_prefix}"
         return f"{page}?{urlencode(fields)}" if fields else page
 
 
@@ -145,7 +146,7 @@ def post_search() -> Response:
 @access("viewer")
 def get_search() -> Response:
     """Back and reload come here without the address that was searched."""
-    return see_other(url_for("logs.get_page"))
+    return see_other(place("logs.get_page"))
 
 
 @blueprint.route("/rows", methods=["GET", "POST"])

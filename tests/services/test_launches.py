@@ -88,7 +88,7 @@ def test_of_many_replays_at_once_one_gets_in(app: Flask) -> None:
         ({"aud": "somebody-else"}, "invalid"),
         ({"iss": "somebody-else"}, "invalid"),
         ({"role": "owner"}, "role"),
-        ({"role": "support"}, "role"),
+        ({"tenant": ""}, "incomplete"),
         ({"plan": "platinum"}, "plan"),
         ({"jti": ""}, "incomplete"),
         ({"email": "not an address"}, "incomplete"),

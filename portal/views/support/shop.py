@@ -1,0 +1,104 @@
+"""A shop's pages as its own people see them, for support: read-only, and each look is in the shop's audit trail.
+
+Each part, and each view in it, has the name of the one that it shows, so that portal.views.places finds it.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, request
+from werkzeug.wrappers import Response
+
+from portal.access import access
+from portal.errors import PageError
+from portal.i18n import gettext
+from portal.services import mail_log, support, tenants
+from portal.views import activity as activity_page
+from portal.views import driver as driver_page
+from portal.views import email_settings as settings_page
+from portal.views import logs as logs_page
+
+_SHOP = "/tenants/<tenant_id>"  # the platform's id of it
+
+email_settings = Blueprint("email_settings", __name__, url_prefix=_SHOP)
+driver = Blueprint("driver", __name__, url_prefix=f"{_SHOP}/driver")
+logs = Blueprint("logs", __name__, url_prefix=f"{_SHOP}/logs")
+activity = Blueprint("activity", __name__, url_prefix=f"{_SHOP}/activity")
+PARTS = (email_settings, driver, logs, activity)
+
+
+def open_shop() -> None:
+    """Before each view, and after its access rule: the shop that is looked at takes the place of the reader's own."""
+    assert request.view_args is not None
+    tenant = tenants.find(request.view_args.pop("tenant_id"))
+    if tenant is None:
+        raise PageError(
+            404,
+            gettext("There is no such shop"),
+            gettext("The marketplace's id of it may be mistyped. Search for the shop by its name instead."),
+        )
+    g.tenant, g.read_only = tenant, True
+
+
+for part in PARTS:
+    part.before_request(open_shop)
+
+
+def noted(shown: Response, *subjects: str) -> Response:
+    """What was asked for, once it is written down that this person has seen it; a refusal or a redirect shows nothing."""
+    if shown.status_code in (200, 304):
+        support.note_looks(g.tenant, g.user, subjects)
+    return shown
+
+
+@email_settings.get("", endpoint="get_page")
+@access("support")
+def get_settings() -> Response:
+    return noted(settings_page.page(), "settings")
+
+
+@email_settings.get("/sender")
+@access("support", renews=False)
+def get_sender() -> Response:
+    return noted(settings_page.get_sender(), "settings")
+
+
+@driver.get("/status")
+@access("support", renews=False)
+def get_status() -> Response:
+    return noted(driver_page.get_status(), "settings")
+
+
+def _noted_log(shown: Response) -> Response:
+    opened = request.values.get("open")
+    return noted(shown, "search" if request.form.get("recipient") else "log", *([opened] if opened else []))
+
+
+@logs.get("", endpoint="get_page")
+@access("support")
+def get_log() -> Response:
+    return _noted_log(logs_page.get_page())
+
+
+@logs.post("/search")
+@access("support")
+def post_search() -> Response:
+    return _noted_log(logs_page.post_search())
+
+
+@logs.get("/search")
+@access("support")
+def get_search() -> Response:
+    return logs_page.get_search()
+
+
+@logs.route("/rows", methods=["GET", "POST"])
+@access("support", renews=False)
+def poll_rows() -> Response:
+    g.newest_entry = mail_log.latest_entry_id(g.tenant)
+    return _noted_log(logs_page.poll_rows())
+
+
+@activity.get("", endpoint="get_page")
+@access("support")
+def get_activity() -> Response:
+    return noted(activity_page.get_page(), "activity")
