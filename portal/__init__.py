@@ -35,6 +35,7 @@ from portal.views import (
     preferences,
     resending,
     sign_in,
+    support,
     users,
     verify,
 )
@@ -72,7 +73,7 @@ def create_app(**overrides: Any) -> Flask:
         part.init_app(app)
     views = (
         launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,
-        openapi, activity, sign_in, users,
+        openapi, activity, sign_in, users, support,
     )  # fmt: skip
     for view in views:
         app.register_blueprint(view.blueprint)

@@ -139,7 +139,7 @@ def _require_session(declaration: Access) -> None:
         g.session = session
     _refuse_forgery(by_bearer)
     if not _may(declaration.rule):
-        raise Forbidden("staff" if g.tenant is None else "role")
+        raise Forbidden("staff" if g.tenant is None else "support" if declaration.rule == "support" else "role")
 
 
 def _may(rule: str) -> bool:

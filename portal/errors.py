@@ -104,6 +104,10 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
             "You are signed in as support, which reads the shops' settings and logs and changes nothing in them. "
             "Nothing was changed."
         )
+    if isinstance(error, Forbidden) and error.description == "support":
+        return gettext("This page is for the marketplace's support"), gettext(
+            "Nothing here concerns your shop. Go back to the email settings."
+        )
     words = {
         400: (gettext("This request can't be understood"), _reload_page()),
         401: (

@@ -127,11 +127,15 @@ def token() -> str:
 
 
 def allowed_parent() -> str | None:
-    """The origin that may frame this response: the launch's, if the tenant's list (when it has one) names it."""
+    """The origin that may frame this response: the launch's, if the tenant's list (when it has one) names it.
+
+    Such a list is for the tenant's own people: staff work where the platform's launch says, whichever tenant they view.
+    """
     session, tenant = g.get("session"), g.get("tenant")
     if session is None or not session.parent or not _ORIGIN.fullmatch(session.parent):
         return None
-    if tenant is not None and tenant.frame_ancestors and session.parent not in tenant.frame_ancestors:
+    listed = tenant.frame_ancestors if tenant is not None and session.tenant_id is not None else []
+    if listed and session.parent not in listed:
         return None
     return str(session.parent)
 

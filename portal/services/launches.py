@@ -1,4 +1,4 @@
-"""Launches: the platform's signed word that a person may enter, as a user of a tenant or as its staff (JWT, RFC 7519)."""
+"""Launches: the platform's signed word that a person may enter, of a tenant or of its staff (JWT, RFC 7519)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Support: staff of the platform find a tenant or a message over all tenants, and each look is in that tenant's trail."""
+"""Support: staff find a tenant or a message over all tenants; each look is in that tenant's trail."""
 
 from __future__ import annotations
 

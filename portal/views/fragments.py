@@ -5,11 +5,13 @@ from __future__ import annotations
 from flask import Flask, Response, g, make_response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-SUPPORT = "/support"
+from portal.views import places
+from portal.views.places import place
 
 
 def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(here=here, home=home, wants_fragment=wants_fragment)
+    places.init_app(app)
 
 
 def wants_fragment() -> bool:
@@ -38,13 +40,13 @@ def here() -> str:
     """The page that the reader is on, as an address to come back to; the launch and a search have none of their own."""
     if request.endpoint is not None and request.method == "GET" and not request.endpoint.startswith("launch."):
         return request.full_path.rstrip("?")
-    return url_for("logs.get_page") if (request.endpoint or "").startswith("logs.") else home()
+    return place("logs.get_page") if "logs" in (request.blueprint or "").split(".") else home()
 
 
 def home() -> str:
     """Where a person begins: in the shop's settings, or as staff with the shops."""
     user = g.get("user")
-    return SUPPORT if user is not None and user.role == "support" else url_for("email_settings.get_page")
+    return url_for("support.get_page" if user is not None and user.role == "support" else "email_settings.get_page")
 
 
 def local_path(path: str | None, default: str) -> str:

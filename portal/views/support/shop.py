@@ -44,7 +44,7 @@ for part in PARTS:
 
 
 def noted(shown: Response, *subjects: str) -> Response:
-    """What was asked for, once it is written down that this person has seen it; a refusal or a redirect shows nothing."""
+    """The page, once it is written down that this person sees it; a refusal or a redirect shows nothing."""
     if shown.status_code in (200, 304):
         support.note_looks(g.tenant, g.user, subjects)
     return shown
