@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import create_app
 from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
-from portal.services import claims, driver_tests, lanes, mail_retention, retention, storage, vitals
+from portal.services import claims, driver_tests, lanes, mail_retention, retention, sign_in, storage, vitals
 
 TICK_SECONDS = 1.0
 _EACH_MINUTE = 60  # ticks
@@ -29,7 +29,7 @@ def tick(number: int) -> bool:
         work = [lanes.ensure, claims.expire, retention.clean_up, *work]
     work.append(storage.checkpoint)
     if number % _NOW_AND_THEN == 5:  # not together with the rest
-        work.append(mail_retention.clean_up)
+        work += [mail_retention.clean_up, sign_in.send_forgotten]
     done = True
     for step in work:
         try:

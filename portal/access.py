@@ -168,12 +168,17 @@ def _refuse_forgery(by_bearer: bool) -> None:
     """A change must come from a page of our own: only such a page knows the bearer or the CSRF token."""
     if request.method in _SAFE_METHODS:
         return
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        raise Forbidden("cross-site")
+    refuse_cross_site()
     if by_bearer:
         g.csrf_valid = True
     else:
         csrf.protect(apply_exemptions=True)
+
+
+def refuse_cross_site() -> None:
+    """Also for public pages whose button lets somebody in: another site must not press it with a link of its own."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise Forbidden("cross-site")
 
 
 def _recognise() -> None:

@@ -6,6 +6,7 @@ there may be several; nobody waits for it, and nobody is refused because of it (
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any, TypeVar, cast
 
-from flask import Flask, current_app, g
+from flask import Flask, current_app, g, request
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter, RateLimiter
@@ -39,6 +40,16 @@ class Limit:
 
 # In messages: a batch spends as many as it holds, any other request one.
 API = Limit("api", lambda: settings().api_rate, lambda: str(g.api_key.id))
+
+# Whose count it is goes into Redis, so an address goes as a digest.
+SIGN_IN_ADDRESS = Limit("sign-in address", lambda: "5/hour", lambda: digest(request.form.get("address", "")))
+SIGN_IN_CLIENT = Limit("sign-in client", lambda: "30/hour", lambda: request.remote_addr or "")
+INVITED_ADDRESS = Limit("invited address", lambda: "5/day", lambda: digest(request.form.get("address", "")))
+INVITING_SHOP = Limit("inviting shop", lambda: "50/day", lambda: str(g.tenant.id))
+
+
+def digest(address: str) -> str:
+    return hashlib.sha256(address.strip().lower().encode()).hexdigest()[:32]
 
 
 def limited(limit: Limit) -> Callable[[View], View]:

@@ -15,6 +15,7 @@ from typing import Any
 from flask import Flask, Response, current_app, g, request
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
+from werkzeug.wrappers import Response as BaseResponse
 
 from portal.models import User
 
@@ -112,6 +113,12 @@ def keep(session: Session) -> None:
     g.session_is_new = False
     if time.time() - session.issued > RENEW_AFTER:
         start(session)
+
+
+def end(response: BaseResponse) -> None:
+    """Forget the session in this browser."""
+    g.session_is_new = False
+    response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="None", partitioned=True)
 
 
 def token() -> str:

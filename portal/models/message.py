@@ -29,7 +29,7 @@ STATES = ("queued", "sending", "deferred", "held", "sent", "unconfirmed", "faile
 WAITING = ("queued", "deferred")  # what a drain may claim
 ENDED = ("sent", "unconfirmed", "failed", "cancelled")  # nothing more happens to it
 PLATFORM_KINDS = ("order_update", "vendor_notification", "customer_message")  # what the API accepts
-KINDS = (*PLATFORM_KINDS, "verification", "driver_test", "notice")
+KINDS = (*PLATFORM_KINDS, "verification", "driver_test", "notice", "sign_in", "invitation")
 
 _CLAIMED = text("lane_id IS NOT NULL")
 _FINISHED = text("finished_at IS NOT NULL")

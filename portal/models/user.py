@@ -60,7 +60,9 @@ class SignInLink(Base):
     __tablename__ = "sign_in_link"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    address: Mapped[str] = mapped_column(String(320))
+    address: Mapped[str] = mapped_column(String(320), index=True)  # lower-case
     nonce: Mapped[str] = mapped_column(String(64))
+    locale: Mapped[str] = mapped_column(String(10))  # of the page on which it was asked for
     created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    considered_at: Mapped[datetime | None]  # when the address was looked up, and the mail made if anybody has it
     used_at: Mapped[datetime | None]

@@ -8,7 +8,7 @@ from flask import render_template
 from flask_babel import force_locale
 
 from portal.config import settings
-from portal.models import Driver, SenderIdentity, Tenant
+from portal.models import Driver, SenderIdentity, Tenant, User
 from portal.services.plans import LOCALES
 from portal.transport.attachments import Attachment
 from portal.transport.mime import MailContent
@@ -48,7 +48,7 @@ def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
 
 def verification(identity: SenderIdentity, tenant: Tenant, subject: str, link: str, locale: str) -> MailContent:
     """The mail that asks whether an address belongs to the tenant."""
-    context = {"tenant": tenant, "identity": identity, "link": link, "platform": _platform_name()}
+    context = {"tenant": tenant, "identity": identity, "link": link, "platform": settings().platform_name}
     return _render("verification", subject, locale, context)
 
 
@@ -72,6 +72,22 @@ def driver_broke(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
     return _render("driver_broke", _subject("driver_broke", locale, tenant=tenant), locale, context)
 
 
+def sign_in(subject: str, link: str, locale: str) -> MailContent:
+    """The mail with a link that lets its reader in."""
+    return _render("sign_in", subject, locale, {"link": link, "platform": settings().platform_name})
+
+
+def sign_in_subject(locale: str) -> str:
+    return _subject("sign_in", locale, platform=settings().platform_name)
+
+
+def invitation(tenant: Tenant, by: User, role: str, locale: str) -> MailContent:
+    """The mail that tells somebody what they may do now, and where; it lets nobody in by itself."""
+    subject = _subject("invitation", locale, tenant=tenant)
+    context = {"tenant": tenant, "by": by.email, "role": role, "platform": settings().platform_name}
+    return _render("invitation", subject, locale, context | {"link": f"{settings().base_url}/sign-in"})
+
+
 def _subject(name: str, locale: str, **context: object) -> str:
     with force_locale(known := _known(locale)):
         text = render_template(f"emails/{name}/subject.txt", locale=known, **context)
@@ -88,10 +104,6 @@ def _render(name: str, subject: str, locale: str, context: dict[str, object]) ->
             html=render_template(f"emails/{name}/body.html", **context),
             headers=AUTO_GENERATED,
         )
-
-
-def _platform_name() -> str:
-    return settings().default_mailbox.name or settings().default_mailbox.address
 
 
 def _known(locale: str) -> str:

@@ -50,6 +50,14 @@ class SendLimit(ServiceError):
         self.next_at = next_at
 
 
+class AlreadyThere(ServiceError):
+    """The person to be invited is one of the tenant's already."""
+
+
+class LastAdmin(ServiceError):
+    """Without this person nobody could change the tenant's settings."""
+
+
 class LaunchRefused(ServiceError):
     """A launch token that isn't accepted; `reason` says why: expired, future, used, invalid, incomplete, role, plan."""
 

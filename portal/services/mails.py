@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal.extensions import db
 from portal.models import Message, MessageBody, Tenant, statement_time
 from portal.models.lane import INTERACTIVE
-from portal.services import attachments, contents, lanes, outcomes, senders, verification
+from portal.services import attachments, contents, lanes, outcomes, senders, sign_in, verification
 from portal.services.direct import Statement
 from portal.services.errors import NotPending
 from portal.services.outcomes import Attempt
@@ -175,7 +175,8 @@ def _content(attempt: Attempt, message: Row) -> MailContent:
         db.session.commit()  # as above
         return contents.stored(message, files)
     tenant = db.session.get_one(Tenant, attempt.tenant_id, populate_existing=True)
-    content = verification.mail_content(tenant, db.session.get_one(Message, message.id, populate_existing=True))
+    whole = db.session.get_one(Message, message.id, populate_existing=True)
+    content = sign_in.mail_content(whole) if message.kind == "sign_in" else verification.mail_content(tenant, whole)
     db.session.commit()  # as above
     return content
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, select
 
-from portal.models import BurntToken, DriverTest, IdempotencyKey, VerificationMail, utcnow
+from portal.models import BurntToken, DriverTest, IdempotencyKey, SignInLink, VerificationMail, utcnow
 from portal.services import idempotency
 from portal.services.transaction import transaction
 
 _BATCH = 500
 _TESTS = timedelta(days=1)  # they hold a password, encrypted; a pass is good for 30 minutes
+_LINKS = timedelta(days=1)  # so long a sign-in link's page can say whether it was used or is too old
 _LONGEST_LIMIT = timedelta(days=2)  # the limits on verification mail look back a day
 
 
@@ -22,6 +23,7 @@ def clean_up() -> int:
     return (
         _delete(BurntToken.jti, BurntToken.expires_at < now - timedelta(minutes=5))
         + _delete(DriverTest.id, DriverTest.created_at < now - _TESTS)
+        + _delete(SignInLink.id, SignInLink.created_at < now - _LINKS)
         + _delete(VerificationMail.id, VerificationMail.at < now - _LONGEST_LIMIT)
         + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - idempotency.KEPT)
     )

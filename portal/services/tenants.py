@@ -9,14 +9,16 @@ from zoneinfo import available_timezones
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from portal.config import settings
 from portal.extensions import db
 from portal.models import Tenant, User
 from portal.services import audit, plans
 from portal.services.errors import InvalidField
 from portal.services.plans import LOCALES
 from portal.services.rerouting import reroute
-from portal.services.transaction import transaction
+from portal.services.transaction import serialize, transaction
 
+PLATFORM_ID = "@platform"
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?", re.IGNORECASE)
 
@@ -116,6 +118,22 @@ def _checked(
             raise InvalidField("frame_ancestors", "not_an_origin")
         changes["frame_ancestors"] = origins
     return changes
+
+
+def platform() -> Tenant:
+    """Whose log holds the mail that is about no shop in particular. Within a transaction.
+
+    No launch and no call can make or enter it: its id is none that the platform may give.
+    """
+    tenant = find(PLATFORM_ID)
+    if tenant is None:
+        serialize(PLATFORM_ID)
+        tenant = find(PLATFORM_ID)
+    if tenant is None:
+        tenant = Tenant(external_id=PLATFORM_ID, name=settings().platform_name, plan=next(iter(plans.known())))
+        db.session.add(tenant)
+        db.session.flush()
+    return tenant
 
 
 def lock(tenant: Tenant) -> Tenant:

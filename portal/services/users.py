@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from sqlalchemy import bindparam, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Tenant, User, utcnow
+from portal.services import audit
 
 ROLES = ("admin", "viewer")
 
@@ -66,10 +69,26 @@ def glance(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Ten
 
 
 def from_launch(tenant: Tenant, *, subject: str, email: str, name: str, role: str) -> User:
-    """Create the user or bring them up to date. Runs within a transaction that holds the tenant's row."""
-    user = db.session.scalar(select(User).where(User.tenant_id == tenant.id, User.subject == subject))
+    """Create the user or bring them up to date. Runs within a transaction that holds the tenant's row.
+
+    Somebody who was invited by their address becomes the person that the platform knows.
+    """
+    user = _by_subject(tenant, subject) or _by_subject(tenant, invited_subject(email))
     if user is None:
-        user = User(tenant_id=tenant.id, subject=subject)
+        user = User(tenant_id=tenant.id)
         db.session.add(user)
-    user.email, user.name, user.role, user.seen_at = email, name, role, utcnow()
+    elif user.role != role:
+        audit.record(tenant, audit.PLATFORM, "user_role", audit.shown(user), {"role": user.role}, {"role": role})
+    user.subject, user.email, user.name, user.role = subject, email, name, role
+    user.seen_at, user.invited_at = utcnow(), None
     return user
+
+
+def invited_subject(address: str) -> str:
+    """What stands for the platform's id of somebody whom only an invitation knows; once for each address."""
+    digest = hashlib.sha256(address.lower().encode()).hexdigest()
+    return f"invited:{digest}"
+
+
+def _by_subject(tenant: Tenant, subject: str) -> User | None:
+    return db.session.scalar(select(User).where(User.tenant_id == tenant.id, User.subject == subject))

@@ -46,6 +46,8 @@ KINDS = {
     "verification": lazy_gettext("Email verification"),
     "driver_test": lazy_gettext("Test email"),
     "notice": lazy_gettext("Notice to administrators"),
+    "sign_in": lazy_gettext("Sign-in link"),
+    "invitation": lazy_gettext("Invitation"),
 }
 
 

@@ -49,10 +49,13 @@ def upgrade() -> None:
         sa.Column('id', sa.Integer(), nullable=False),
         sa.Column('address', sa.String(length=320), nullable=False),
         sa.Column('nonce', sa.String(length=64), nullable=False),
+        sa.Column('locale', sa.String(length=10), nullable=False),
         sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+        sa.Column('considered_at', sa.DateTime(timezone=True), nullable=True),
         sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_sign_in_link')),
     )
+    op.create_index(op.f('ix_sign_in_link_address'), 'sign_in_link', ['address'])
     op.create_index(op.f('ix_sign_in_link_created_at'), 'sign_in_link', ['created_at'])
     op.add_column('user', sa.Column('email_key', sa.String(length=320), nullable=False, server_default=''))
     op.add_column('user', sa.Column('session_version', sa.String(length=16), nullable=False, server_default=''))

@@ -1,0 +1,94 @@
+"""Signing in without the dashboard: ask for a link, and the page behind it, whose button lets its reader in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, g, make_response, render_template, request, url_for
+from werkzeug.exceptions import TooManyRequests
+from werkzeug.wrappers import Response
+
+from portal import limits
+from portal import session as sessions
+from portal.access import access, refuse_cross_site
+from portal.forms.sender import sentence
+from portal.i18n import clock, select_locale, speak
+from portal.services import sign_in
+from portal.services.sign_in import Link, Place
+from portal.transport.addresses import InvalidAddress
+from portal.views import users_texts
+from portal.views.fragments import home, see_other
+
+blueprint = Blueprint("sign_in", __name__)
+
+_STATUS = {"invalid": 404, "expired": 410, "used": 410, "removed": 410}
+
+
+@blueprint.get("/sign-in")
+@access("public")
+def get_form() -> Response:
+    return show("ask")
+
+
+@blueprint.post("/sign-in")
+@access("public")
+def post_form() -> Response:
+    """The same answer, and the same work, whether somebody has the address or nobody."""
+    refuse_cross_site()
+    address = request.form.get("address", "")
+    try:
+        limits.spend(limits.SIGN_IN_CLIENT)
+        limits.spend(limits.SIGN_IN_ADDRESS)
+        address = sign_in.ask(address, select_locale())
+    except InvalidAddress as error:
+        return show("ask", 422, address=address, error=sentence(error.reason))
+    except TooManyRequests as limit:
+        wait = int(limit.retry_after) if isinstance(limit.retry_after, int) else 3600
+        again = clock(datetime.now(UTC) + timedelta(seconds=wait))
+        response = show("limit", 429, again=again)
+        response.headers["Retry-After"] = str(wait)
+        return response
+    return show("sent", address=address)
+
+
+@blueprint.get("/sign-in/<token>")
+@access("public")
+def get_link(token: str) -> Response:
+    return show_link(sign_in.read_link(token), token)
+
+
+@blueprint.post("/sign-in/<token>")
+@access("public")
+def post_link(token: str) -> Response:
+    refuse_cross_site()
+    entered = sign_in.enter(token, request.form.get("user", type=int))
+    if isinstance(entered, Link):
+        return show_link(entered, token, pressed=True)
+    return _let_in(entered)
+
+
+@blueprint.post("/sign-out")
+@access("person")
+def post_sign_out() -> Response:
+    response = see_other(url_for("sign_in.get_form"))
+    sessions.end(response)
+    return response
+
+
+def _let_in(place: Place) -> Response:
+    g.user, g.tenant = place.user, place.tenant
+    locale = place.user.locale or (place.tenant.locale if place.tenant else select_locale())
+    sessions.start(sessions.Session.of(place.user, locale, kind="sign-in"))
+    return see_other(home())
+
+
+def show_link(link: Link, token: str, *, pressed: bool = False) -> Response:
+    speak(link.locale)
+    choosing = pressed and link.state == "pending"
+    return show("choose" if choosing else link.state, link=link, token=token, role=users_texts.role)
+
+
+def show(state: str, status: int | None = None, **values: Any) -> Response:
+    page = render_template("sign_in/page.html", state=state, **values)
+    return make_response(page, status or _STATUS.get(state, 200))

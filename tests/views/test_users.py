@@ -1,0 +1,145 @@
+"""The people's page: for admins only, without JavaScript, and in the frame without cookies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.models import Message, User
+from tests.views.conftest import Person
+
+PATH = "/settings/users"
+CHANGES = ("role", "sign-out", "remove")
+
+
+def number(app: Flask, email: str) -> int:
+    with app.app_context():
+        found = db.session.scalar(select(User.id).where(User.email == email))
+    assert found
+    return found
+
+
+def role(app: Flask, email: str) -> str | None:
+    with app.app_context():
+        return db.session.scalar(select(User.role).where(User.email == email))
+
+
+def test_an_admin_sees_who_may_come_in(person: Person, arrive: Callable[..., Person]) -> None:
+    arrive(email="jo@shop.example", name="Jo", role="viewer")
+    assert f'href="{PATH}"' in person.get("/settings/email").text
+    page = person.get(PATH).text
+    for text in ("admin@shop.example", "Jo", "jo@shop.example", "Administrator", "Reader", "Last here", ">You<"):
+        assert text in page
+    assert "The only administrator" in page
+
+
+def test_a_viewer_is_neither_shown_nor_given_it(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+    viewer = arrive(role="viewer", email="jo@shop.example")
+    assert PATH not in viewer.get("/settings/email").text
+    who = number(app, "admin@shop.example")
+    assert viewer.get(PATH).status_code == viewer.get(f"{PATH}/{who}/remove").status_code == 403
+    assert viewer.post(PATH, {"address": "a@b.example", "role": "admin"}).status_code == 403
+    for change in CHANGES:
+        assert viewer.post(f"{PATH}/{who}/{change}", {"role": "viewer"}).status_code == 403
+    assert viewer.post(f"{PATH}/{number(app, 'jo@shop.example')}/role", {"role": "admin"}).status_code == 403
+    assert role(app, "jo@shop.example") == "viewer"
+
+
+def test_an_invitation_is_sent_and_shown_as_pending(app: Flask, person: Person) -> None:
+    answer = person.post(PATH, {"address": "jo@partner.example", "role": "admin"})
+    assert answer.status_code == 303
+    page = person.get(answer.location).text
+    assert "The invitation is on its way" in page and "Invited, not here yet" in page and "Invite again" in page
+    assert "Asked to" not in page and "Invited a person" in person.get("/settings/activity").text
+    with app.app_context():
+        assert [(m.kind, m.to_address) for m in db.session.query(Message)] == [("invitation", "jo@partner.example")]
+
+
+@pytest.mark.parametrize(
+    ("address", "wanted", "sentence"),
+    [
+        ("nonsense", "viewer", "It needs the form name@domain"),
+        ("admin@shop.example", "viewer", "in the list already"),
+        ("a@b.example", "owner", "Choose what the person may do"),
+    ],
+)
+def test_a_wrong_invitation_is_refused_and_what_was_typed_is_kept(
+    person: Person, address: str, wanted: str, sentence: str
+) -> None:
+    for answer in (
+        person.post(PATH, {"address": address, "role": wanted}),
+        person.as_htmx("POST", PATH, data={"address": address, "role": wanted}),
+    ):
+        assert answer.status_code == 422
+        assert sentence in answer.text and f'value="{address}"' in answer.text
+
+
+def test_invitations_to_one_address_are_limited(person: Person) -> None:
+    for _ in range(5):
+        assert person.post(PATH, {"address": "jo@partner.example", "role": "viewer"}).status_code == 303
+    answer = person.post(PATH, {"address": "jo@partner.example", "role": "viewer"})
+    assert answer.status_code == 429 and "Too many invitations" in answer.text
+
+
+def test_a_new_role_holds_at_once(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+    other = arrive(email="jo@shop.example")
+    assert other.get(PATH).status_code == 200
+    who = number(app, "jo@shop.example")
+    assert "notice=role" in person.post(f"{PATH}/{who}/role", {"role": "viewer"}).location
+    assert other.get(PATH).status_code == 403
+    assert "notice=unknown" in person.post(f"{PATH}/{who}/role", {"role": "support"}).location
+    assert role(app, "jo@shop.example") == "viewer"
+
+
+def test_removing_asks_first_and_ends_the_session(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+    other = arrive(email="jo@shop.example")
+    who = number(app, "jo@shop.example")
+    assert "signed out at once" in person.get(f"{PATH}/{who}/remove").text
+    assert other.get("/settings/email").status_code == 200
+    person.post(f"{PATH}/{who}/remove")
+    assert other.get("/settings/email").status_code == 401
+    assert "jo@shop.example" not in person.get(PATH).text
+    assert arrive(email="jo@shop.example").get("/settings/email").status_code == 200  # the platform decides
+
+
+def test_signing_out_everywhere_ends_every_session(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+    other = arrive(email="jo@shop.example")
+    assert "notice=signed_out" in person.post(f"{PATH}/{number(app, 'jo@shop.example')}/sign-out").location
+    assert other.as_htmx("GET", "/settings/email").status_code == 401
+    assert person.get(PATH).status_code == 200
+    person.post(f"{PATH}/{number(app, 'admin@shop.example')}/sign-out")
+    assert person.get(PATH).status_code == 401
+
+
+def test_the_last_administrator_stays(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+    arrive(email="jo@shop.example", role="viewer")
+    who = number(app, "admin@shop.example")
+    assert "no administrator any more" in person.get(f"{PATH}/{who}/remove").text
+    for answer in (person.post(f"{PATH}/{who}/remove"), person.post(f"{PATH}/{who}/role", {"role": "viewer"})):
+        assert "no administrator any more" in person.get(answer.location).text
+    assert role(app, "admin@shop.example") == "admin"
+
+
+def test_another_shops_people_answer_404_like_nobody(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+    arrive("rival", tenant_name="Rival", email="x@rival.example")
+    for who in (number(app, "x@rival.example"), 999_999, 2**70):
+        assert person.get(f"{PATH}/{who}/remove").status_code == 404
+        for change in CHANGES:
+            assert person.post(f"{PATH}/{who}/{change}", {"role": "viewer"}).status_code == 404
+    assert role(app, "x@rival.example") == "admin"
+    assert "rival" not in person.get(PATH).text.lower()
+
+
+def test_it_works_in_a_frame_without_cookies(app: Flask, person: Person) -> None:
+    answer = person.as_htmx("POST", PATH, data={"address": "jo@partner.example", "role": "viewer"})
+    assert answer.status_code == 303
+    assert "jo@partner.example" in person.as_htmx("GET", answer.location).text
+
+
+def test_it_speaks_german(arrive: Callable[..., Person]) -> None:
+    page = arrive(locale="de").get(PATH).text
+    assert "Jemanden einladen" in page and "Zuletzt hier" in page
