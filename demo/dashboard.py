@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import urllib.error
 import urllib.request
 import uuid
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, abort, jsonify, render_template, request
-from joserfc import jwt
-from joserfc.jwk import OctKey
 
+from demo.launch_token import launch_token
 from demo.web import DASHBOARD_PORT, INBOX_PORT, INSTANCE, PORTAL_URL, make_app, serve
 
 ORIGIN = f"http://127.0.0.1:{DASHBOARD_PORT}"
-TOKEN_SECONDS = 50  # the portal takes no launch token that is valid for more than 60
 
 
 class Shop(NamedTuple):
@@ -50,26 +47,22 @@ MAILS = {
 
 
 def make_token(choice: dict[str, str]) -> str:
-    """A launch token as the platform's backend makes one: signed, for one use, gone within a minute."""
-    shop, now = SHOPS[choice["tenant"]], int(time.time())
-    claims = {
-        "iss": os.environ.get("PORTAL_LAUNCH_ISSUER") or "marketplace",
-        "aud": "absender",
-        "sub": f"{choice['tenant']}-{choice['role']}",
-        "email": shop.email if choice["role"] == "admin" else shop.email.replace("@", ".viewer@"),
-        "name": shop.admin,
-        "tenant": choice["tenant"],
-        "tenant_name": shop.name,
-        "role": choice["role"],
-        "plan": shop.plan,
-        "locale": choice["lang"],
-        "theme": choice["theme"],
-        "parent": ORIGIN,
-        "iat": now,
-        "exp": now + TOKEN_SECONDS,
-        "jti": uuid.uuid4().hex,
-    }
-    return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(os.environ["PORTAL_LAUNCH_SECRET"]))
+    """A launch token as the platform's backend makes one."""
+    shop = SHOPS[choice["tenant"]]
+    return launch_token(
+        os.environ["PORTAL_LAUNCH_SECRET"],
+        iss=os.environ.get("PORTAL_LAUNCH_ISSUER") or "marketplace",
+        sub=f"{choice['tenant']}-{choice['role']}",
+        email=shop.email if choice["role"] == "admin" else shop.email.replace("@", ".viewer@"),
+        name=shop.admin,
+        tenant=choice["tenant"],
+        tenant_name=shop.name,
+        role=choice["role"],
+        plan=shop.plan,
+        locale=choice["lang"],
+        theme=choice["theme"],
+        parent=ORIGIN,
+    )
 
 
 def api_key() -> str:
@@ -103,7 +96,7 @@ def send_mail(tenant: str, kind: str) -> tuple[int, dict[str, Any]]:
 
 
 def create_dashboard() -> Flask:
-    """The dashboard: `/` embeds the portal, `/token` renews a launch, `/send` does what a shop's backend would do."""
+    """`/` embeds the portal, `/portal-launch` hands out a launch, `/send` does what a shop's backend would."""
     portal_origin = "{0.scheme}://{0.netloc}".format(urlsplit(PORTAL_URL))
     app = make_app(
         f"default-src 'self'; img-src 'self' data:; frame-src {portal_origin}; form-action 'self' {portal_origin}"
@@ -118,12 +111,13 @@ def create_dashboard() -> Flask:
         choice = chosen(request.args)
         return render_template(
             "dashboard.html", choice=choice, choices=CHOICES, shops=SHOPS, mails=MAILS, menu=MENU[choice["lang"]],
-            token=make_token(choice), portal=PORTAL_URL, portal_origin=portal_origin, inbox=f"http://127.0.0.1:{INBOX_PORT}/",
+            launch=f"/portal-launch?{urlencode(choice)}", token=make_token(choice), portal=PORTAL_URL,
+            inbox=f"http://127.0.0.1:{INBOX_PORT}/",
         )  # fmt: skip
 
-    @app.post("/token")
-    def token() -> Response:
-        return jsonify(token=make_token(chosen(request.form)))
+    @app.post("/portal-launch")
+    def portal_launch() -> Response:
+        return jsonify(url=f"{PORTAL_URL}/launch", token=make_token(chosen(request.args)))
 
     @app.post("/send")
     def send() -> tuple[Response, int]:

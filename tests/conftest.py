@@ -22,6 +22,8 @@ from portal.services import direct, lanes, launches, tenants
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 
+pytest_plugins = ["tests.support.figures"]
+
 POSTGRES = os.environ.get("PORTAL_TEST_DATABASE_URL", "")
 SECRETS = {"secret_key": "k" * 40, "launch_secret": "l" * 40, "encryption_keys": [Fernet.generate_key().decode()]}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, g, make_response, render_template, request
+from flask import Blueprint, g, make_response, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from portal import session as sessions
@@ -12,7 +12,7 @@ from portal.access import access
 from portal.i18n import gettext
 from portal.services import launches, users
 from portal.services.errors import LaunchRefused
-from portal.views import email_settings
+from portal.views import email_settings, logs
 from portal.views.fragments import home, local_path, see_other
 from portal.views.support.search import page as support_page
 
@@ -34,7 +34,11 @@ def launch() -> Response:
     # Whoever was signed in before: the newest launch decides who works here now.
     sessions.start(sessions.Session.of(launched.user, launched.locale, theme=launched.theme, parent=launched.parent))
     # The page itself and no redirect: without cookies a redirect would lose the session.
-    return email_settings.page(landing=home()) if launched.tenant else support_page(landing=home())
+    if launched.tenant is None:
+        return support_page(landing=home())
+    if request.values.get("page") == "logs":
+        return logs.show(logs.View(), landing=url_for("logs.get_page"))
+    return email_settings.page(landing=home())
 
 
 def refuse(reason: str) -> Response:

@@ -114,9 +114,11 @@ def tag_of(view: View, latest: int) -> str:
     return f"{latest}.{int(time.time()) // SLOT}.{chosen:x}"
 
 
-def show(view: View) -> Response:
+def show(view: View, landing: str | None = None) -> Response:
+    """The log; `landing` is the page's address when it answers a launch, whose own works only once."""
     template = "logs/_log.html" if wants_fragment() else "logs/page.html"
-    return make_response(render_template(template, **context(view), notice=_notice(request.args.get("notice"))))
+    notice = _notice(request.args.get("notice"))
+    return make_response(render_template(template, **context(view), notice=notice, landing=landing))
 
 
 def _notice(name: str | None) -> Notice | None:

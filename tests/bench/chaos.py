@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench.table import say
-from tests.chaos.steps import Row
+from tests.support.figures import Row
 from tests.support.postgres import UNAVAILABLE
 from tests.support.processes import ROOT, python
 

@@ -6,7 +6,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 from flask import Flask
 from sqlalchemy import func, select, update
@@ -23,27 +23,11 @@ from tests.support.processes import CLOCK, WORKER_MAIL, Process
 from tests.support.waiting import eventually
 from tests.support.warm import WarmProcess
 
-FULL = os.environ.get("PORTAL_TEST_FULL") == "1"
 SQLITE = not os.environ.get("PORTAL_TEST_DATABASE_URL")
 HOST = "smtp.shop.example"
 PASSWORD = "correct horse battery"
 
-Number = TypeVar("Number", int, float)
 Start = Callable[..., Process | WarmProcess]
-Figure = Callable[[str], None]
-
-
-class Row(NamedTuple):
-    """One line of the table."""
-
-    what: str
-    figure: str
-    verdict: str  # holds, MISSED, not applicable
-
-
-def size(short: Number, full: Number) -> Number:
-    """How large a row is: small in bin/test, as the table names it in bin/bench --chaos."""
-    return full if FULL else short
 
 
 class Run:

@@ -10,7 +10,8 @@ from random import Random
 
 import pytest
 
-from tests.chaos.steps import Figure, Run, size
+from tests.chaos.steps import Run
+from tests.support.figures import Figure, size
 from tests.support.hostile_server import HOLD, HostileServer, Talk
 from tests.support.processes import Process
 from tests.support.waiting import eventually

@@ -19,8 +19,9 @@ from portal.extensions import db
 from portal.models import Driver, Message, Tenant
 from portal.services import delivery, drivers, pace, tenants
 from portal.transport.connection import Timeouts
-from tests.chaos.steps import FULL, Figure, Run, allow, give_driver, size
+from tests.chaos.steps import Run, allow, give_driver
 from tests.services.steps import lane_id
+from tests.support.figures import FULL, Figure, size
 from tests.support.hostile_server import SILENCE, HostileServer, Talk
 from tests.support.waiting import eventually
 

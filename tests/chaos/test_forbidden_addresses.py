@@ -11,7 +11,7 @@ import pytest
 
 from portal.transport.connection import Account, Connection, SMTPFailure, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
-from tests.chaos.steps import Figure, size
+from tests.support.figures import Figure, size
 from tests.support.hostile_server import HostileServer
 from tests.transport.test_destinations import FORBIDDEN, SPELLINGS
 

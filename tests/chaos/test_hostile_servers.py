@@ -17,8 +17,9 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.models import Driver, Message
 from portal.services import delivery, outbox
-from tests.chaos.steps import HOST, Figure, allow, give_driver, merchant, size
+from tests.chaos.steps import HOST, allow, give_driver, merchant
 from tests.services.steps import lane_id
+from tests.support.figures import Figure, size
 from tests.support.hostile_server import DRIP, FLOOD, GIGABYTE, HostileServer, Script
 from tests.support.processes import ROOT, python
 

@@ -18,8 +18,9 @@ from portal.extensions import db
 from portal.models import Driver, Message, Tenant
 from portal.services import delivery, outbox
 from portal.transport.connection import Timeouts
-from tests.chaos.steps import HOST, Figure, Run, allow, give_driver, pass_time, size
+from tests.chaos.steps import HOST, Run, allow, give_driver, pass_time
 from tests.services.steps import lane_id
+from tests.support.figures import Figure, size
 from tests.support.hostile_server import CLOSE, POINTS, SILENCE, HostileServer, Talk
 
 PATIENCE = Timeouts(connect=10, command=size(2.0, 1.0), dot=size(2.0, 1.0), session=60)

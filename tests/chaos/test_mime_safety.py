@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from portal.transport.attachments import safe_filename
 from portal.transport.headers import clean
 from portal.transport.mime import Attachment, InvalidAddress, Mailbox, MailContent, build, parse_mailbox
-from tests.chaos.steps import FULL, Figure
+from tests.support.figures import FULL, Figure
 
 pytestmark = pytest.mark.any_database
 

@@ -16,8 +16,9 @@ from portal import create_app
 from portal.extensions import db
 from portal.models import LogEntry, Message
 from portal.services import api_keys, lanes, tenants
-from tests.chaos.steps import SQLITE, Figure, Run, Start, size
+from tests.chaos.steps import SQLITE, Run, Start
 from tests.support import postgres
+from tests.support.figures import Figure, size
 from tests.support.hostile_server import HostileServer
 from tests.support.postgres import NoPostgres, Postgres
 from tests.support.valkey import Valkey

@@ -94,7 +94,7 @@ def test_the_dashboard_makes_a_launch_token_as_the_portal_wants_it(dashboard: Fl
     assert (claims["locale"], claims["theme"], claims["role"], claims["plan"]) == ("de", "dark", "viewer", "enterprise")
     assert (claims["aud"], claims["parent"]) == ("absender", ORIGIN)
     assert 0 < claims["exp"] - claims["iat"] <= 60
-    again = dashboard.post("/token", data={"tenant": "atlas-outdoor"}, **LOCAL).json["token"]
+    again = dashboard.post("/portal-launch?tenant=atlas-outdoor", **LOCAL).json["token"]
     assert jwt.decode(again, OctKey.import_key(SECRET), algorithms=["HS256"]).claims["jti"] != claims["jti"]
 
 
@@ -105,7 +105,7 @@ def test_the_dashboard_is_not_cached_and_has_no_inline_script(dashboard: FlaskCl
     assert not re.search(r"<script(?![^>]*\ssrc=)|\son[a-z]+=|style=", page.text)
 
 
-@pytest.mark.parametrize("path", ["/token", "/send"])
+@pytest.mark.parametrize("path", ["/portal-launch", "/send"])
 def test_another_site_gets_nothing_out_of_the_dashboard(dashboard: FlaskClient, path: str) -> None:
     answer = dashboard.post(path, data={"kind": "order_update"}, headers={"Sec-Fetch-Site": "cross-site"}, **LOCAL)
     assert answer.status_code == 403

@@ -91,3 +91,15 @@ def test_the_bare_address_leads_on_or_says_where_to_come_from(client: FlaskClien
     stranger = client.get("/")
     assert stranger.status_code == 200
     assert "open this page from your dashboard" in stranger.text
+
+
+def test_a_launch_opens_the_page_that_the_dashboard_asks_for(app: Flask, client: FlaskClient) -> None:
+    """A menu entry of the dashboard can't be a link into the frame where no cookie reaches the server."""
+    for page, title, address in (
+        ("logs", "Email logs", "/settings/email/logs"),
+        ("settings", "Email configuration", "/settings/email"),
+        ("nothing", "Email configuration", "/settings/email"),
+    ):
+        landing = client.post("/launch", data={"token": token(app), "page": page}).text
+        assert f'<h1 tabindex="-1">{title}</h1>' in landing
+        assert f'<meta name="portal-url" content="{address}">' in landing

@@ -1,0 +1,40 @@
+"""One launch token, presented a hundred times at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal import session as sessions
+from portal.extensions import db
+from portal.models import BurntToken, User
+from portal.services import launches
+from tests.support.figures import Figure
+
+TIMES = 100
+
+
+@pytest.mark.security("100 parallel replays of one launch token")
+def test_of_a_hundred_replays_at_once_one_comes_in(app: Flask, figure: Figure) -> None:
+    with app.app_context():
+        token = launches.make_token("acme", tenant_name="Acme Shop")
+    together = threading.Barrier(TIMES)
+
+    def present(number: int) -> tuple[int, bool]:
+        together.wait(30)
+        answer = app.test_client().post("/launch", data={"token": token})
+        return answer.status_code, sessions.COOKIE in str(answer.headers)
+
+    with ThreadPoolExecutor(TIMES) as threads:
+        answers = Counter(threads.map(present, range(TIMES)))
+    with app.app_context():
+        burnt = db.session.scalar(select(func.count()).select_from(BurntToken))
+        people = db.session.scalar(select(func.count()).select_from(User))
+    figure(f"{TIMES} at once: {answers[200, True]} session, {answers[401, False]} refused")
+    assert answers == {(200, True): 1, (401, False): TIMES - 1}
+    assert (burnt, people) == (1, 1)
