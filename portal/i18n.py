@@ -28,10 +28,10 @@ def init_app(app: Flask) -> None:
         ngettext=_template_number,
         ago=ago,
         clock=clock,
-        current_locale=_locale,
+        current_locale=locale,
         exact=exact,
         moment=moment,
-        text_direction=lambda: _locale().text_direction,
+        text_direction=lambda: locale().text_direction,
     )
 
 
@@ -73,16 +73,25 @@ def clock(at: datetime, *, seconds: bool = False) -> str:
 
 def exact(at: datetime) -> str:
     """Date and time to the second, with the timezone, in the reader's language."""
-    return _exact(at, _locale().language, _noted("babel_tzinfo") or get_timezone())
+    return _exact(at, *_reader())
+
+
+def _reader() -> tuple[str, tzinfo | None]:
+    """Language and timezone."""
+    return locale().language, _noted("babel_tzinfo") or get_timezone()
 
 
 @lru_cache(maxsize=8192)  # a list shows the same moments again with each poll
-def _exact(at: datetime, locale: str, zone: tzinfo | None) -> str:
-    return dates.format_datetime(at, "long", tzinfo=zone, locale=locale)
+def _exact(at: datetime, language: str, zone: tzinfo | None) -> str:
+    return dates.format_datetime(at, "long", tzinfo=zone, locale=language)
 
 
 def ago(at: datetime) -> str:
     """How long ago (or until when) in a person's words."""
+    return _ago(at, locale().language)
+
+
+def _ago(at: datetime, language: str) -> str:
     seconds = (at - datetime.now(UTC)).total_seconds()
     if abs(seconds) < 10:
         return gettext("just now")
@@ -90,22 +99,28 @@ def ago(at: datetime) -> str:
         count = round(abs(seconds) / length)
         if abs(seconds) >= _NEARLY * length or unit == "second":
             break
-    return _distance(unit, length * max(1, count) * (1 if seconds > 0 else -1), _locale().language)
+    return _distance(unit, length * max(1, count) * (1 if seconds > 0 else -1), language)
 
 
 _NEARLY = 0.85  # of the next larger unit: 51 minutes are an hour, as Babel has it
 
 
 @lru_cache(maxsize=1024)
-def _distance(unit: Any, seconds: int, locale: str) -> str:
-    return dates.format_timedelta(timedelta(seconds=seconds), unit, threshold=1, add_direction=True, locale=locale)
+def _distance(unit: Any, seconds: int, language: str) -> str:
+    return dates.format_timedelta(timedelta(seconds=seconds), unit, threshold=1, add_direction=True, locale=language)
 
 
 def moment(at: datetime, *, focusable: bool = True) -> Markup:
     """A relative time that tells the exact one on hover and focus (its own, or that of the row around it)."""
-    focus, when = ' tabindex="0"' if focusable else "", escape(exact(at))
+    language, zone = _reader()
+    return _moment(at, _ago(at, language), language, zone, ' tabindex="0"' if focusable else "")
+
+
+@lru_cache(maxsize=8192)  # as above
+def _moment(at: datetime, relative: str, language: str, zone: tzinfo | None, focus: str) -> Markup:
+    when = escape(_exact(at, language, zone))
     iso = at.isoformat(timespec="seconds")
-    return Markup(f'<time datetime="{iso}" title="{when}" data-exact="{when}"{focus}>{escape(ago(at))}</time>')
+    return Markup(f'<time datetime="{iso}" title="{when}" data-exact="{when}"{focus}>{escape(relative)}</time>')
 
 
 # Texts. Flask-Babel finds out anew for each of a page's hundred what its reader speaks: a third of the page's time.
@@ -114,7 +129,7 @@ def moment(at: datetime, *, focusable: bool = True) -> Markup:
 
 def gettext(text: str, /, **values: Any) -> str:
     """The text in the reader's language."""
-    translated: str = _catalog().gettext(text)
+    translated: str = catalog().gettext(text)
     return translated % values if values else translated
 
 
@@ -127,22 +142,23 @@ def lazy_gettext(text: str, /, **values: Any) -> Any:
 def _template_text(template: EvalContext, text: str, /, **values: Any) -> str:
     """As Jinja's own: always a format, and what is put into it is escaped."""
     if template.autoescape:
-        return _fixed_text(_catalog(), text) if not values else Markup(_catalog().gettext(text)) % values
-    return str(_catalog().gettext(text)) % values
+        return _fixed_text(catalog(), text) if not values else Markup(catalog().gettext(text)) % values
+    return str(catalog().gettext(text)) % values
 
 
 @lru_cache(maxsize=4096)
-def _fixed_text(catalog: NullTranslations, text: str) -> Markup:
-    return Markup(catalog.gettext(text)) % {}
+def _fixed_text(texts: NullTranslations, text: str) -> Markup:
+    return Markup(texts.gettext(text)) % {}
 
 
 @pass_eval_context
 def _template_number(template: EvalContext, one: str, many: str, num: int, /, **values: Any) -> str:
-    text = _catalog().ngettext(one, many, num)
+    text = catalog().ngettext(one, many, num)
     return (Markup(text) if template.autoescape else text) % ({"num": num} | values)
 
 
-def _catalog() -> NullTranslations:
+def catalog() -> NullTranslations:
+    """The texts in the reader's language."""
     found: NullTranslations | None = _noted("babel_translations")
     if found is None:
         found = get_translations()
@@ -151,7 +167,8 @@ def _catalog() -> NullTranslations:
     return found
 
 
-def _locale() -> Locale:
+def locale() -> Locale:
+    """The reader's."""
     return _noted("babel_locale") or get_locale()
 
 

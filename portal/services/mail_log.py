@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
-from sqlalchemy.orm import load_only
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
@@ -18,11 +17,6 @@ PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(d
 PAGE = 50
 _OF_TENANT = LogEntry.tenant_id == bindparam("tenant")
 _LATEST_ENTRY = select(LogEntry.id).where(_OF_TENANT).order_by(LogEntry.id.desc()).limit(1)
-# What a row shows; the rest is loaded where somebody asks for it.
-_SHOWN = load_only(
-    Message.public_id, Message.kind, Message.to_address, Message.subject, Message.state, Message.reason, Message.sender,
-    Message.accepted_at, Message.due_at, Message.ambiguous,
-)  # fmt: skip
 _MOST_NEWER = 100  # beyond it the page says "more than", and counting stops
 
 
@@ -40,15 +34,34 @@ class LogFilter:
         return any((self.state, self.kind, self.period, self.recipient))
 
 
+class Listed(NamedTuple):
+    """What a list shows of a message: read as it stands, since nobody changes it."""
+
+    id: int
+    public_id: str
+    kind: str
+    to_address: str
+    subject: str
+    state: str
+    reason: str | None
+    sender: str | None
+    accepted_at: datetime
+    due_at: datetime
+    ambiguous: int
+
+
 @dataclass(frozen=True)
 class LogPage:
     """One page of the log."""
 
-    rows: list[Message]
+    rows: list[Listed]
     next_before: str | None  # public id to go on before; None: that was all
     newest: str | None  # public id of the newest row of this page
     newer: int  # matching messages above the page (at most _MOST_NEWER are counted)
     any: bool  # whether the tenant has any message at all
+
+
+_SHOWN = [getattr(Message, name) for name in Listed._fields]
 
 
 def page(
@@ -66,8 +79,8 @@ def page(
         bounds.append(Message.id < below)
     if top is not None:
         bounds.append(Message.id <= top)
-    query = select(Message).options(_SHOWN).where(*matching, *bounds).order_by(Message.id.desc()).limit(limit + 1)
-    rows = list(db.session.scalars(query))
+    query = select(*_SHOWN).where(*matching, *bounds).order_by(Message.id.desc()).limit(limit + 1)
+    rows = [Listed(*row) for row in db.session.execute(query)]
     more, rows = len(rows) > limit, rows[:limit]
     some = select(Message.id).where(Message.tenant_id == tenant.id).limit(1)
     return LogPage(
@@ -97,9 +110,8 @@ def entries(message: Message) -> list[LogEntry]:
     return list(db.session.scalars(select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id)))
 
 
-def last_entries(messages: list[Message]) -> dict[int, LogEntry]:
+def last_entries(ids: list[int]) -> dict[int, LogEntry]:
     """The newest entry of each message, by message id: in one query."""
-    ids = [message.id for message in messages]
     if not ids:
         return {}
     newest = select(func.max(LogEntry.id)).where(LogEntry.message_id.in_(ids)).group_by(LogEntry.message_id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from portal.i18n import clock, gettext, lazy_gettext
 from portal.models import LogEntry, Message
+from portal.services.mail_log import Listed
 from portal.views import reason_texts
 
 # Which sign and colour a state gets; the words say the same.
@@ -62,7 +63,7 @@ PERIODS = {
 CHOICES = {"state": STATES, "kind": KINDS, "period": PERIODS}
 
 
-def state(message: Message, last: LogEntry | None = None) -> str:
+def state(message: Message | Listed, last: LogEntry | None = None) -> str:
     """One line: where the message is, and why."""
     because = reason(message.reason)
     match message.state:

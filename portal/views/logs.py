@@ -18,7 +18,7 @@ from portal.errors import PageError
 from portal.i18n import gettext
 from portal.services import mail_log, resending
 from portal.services.mail_log import LogFilter
-from portal.views import log_texts
+from portal.views import log_rows, log_texts
 from portal.views.email_settings import Notice
 from portal.views.fragments import not_modified, see_other, tagged, wants_fragment
 from portal.views.places import place
@@ -102,7 +102,8 @@ def context(view: View) -> dict[str, Any]:
         "opened": opened,
         "entries": mail_log.entries(opened) if opened else [],
         "links": resending.links(g.tenant, opened) if opened else resending.Links(),
-        "last": mail_log.last_entries([row for row in page.rows if row.state == "deferred"]),  # until when
+        "last": mail_log.last_entries([row.id for row in page.rows if row.state == "deferred"]),  # until when
+        "closed_row": log_rows.ClosedRows(view.opening),
         "choices": log_texts.CHOICES,
         "texts": log_texts,
         "tag": tag_of(view, latest),

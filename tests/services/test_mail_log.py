@@ -115,5 +115,5 @@ def test_the_logs_version_is_read_from_one_index(tenant: Tenant) -> None:
 
 def test_the_newest_entry_of_each_row_comes_in_one_query(tenant: Tenant) -> None:
     messages = [accept(tenant) for _ in range(3)]
-    last = mail_log.last_entries(messages)
+    last = mail_log.last_entries([message.id for message in messages])
     assert {message_id: entry.event for message_id, entry in last.items()} == {m.id: "queued" for m in messages}
