@@ -156,7 +156,7 @@ def dashboard(site: Site) -> Iterator[str]:
         def do_POST(self) -> None:
             wanted = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
             token = site.token(
-                wanted.pop("tenant"), **{"parent": f"http://127.0.0.1:{self.server.server_port}"} | wanted
+                wanted.pop("tenant", ""), **{"parent": f"http://127.0.0.1:{self.server.server_port}"} | wanted
             )  # type: ignore[attr-defined]
             self.answer("application/json", json.dumps({"action": f"{site.url}/launch", "token": token}))
 
