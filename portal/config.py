@@ -81,6 +81,9 @@ class Settings(BaseSettings):
 
     body_retention_days: int = Field(7, ge=0, le=3650)  # after a message's end; never longer than its row
     api_rate: str = "10000/second"  # messages that one API key may hand in
+    launch_rate: str = "600/minute"  # launches from one address
+    verification_rate: str = "30/minute"  # requests for verification mail of one tenant
+    test_send_rate: str = "30/minute"  # test sends of one tenant
 
     plans: Path | None = None  # a TOML file like portal/plans.toml, which is the default
     support_email: str = "support@marketplace.example"
@@ -198,7 +201,7 @@ class Settings(BaseSettings):
             raise ValueError("must be networks such as 10.0.0.0/8, or ports, separated by commas") from None
         return value
 
-    @field_validator("api_rate")
+    @field_validator("api_rate", "launch_rate", "verification_rate", "test_send_rate")
     @classmethod
     def _is_rate(cls, value: str) -> str:
         try:
@@ -206,7 +209,7 @@ class Settings(BaseSettings):
         except ValueError:
             possible = False
         if not possible:
-            raise ValueError("must be a number of messages and a time, such as 100/second or 50000/hour")
+            raise ValueError("must be a number and a time, such as 100/second or 50000/hour")
         return value
 
     @field_validator("plans")

@@ -6,6 +6,7 @@ there may be several; nobody waits for it, and nobody is refused because of it (
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any, TypeVar, cast
 
-from flask import Flask, current_app, g
+from flask import Flask, current_app, g, request
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter, RateLimiter
@@ -39,6 +40,20 @@ class Limit:
 
 # In messages: a batch spends as many as it holds, any other request one.
 API = Limit("api", lambda: settings().api_rate, lambda: str(g.api_key.id))
+LAUNCH = Limit("launch", lambda: settings().launch_rate, lambda: client_network())
+# Beside the limits on the mails themselves (services.verification), which no lost Redis can undo.
+VERIFICATION = Limit("verification", lambda: settings().verification_rate, lambda: str(g.tenant.id))
+NEW_LINK = Limit("new link", lambda: settings().verification_rate, lambda: client_network())
+TEST_SEND = Limit("test send", lambda: settings().test_send_rate, lambda: str(g.tenant.id))
+
+
+def client_network() -> str:
+    """Who asks, as far as an address tells: with IPv6 a household has a whole /64, and it counts as one."""
+    address = request.remote_addr or ""
+    try:
+        return str(ipaddress.ip_network(f"{address}/{64 if ':' in address else 32}", strict=False))
+    except ValueError:
+        return address
 
 
 def limited(limit: Limit) -> Callable[[View], View]:
