@@ -28,6 +28,11 @@ from portal.transport.mime import Mailbox, parse_mailbox
 
 _MIN_SECRET = 32
 _MIN_TOKEN = 16
+# What examples and templates hold in place of a secret: everybody knows it.
+_PLACEHOLDER = re.compile(
+    r"change.?me|replace.?(me|this)|your.?(own.?)?secret|(demo|default|example|sample).?(secret|key)|insecure|not.?secret",
+    re.IGNORECASE,
+)
 
 
 class SettingsError(Exception):
@@ -53,6 +58,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PORTAL_", extra="ignore", env_ignore_empty=True)
 
     instance_path: Path = Path("instance")
+    demo: bool = False  # bin/run says so; the only place where a placeholder may stand for a secret
     port: int = Field(8000, ge=1, le=65535)
 
     secret_key: str
@@ -126,6 +132,11 @@ class Settings(BaseSettings):
             return value
         if len(value) < _MIN_SECRET:
             raise ValueError(f"must have at least {_MIN_SECRET} characters")
+        if _PLACEHOLDER.search(value) and not info.data.get("demo"):
+            raise ValueError(
+                "it is a placeholder that anybody can read in an example, and only the demo may run with one; "
+                "make your own with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
         return value
 
     @field_validator("metrics_token")
