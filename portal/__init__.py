@@ -64,7 +64,7 @@ def create_app(**overrides: Any) -> Flask:
         part.init_app(app)
     views = (
         launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,
-        openapi, activity, support, sign_in, users,
+        openapi, activity, sign_in, users, support,
     )  # fmt: skip
     for view in views:
         app.register_blueprint(view.blueprint)

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import User, utcnow
+from portal.services import users
 from portal.services.transaction import serialize, transaction
 from portal.transport.addresses import validate_address
 
@@ -18,7 +19,7 @@ def from_launch(*, subject: str, email: str, name: str) -> User:
     Whoever was added by their address before is taken over by the platform's own id of them.
     """
     serialize("staff")
-    user = _by_subject(subject) or _by_subject(_subject_of(email))
+    user = _by_subject(subject) or _by_subject(users.invited_subject(email))
     if user is None:
         user = User(role=ROLE)
         db.session.add(user)
@@ -37,7 +38,7 @@ def add(address: str, name: str = "") -> tuple[User, bool]:
         user = next(iter(_at(email)), None)
         added = user is None
         if user is None:
-            user = User(role=ROLE, subject=_subject_of(email), email=email, name=name)
+            user = User(role=ROLE, subject=users.invited_subject(email), email=email, name=name)
             session.add(user)
         elif name:
             user.name = name
@@ -64,8 +65,3 @@ def _by_subject(subject: str) -> User | None:
 
 def _at(address: str) -> list[User]:
     return list(db.session.scalars(select(User).where(User.tenant_id.is_(None), User.email_key == address.lower())))
-
-
-def _subject_of(email: str) -> str:
-    """For somebody of whom the platform has told no id yet."""
-    return f"staff:{email.lower()}"[:200]

@@ -25,6 +25,8 @@ _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?", re.IG
 
 def find(external_id: str) -> Tenant | None:
     """The tenant that the platform knows by this id."""
+    if "\x00" in external_id:  # which PostgreSQL doesn't know
+        return None
     return db.session.scalar(select(Tenant).where(Tenant.external_id == external_id))
 
 

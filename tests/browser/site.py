@@ -124,8 +124,25 @@ class _Quiet(WSGIRequestHandler):
         logging.getLogger("tests.web").debug(message, *args)
 
 
+class WithoutCookies:
+    """The application behind something that lets no cookie through, neither in nor out; counts what it let through."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.requests = self.cookies = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        self.requests += 1
+        self.cookies += environ.pop("HTTP_COOKIE", None) is not None
+
+        def without(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            return start_response(status, [header for header in headers if header[0].lower() != "set-cookie"], *error)
+
+        return self.app.wsgi_app(environ, without)
+
+
 @contextmanager
-def serve(app: Flask) -> Iterator[str]:
+def serve(app: Any) -> Iterator[str]:
     """The application on a free port of this machine."""
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -156,7 +173,7 @@ def dashboard(site: Site) -> Iterator[str]:
         def do_POST(self) -> None:
             wanted = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
             token = site.token(
-                wanted.pop("tenant"), **{"parent": f"http://127.0.0.1:{self.server.server_port}"} | wanted
+                wanted.pop("tenant", ""), **{"parent": f"http://127.0.0.1:{self.server.server_port}"} | wanted
             )  # type: ignore[attr-defined]
             self.answer("application/json", json.dumps({"action": f"{site.url}/launch", "token": token}))
 

@@ -123,19 +123,46 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
             page.locator("#address").fill("nonsense")
             page.locator("#send-verification").click()
             expect(page.locator("#verification [role=alert]")).to_be_visible()
-        assert violations() == [], name
-        page.evaluate(
-            "document.documentElement.dir = 'rtl'; document.getElementById('app')?.setAttribute('dir', 'rtl')"
-        )
-        assert violations() == [], f"{name}, right to left"
-        assert narrow(page, 320) <= 320, f"{name}, right to left"
-        page.evaluate(
-            "document.documentElement.dir = 'ltr'; document.getElementById('app')?.setAttribute('dir', 'ltr')"
-        )
-        for width in (320, 360, 768):
-            assert narrow(page, width) <= width, f"{name} at {width} px"
-        page.set_viewport_size({"width": 360, "height": 800})
-        assert violations() == [], f"{name} at 360 px"
+        assert_accessible(page, violations, name)
+
+
+def assert_accessible(page: Page, violations: Callable[[], list[str]], name: str) -> None:
+    assert violations() == [], name
+    page.evaluate("document.documentElement.dir = 'rtl'; document.getElementById('app')?.setAttribute('dir', 'rtl')")
+    assert violations() == [], f"{name}, right to left"
+    assert narrow(page, 320) <= 320, f"{name}, right to left"
+    page.evaluate("document.documentElement.dir = 'ltr'; document.getElementById('app')?.setAttribute('dir', 'ltr')")
+    for width in (320, 360, 768):
+        assert narrow(page, width) <= width, f"{name} at {width} px"
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert violations() == [], f"{name} at 360 px"
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_supports_pages_are_accessible_too(
+    site: Site, page: Page, full_shop: str, violations: Callable[[], list[str]], theme: str, locale: str
+) -> None:
+    page.goto(site.launch_url("", role="support", subject=f"{theme}-{locale}", theme=theme, locale=locale))
+    shop = f"/support/tenants/{full_shop}"
+    pages = {"shops": "", "nothing found": "", "messages": "", "settings": "", "log": "/logs", "activity": "/activity"}
+    for name, path in pages.items():
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(site.url + ("/support" if name in ("shops", "nothing found", "messages") else shop + path))
+        if name in ("shops", "nothing found"):
+            page.locator("#shop").fill("Nordlicht" if name == "shops" else "zebra")
+            page.locator("#search-shop").click()
+            expect(page.locator("#found")).to_be_focused()
+        if name == "messages":
+            page.locator("#message").fill(LONG)
+            page.locator("#search-message").click()
+            expect(page.locator("#found")).to_be_focused()
+        if path:
+            expect(page.locator(".viewing")).to_be_visible()
+        if name == "log":
+            page.get_by_role("link", name="A message that is failed").click()
+            page.locator("summary").first.click()
+        assert_accessible(page, violations, name)
 
 
 def test_the_confirmation_page_is_accessible_too(

@@ -14,6 +14,7 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations
 from flask import Flask
 from sqlalchemy import update
+from werkzeug.test import TestResponse
 
 import portal
 from portal import i18n
@@ -111,7 +112,7 @@ class Texts(HTMLParser):
 # What a page may hold in small letters: data, names of languages and of the product, times.
 DATA = re.compile(
     r"[\w.+-]+@[\w.-]+|https?://\S+|msg_\w+|Absender|Marketplace|English|Deutsch|"
-    r"\d+ (second|minute|hour)s? ago|[A-Z][a-z]{2} \d+, \d{4}|\b\d[\d:., ]*\s?[AP]M\b"
+    r"\d+ (second|minute|hour)s? ago|[Ee]nterprise|[A-Z][a-z]{2} \d+, \d{4}|\b\d[\d:., ]*\s?[AP]M\b"
 )
 
 
@@ -147,6 +148,35 @@ def test_no_page_holds_a_literal_outside_of_the_catalogue(app: Flask, shouting: 
         app.test_client().get("/settings/email"),
         app.test_client().get("/launch"),
     ]
+    assert_no_literals(pages)
+
+
+def test_no_page_of_support_holds_one_either(
+    app: Flask, arrive: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        tenant, _ = tenants.upsert("ACME", name="ACME", plan="enterprise")
+        sent = outbox.accept(tenant, kind="order_update", to="x@y.example", subject="SUBJECT", text="x").public_id
+    sam = arrive("", role="support", email="sam@marketplace.example", tenant_name="", plan=None)
+    monkeypatch.setattr("flask_babel.Domain.get_translations", lambda self: Shouting())
+    shop = "/support/tenants/ACME"
+    assert_no_literals(
+        [
+            sam.get("/support"),
+            sam.post("/support/shops", {"shop": "acme"}),
+            sam.post("/support/shops", {"shop": "zebra"}),
+            sam.post("/support/messages", {"message": "x@y.example"}),
+            sam.post("/support/messages", {"message": "zebra"}),
+            sam.get(shop),
+            sam.get(f"{shop}/logs?open={sent}"),
+            sam.get(f"{shop}/activity"),
+            sam.get("/support/tenants/nobody"),
+            sam.get("/settings/email"),
+        ]
+    )
+
+
+def assert_no_literals(pages: list[TestResponse]) -> None:
     for page in pages:
         texts = Texts()
         texts.feed(page.text)

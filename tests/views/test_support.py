@@ -19,6 +19,7 @@ from portal.services import staff as staff_service
 from portal.views import activity_texts
 from tests.services.test_audit import SECRET, store_driver
 from tests.views.conftest import Person
+from tests.views.test_sign_in import ask
 
 HOME = "/support"
 SHOP = f"{HOME}/tenants/acme"
@@ -260,6 +261,13 @@ def test_whoever_is_removed_from_the_staff_is_out_at_once(app: Flask, sam: Perso
     with app.app_context():
         assert staff_service.remove("SAM@marketplace.example") == 1
     assert sam.get(SHOP).status_code == sam.as_htmx("GET", f"{SHOP}/logs/rows").status_code == 401
+
+
+def test_whoever_the_operator_has_added_comes_in_by_a_mailed_link(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        staff_service.add("kim@marketplace.example", "Kim")
+    assert client.post(ask(app, client, "kim@marketplace.example")).location == HOME
+    assert "Find the shop" in client.get(HOME).text
 
 
 def test_polls_do_not_extend_the_session_of_staff(app: Flask) -> None:
