@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     api_rate: str = "10000/second"  # messages that one API key may hand in
     launch_rate: str = "600/minute"  # launches from one address
     verification_rate: str = "30/minute"  # requests for verification mail of one tenant
+    sign_in_rate: str = "30/hour"  # sign-in links asked for from one address
     test_send_rate: str = "30/minute"  # test sends of one tenant
 
     plans: Path | None = None  # a TOML file like portal/plans.toml, which is the default
@@ -212,7 +213,7 @@ class Settings(BaseSettings):
             raise ValueError("must be networks such as 10.0.0.0/8, or ports, separated by commas") from None
         return value
 
-    @field_validator("api_rate", "launch_rate", "verification_rate", "test_send_rate")
+    @field_validator("api_rate", "launch_rate", "verification_rate", "sign_in_rate", "test_send_rate")
     @classmethod
     def _is_rate(cls, value: str) -> str:
         try:

@@ -59,7 +59,7 @@ def client_network() -> str:
 
 # Whose count it is goes into Redis, so an address goes as a digest.
 SIGN_IN_ADDRESS = Limit("sign-in address", lambda: "5/hour", lambda: digest(request.form.get("address", "")))
-SIGN_IN_CLIENT = Limit("sign-in client", lambda: "30/hour", lambda: client_network())
+SIGN_IN_CLIENT = Limit("sign-in client", lambda: settings().sign_in_rate, lambda: client_network())
 INVITED_ADDRESS = Limit("invited address", lambda: "5/day", lambda: digest(request.form.get("address", "")))
 INVITING_SHOP = Limit("inviting shop", lambda: "50/day", lambda: str(g.tenant.id))
 

@@ -16,8 +16,8 @@ from sqlalchemy import select
 
 from portal import access
 from portal.extensions import db
-from portal.models import Base, Tenant, User
-from portal.services import tenants, verification
+from portal.models import Base, SignInLink, Tenant, User
+from portal.services import launches, sign_in, tenants, verification
 from tests.browser.site import Site
 from tests.browser.test_frame import open_frame
 from tests.support.figures import Figure
@@ -120,6 +120,17 @@ def site_token(site: Site, shop: str, address: str = "framed@basil-books.example
         return verification._token(identity)
 
 
+def sign_in_token(site: Site, shop: str) -> str:
+    """Of a link whose mail has been made, so that nothing of it is under way any more."""
+    address = f"{uuid.uuid4().hex[:8]}@basil-books.example"
+    with site.app.app_context():
+        launches.accept(launches.make_token(shop, email=address))
+        sign_in.ask(address, "en")
+        link = db.session.scalars(select(SignInLink).where(SignInLink.address == address)).one()
+        sign_in.send(link.id)
+        return sign_in._token(link)
+
+
 @pytest.mark.security("page framed by a foreign origin")
 def test_a_foreign_origin_can_frame_no_page(
     site: Site, page: Page, shop: str, foreign_page: Callable[[str], str], figure: Figure
@@ -147,6 +158,7 @@ def test_a_foreign_origin_can_frame_no_page(
 # Each kind of mailed link: makes one and gives its address. What opening it must leave alone is the whole database.
 LINKS: dict[str, Callable[[Site, str], str]] = {
     "confirmation": lambda site, shop: f"{site.url}/verify/{site_token(site, shop)}",
+    "sign-in": lambda site, shop: f"{site.url}/sign-in/{sign_in_token(site, shop)}",
 }
 
 

@@ -154,6 +154,30 @@ def read_and_download_the_activity(walk: Walk) -> None:
     assert walk.address in download.value.path().read_text("utf-8-sig")
 
 
+def invite_and_remove_somebody(walk: Walk) -> None:
+    walk.tab("People")
+    invited = f"invited-{walk.address}"
+    for typed, then in (("nonsense", "#address-error"), (invited, "#notices [role=status]")):
+        walk.frame.locator("#address").fill(typed)
+        walk.button("Send the invitation")
+        expect(walk.frame.locator(then)).to_be_visible()
+    walk.frame.get_by_role("button", name=re.compile(f"Make an administrator.*{invited}")).click()
+    walk.says("#notices", "Saved")
+    walk.frame.get_by_role("link", name=re.compile(f"Remove.*{invited}")).click()
+    walk.button("Remove")
+    walk.says("#notices", "Removed")
+    expect(walk.frame.locator(".people > li")).to_have_count(1)
+
+
+def sign_out_everywhere_and_be_launched_anew(walk: Walk) -> None:
+    walk.tab("People")
+    walk.frame.get_by_role("button", name="Sign out everywhere").click()
+    walk.says("#notices", "Your session has ended")
+    walk.page.wait_for_function("window.messages.some((m) => m.type === 'portal:session-ended')")
+    walk.page.evaluate("start()")
+    expect(walk.frame.get_by_role("heading", level=1)).to_have_text("Email configuration")
+
+
 def change_the_language_and_back(walk: Walk) -> None:
     walk.tab("Email configuration")
     walk.button("Deutsch")
@@ -179,8 +203,9 @@ def end_and_be_launched_anew(walk: Walk) -> None:
 JOURNEYS: list[Callable[[Walk], None]] = [
     be_told_what_is_wrong, verify_an_address, go_back_to_the_default, use_an_earlier_address, ask_resend_and_cancel,
     set_up_an_own_mail_service, pause_and_resume_it, remove_it, watch_the_log, send_a_message_again,
-    filter_search_and_clear, download_the_log, read_and_download_the_activity, change_the_language_and_back,
-    go_back_and_forward, end_and_be_launched_anew,
+    filter_search_and_clear, download_the_log, read_and_download_the_activity, invite_and_remove_somebody,
+    sign_out_everywhere_and_be_launched_anew, change_the_language_and_back, go_back_and_forward,
+    end_and_be_launched_anew,
 ]  # fmt: skip
 
 

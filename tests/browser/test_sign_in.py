@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Browser, Page, Route, expect
-from sqlalchemy import select
+from playwright.sync_api import Browser, Page, expect
 
-from portal.extensions import db
-from portal.models import SignInLink
-from portal.services import audit, launches, tenants
+from portal.services import launches
 from tests.browser.site import Site
 
 SETTINGS = "/settings/email"
@@ -70,63 +67,3 @@ def test_signing_out_leads_back_to_the_sign_in(site: Site, page: Page, shop: str
     expect(page).to_have_url(f"{site.url}/sign-in")
     page.goto(site.url + SETTINGS)
     expect(page.get_by_role("heading", level=1)).to_have_text("Please open this page from your dashboard")
-
-
-def test_people_are_managed_in_the_frame_with_every_cookie_blocked(
-    site: Site, browser: Browser, shop: str, address: str
-) -> None:
-    context = browser.new_context(locale="en-GB")
-
-    def without_cookies(route: Route) -> None:
-        route.continue_(headers={name: value for name, value in route.request.headers.items() if name != "cookie"})
-
-    context.route(f"{site.url}/**", without_cookies)
-    page = context.new_page()
-    page.goto(f"{site.host_url}?tenant={shop}")
-    frame = page.frame_locator("iframe")
-    frame.get_by_role("link", name="People").click()
-    expect(frame.get_by_role("heading", level=1)).to_have_text("People")
-    frame.locator("#address").fill("nonsense")
-    frame.locator("#invite").click()
-    expect(frame.locator("#address-error")).to_be_visible()
-    frame.locator("#address").fill(address)
-    frame.locator("#invite").click()
-    expect(frame.get_by_role("status")).to_contain_text("The invitation is on its way")
-    frame.get_by_role("button", name=re.compile(f"Make an administrator.*{address}")).click()
-    expect(frame.get_by_role("status")).to_contain_text("Saved")
-    frame.get_by_role("link", name=re.compile(f"Remove.*{address}")).click()
-    frame.locator("#confirm-remove").click()
-    expect(frame.get_by_role("status")).to_contain_text("Removed")
-    expect(frame.locator(".people > li")).to_have_count(1)
-    frame.get_by_role("button", name="Sign out everywhere").click()  # ends this session, too
-    expect(frame.locator("#notices")).to_contain_text("Your session has ended")
-    page.wait_for_function("window.messages.some((m) => m.type === 'portal:session-ended')")
-    context.close()
-
-
-def test_a_sign_in_link_opened_fifty_times_with_scripts_running_does_nothing(
-    site: Site, page: Page, browser: Browser, shop: str, address: str
-) -> None:
-    with site.app.app_context():
-        launches.accept(launches.make_token(shop, email=address))
-    page.goto(f"{site.url}/sign-in")
-    page.locator("#address").fill(address)
-    page.get_by_role("button", name="Send me a link").click()
-    link = site.link_to(address, path="/sign-in/")
-    scanner = browser.new_context(java_script_enabled=True)
-    visit = scanner.new_page()
-    for _ in range(25):
-        visit.goto(link)
-        assert scanner.request.head(link).status == 200
-    assert scanner.cookies() == []
-    with site.app.app_context():
-        used = db.session.scalar(select(SignInLink.used_at).where(SignInLink.address == address))
-        tenant = tenants.find(shop)
-        assert tenant is not None
-        told = [entry.action for batch in audit.entries(tenant) for entry in batch]
-    print(f"\nopened 50 times: used {used}, signed in {told.count('user_signed_in')} times")
-    assert used is None and "user_signed_in" not in told
-    scanner.close()
-    page.goto(link)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("#sign-out")).to_be_visible()

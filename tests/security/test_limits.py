@@ -138,7 +138,7 @@ def test_the_limits_on_the_mails_themselves_say_when_too(app: Flask) -> None:
     assert refused.status_code == 429 and 1 <= int(refused.headers["Retry-After"]) <= 60
 
 
-@pytest.mark.parametrize("name", ["launch_rate", "verification_rate", "test_send_rate"])
+@pytest.mark.parametrize("name", ["launch_rate", "verification_rate", "sign_in_rate", "test_send_rate"])
 @pytest.mark.parametrize("value", ["often", "0/minute", "5", "5/minute;6/hour"])
 def test_a_rate_that_is_none_stops_the_start(tmp_path: Any, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"PORTAL_{name.upper()} can't be used"):

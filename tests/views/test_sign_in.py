@@ -19,6 +19,7 @@ from portal.extensions import db
 from portal.models import Base, Message, SignInLink, Tenant, User
 from portal.services import direct, people, sign_in
 from tests.services.steps import drain
+from tests.support.figures import Figure
 from tests.support.smtp_sink import SMTPSink
 from tests.views.conftest import Person
 
@@ -133,9 +134,10 @@ def contents(redis: Redis, key: bytes) -> list[bytes]:
     return list(readers[kind]())
 
 
+@pytest.mark.security("used sign-in links and their sessions searched in HTML, logs, Redis, database")
 def test_a_link_and_its_session_are_kept_nowhere(
     app: Flask, client: FlaskClient, person: Person, smtp: SMTPSink, options: dict[str, Any],
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, figure: Figure,
 ) -> None:  # fmt: skip
     link = ask(app, client)
     token = link.rpartition("/")[2]
@@ -160,7 +162,7 @@ def test_a_link_and_its_session_are_kept_nowhere(
     )
     hits = [place for place, found in places.items() if token in found]
     hits += [place for place in ("logs", "Redis", "database") if cookie.value in places[place]]
-    print(f"\nused sign-in link and its session searched in {', '.join(places)}: {len(hits)} hits")
+    figure(f"a used sign-in link and its session searched in {', '.join(places)}: {len(hits)} hits")
     assert hits == []
 
 
