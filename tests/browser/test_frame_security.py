@@ -55,7 +55,8 @@ def test_two_shops_in_one_browser_never_see_each_other(
         see(inner, "For Basil Books", "Wolverine")
         tab.goto(f"{site.url}/settings/email/logs")
         see(tab, "For Wolverine Tools", "Basil")
-        inner.evaluate("location.reload()")
+        with inner.expect_navigation():
+            inner.evaluate("location.reload()")
         see(inner, "For Basil Books", "Wolverine")
         tab.get_by_role("link", name="Email configuration").click()
         see(tab, "Wolverine Tools", "Basil")
