@@ -261,11 +261,6 @@ class Settings(BaseSettings):
         return parse_mailbox(self.default_sender)
 
     @property
-    def platform_name(self) -> str:
-        """As people know the marketplace."""
-        return self.default_mailbox.name or self.default_mailbox.address
-
-    @property
     def relay_account(self) -> Account:
         return Account.from_url(self.relay)
 

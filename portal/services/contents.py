@@ -48,7 +48,7 @@ def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
 
 def verification(identity: SenderIdentity, tenant: Tenant, subject: str, link: str, locale: str) -> MailContent:
     """The mail that asks whether an address belongs to the tenant."""
-    context = {"tenant": tenant, "identity": identity, "link": link, "platform": settings().platform_name}
+    context = {"tenant": tenant, "identity": identity, "link": link, "platform": platform_name()}
     return _render("verification", subject, locale, context)
 
 
@@ -74,17 +74,17 @@ def driver_broke(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
 
 def sign_in(subject: str, link: str, locale: str) -> MailContent:
     """The mail with a link that lets its reader in."""
-    return _render("sign_in", subject, locale, {"link": link, "platform": settings().platform_name})
+    return _render("sign_in", subject, locale, {"link": link, "platform": platform_name()})
 
 
 def sign_in_subject(locale: str) -> str:
-    return _subject("sign_in", locale, platform=settings().platform_name)
+    return _subject("sign_in", locale, platform=platform_name())
 
 
 def invitation(tenant: Tenant, by: User, role: str, locale: str) -> MailContent:
     """The mail that tells somebody what they may do now, and where; it lets nobody in by itself."""
     subject = _subject("invitation", locale, tenant=tenant)
-    context = {"tenant": tenant, "by": by.email, "role": role, "platform": settings().platform_name}
+    context = {"tenant": tenant, "by": by.email, "role": role, "platform": platform_name()}
     return _render("invitation", subject, locale, context | {"link": f"{settings().base_url}/sign-in"})
 
 
@@ -104,6 +104,11 @@ def _render(name: str, subject: str, locale: str, context: dict[str, object]) ->
             html=render_template(f"emails/{name}/body.html", **context),
             headers=AUTO_GENERATED,
         )
+
+
+def platform_name() -> str:
+    """As people know the marketplace."""
+    return settings().default_mailbox.name or settings().default_mailbox.address
 
 
 def _known(locale: str) -> str:

@@ -9,10 +9,9 @@ from zoneinfo import available_timezones
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from portal.config import settings
 from portal.extensions import db
 from portal.models import Tenant, User
-from portal.services import audit, plans
+from portal.services import audit, contents, plans
 from portal.services.errors import InvalidField
 from portal.services.plans import LOCALES
 from portal.services.rerouting import reroute
@@ -132,7 +131,7 @@ def platform() -> Tenant:
         serialize(PLATFORM_ID)
         tenant = find(PLATFORM_ID)
     if tenant is None:
-        tenant = Tenant(external_id=PLATFORM_ID, name=settings().platform_name, plan=next(iter(plans.known())))
+        tenant = Tenant(external_id=PLATFORM_ID, name=contents.platform_name(), plan=next(iter(plans.known())))
         db.session.add(tenant)
         db.session.flush()
     return tenant
