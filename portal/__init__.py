@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing import IntegerConverter, Map
 from whitenoise import WhiteNoise
 
 from portal import (
@@ -44,20 +43,12 @@ from portal.views.api import messages, openapi, tenants
 _MAX_REQUEST_BYTES = 15 * 1024 * 1024  # 10 MB of attachments are 14 in base64
 
 
-class RowId(IntegerConverter):
-    """A number in a path: one that no database's integer holds is no row's, so there is nothing there."""
-
-    def __init__(self, map: Map, *args: Any, **options: Any) -> None:
-        super().__init__(map, *args, **{"max": 2**31 - 1} | options)
-
-
 def create_app(**overrides: Any) -> Flask:
     """Make the application; `overrides` win over the PORTAL_* environment. Raises SettingsError."""
     settings = load_settings(**overrides)
     app = Flask(__name__, instance_path=str(settings.instance_path.resolve()))
     app.extensions["settings"] = settings
     templating.use_in(app)
-    app.url_map.converters["int"] = RowId
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,

@@ -28,6 +28,11 @@ from portal.transport.mime import Mailbox, parse_mailbox
 
 _MIN_SECRET = 32
 _MIN_TOKEN = 16
+# What examples and templates hold in place of a secret: everybody knows it.
+_PLACEHOLDER = re.compile(
+    r"change.?me|replace.?(me|this)|your.?(own.?)?secret|(demo|default|example|sample).?(secret|key)|insecure|not.?secret",
+    re.IGNORECASE,
+)
 
 
 class SettingsError(Exception):
@@ -53,6 +58,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PORTAL_", extra="ignore", env_ignore_empty=True)
 
     instance_path: Path = Path("instance")
+    demo: bool = False  # bin/run says so; the only place where a placeholder may stand for a secret
     port: int = Field(8000, ge=1, le=65535)
 
     secret_key: str
@@ -81,6 +87,9 @@ class Settings(BaseSettings):
 
     body_retention_days: int = Field(7, ge=0, le=3650)  # after a message's end; never longer than its row
     api_rate: str = "10000/second"  # messages that one API key may hand in
+    launch_rate: str = "600/minute"  # launches from one address
+    verification_rate: str = "30/minute"  # requests for verification mail of one tenant
+    test_send_rate: str = "30/minute"  # test sends of one tenant
 
     plans: Path | None = None  # a TOML file like portal/plans.toml, which is the default
     support_email: str = "support@marketplace.example"
@@ -123,6 +132,11 @@ class Settings(BaseSettings):
             return value
         if len(value) < _MIN_SECRET:
             raise ValueError(f"must have at least {_MIN_SECRET} characters")
+        if _PLACEHOLDER.search(value) and not info.data.get("demo"):
+            raise ValueError(
+                "it is a placeholder that anybody can read in an example, and only the demo may run with one; "
+                "make your own with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
         return value
 
     @field_validator("metrics_token")
@@ -198,7 +212,7 @@ class Settings(BaseSettings):
             raise ValueError("must be networks such as 10.0.0.0/8, or ports, separated by commas") from None
         return value
 
-    @field_validator("api_rate")
+    @field_validator("api_rate", "launch_rate", "verification_rate", "test_send_rate")
     @classmethod
     def _is_rate(cls, value: str) -> str:
         try:
@@ -206,7 +220,7 @@ class Settings(BaseSettings):
         except ValueError:
             possible = False
         if not possible:
-            raise ValueError("must be a number of messages and a time, such as 100/second or 50000/hour")
+            raise ValueError("must be a number and a time, such as 100/second or 50000/hour")
         return value
 
     @field_validator("plans")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +14,7 @@ from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal.config import settings
-from portal.i18n import gettext
+from portal.i18n import ago, gettext
 from portal.services.errors import NotFound, PlanLocked
 from portal.views import fragments, plan_texts
 
@@ -133,12 +134,19 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
             gettext("That was too much at once"),
             gettext("What was sent is larger than this page accepts. Shorten it and try once more."),
         ),
-        429: (gettext("Too many attempts"), gettext("Please wait a few minutes and try once more.")),
+        429: (gettext("Too many attempts"), _wait(getattr(error, "retry_after", None))),
     }
     return words.get(code) or (
         gettext("Something went wrong on our side"),
         gettext("We have written it down. Try once more in a few minutes; if it happens again, please tell support."),
     )
+
+
+def _wait(seconds: object) -> str:
+    if not isinstance(seconds, int):
+        return gettext("Please wait a few minutes and try once more.")
+    possible = datetime.now(UTC) + timedelta(seconds=max(seconds, 15))
+    return gettext("Nothing was changed. Please try once more %(when)s.", when=ago(possible))
 
 
 def _reload_page() -> str:

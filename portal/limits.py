@@ -7,6 +7,7 @@ there may be several; nobody waits for it, and nobody is refused because of it (
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import math
 import time
 from collections.abc import Callable
@@ -40,10 +41,25 @@ class Limit:
 
 # In messages: a batch spends as many as it holds, any other request one.
 API = Limit("api", lambda: settings().api_rate, lambda: str(g.api_key.id))
+LAUNCH = Limit("launch", lambda: settings().launch_rate, lambda: client_network())
+# Beside the limits on the mails themselves (services.verification), which no lost Redis can undo.
+VERIFICATION = Limit("verification", lambda: settings().verification_rate, lambda: str(g.tenant.id))
+NEW_LINK = Limit("new link", lambda: settings().verification_rate, lambda: client_network())
+TEST_SEND = Limit("test send", lambda: settings().test_send_rate, lambda: str(g.tenant.id))
+
+
+def client_network() -> str:
+    """Who asks, as far as an address tells: with IPv6 a household has a whole /64, and it counts as one."""
+    address = request.remote_addr or ""
+    try:
+        return str(ipaddress.ip_network(f"{address}/{64 if ':' in address else 32}", strict=False))
+    except ValueError:
+        return address
+
 
 # Whose count it is goes into Redis, so an address goes as a digest.
 SIGN_IN_ADDRESS = Limit("sign-in address", lambda: "5/hour", lambda: digest(request.form.get("address", "")))
-SIGN_IN_CLIENT = Limit("sign-in client", lambda: "30/hour", lambda: request.remote_addr or "")
+SIGN_IN_CLIENT = Limit("sign-in client", lambda: "30/hour", lambda: client_network())
 INVITED_ADDRESS = Limit("invited address", lambda: "5/day", lambda: digest(request.form.get("address", "")))
 INVITING_SHOP = Limit("inviting shop", lambda: "50/day", lambda: str(g.tenant.id))
 

@@ -75,6 +75,40 @@ def test_a_wrong_setting_is_named_and_never_quoted(tmp_path: Path, change: dict[
         assert secret not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["secret_key", "launch_secret"])
+@pytest.mark.parametrize("secret", ["change-me", "CHANGEME", "your_secret", "demo-secret", "insecure", "example key"])
+def test_a_secret_that_stands_in_examples_is_for_the_demo_only(tmp_path: Path, name: str, secret: str) -> None:
+    values = {"instance_path": tmp_path} | SECRETS | {name: secret.ljust(40, "-")}
+    with pytest.raises(SettingsError) as error:
+        load_settings(**values)
+    assert str(error.value).startswith(f"PORTAL_{name.upper()} can't be used: it is a placeholder")
+    assert secret not in str(error.value) and "\n" not in str(error.value)
+    assert getattr(load_settings(demo=True, **values), name) == values[name]
+
+
+def test_a_process_with_a_placeholder_ends_with_the_sentence(tmp_path: Path) -> None:
+    environment = {"PORTAL_INSTANCE_PATH": str(tmp_path), "PATH": "", "PORTAL_SECRET_KEY": "change-me" * 5}
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "routes"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 3
+    assert "PORTAL_SECRET_KEY can't be used: it is a placeholder" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_no_secret_of_the_documents_and_examples_can_be_used(tmp_path: Path) -> None:
+    """Whatever README and docs show as a value is too short, or one of the placeholders."""
+    texts = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    shown = [
+        match[2]
+        for path in texts
+        for match in re.finditer(r"PORTAL_(SECRET_KEY|LAUNCH_SECRET)=([^\s`$)]+)", path.read_text())
+    ]
+    assert shown
+    for secret in shown:
+        with pytest.raises(SettingsError):
+            load_settings(**{"instance_path": tmp_path} | SECRETS | {"secret_key": secret})
+
+
 @pytest.mark.parametrize("command", [["-m", "jobs.worker", "mail"], ["-m", "jobs.clock"], ["-m", "flask", "routes"]])
 def test_each_process_ends_with_the_sentence_and_no_traceback(tmp_path: Path, command: list[str]) -> None:
     environment = {"PORTAL_INSTANCE_PATH": str(tmp_path), "PATH": ""}

@@ -11,6 +11,8 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
+MAX_ID = 2**31 - 1  # what comes in an address may be larger, and then the databases refuse to look for it
+
 
 class UTCDateTime(TypeDecorator[datetime]):
     """An aware UTC datetime; `timestamptz` on PostgreSQL, sortable text on SQLite."""

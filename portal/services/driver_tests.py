@@ -31,6 +31,7 @@ FIELD_OF_STEP = {
     "resolve": "host", "connect": "host", "tls": "encryption", "sign_in": "secret", "sender": "from_address",
 }  # fmt: skip
 _TIMEOUTS = Timeouts(connect=10, command=20, dot=40, session=80)
+_UNREACHED = Reply(0, "lost")  # closed, filtered, or open and silent: a test is no port scanner
 _JOB = "jobs.driver_test.run"
 
 log = logging.getLogger(__name__)
@@ -221,8 +222,8 @@ class _Run:
             with connection:
                 reply = connection.send(Envelope(test.from_address, self.message.to_address), content, lambda: True)
         except SMTPFailure as failure:
-            verdict = classify(failure.phase, failure.reply.code, failure.reply.text)
-            self._end("failed", failure.reply, verdict.reason)
+            reply = _UNREACHED if failure.phase == "connect" and failure.reply.text == "timeout" else failure.reply
+            self._end("failed", reply, classify(failure.phase, reply.code, reply.text).reason)
         except Exception:
             log.exception("driver test %s ended by a defect of ours", test.id)
             self._end("failed", Reply(0, "internal"), "local_error")

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import SenderIdentity, Tenant, User
+from portal.models.base import MAX_ID
 from portal.services import audit, plans, senders, tenants
 from portal.services.errors import NotFound, NotVerified
 from portal.services.rerouting import reroute
@@ -128,6 +129,8 @@ def _sender(tenant: Tenant) -> dict[str, str]:
 
 def get(tenant: Tenant, identity_id: int) -> SenderIdentity:
     """The tenant's identity as it is now. Raises NotFound."""
+    if identity_id > MAX_ID:
+        raise NotFound
     identity = db.session.scalar(
         select(SenderIdentity)
         .where(SenderIdentity.id == identity_id, SenderIdentity.tenant_id == tenant.id)

@@ -137,6 +137,14 @@ def _parent(claims: dict[str, Any]) -> str | None:
     return origin if tenants.is_origin(origin) else None
 
 
+def parent_of(token: str) -> str | None:
+    """The origin that may frame the answer to this launch, if the platform has signed it; burns nothing."""
+    try:
+        return verify_token(token).parent
+    except LaunchRefused as refused:
+        return refused.parent
+
+
 def accept(token: str) -> Launch:
     """Let a person in: burn the token, create or update their tenant and user. Raises LaunchRefused."""
     claims = verify_token(token)

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 
 from portal.extensions import db
 from portal.models import DriverTest, Tenant, User, utcnow
+from portal.models.base import MAX_ID
 from portal.models.lane import INTERACTIVE
 from portal.models.user import new_session_version
 from portal.services import audit, contents, outbox, tenants, users
@@ -31,6 +32,8 @@ def only_admin(everybody: list[User]) -> User | None:
 
 def get(tenant: Tenant, user_id: int) -> User:
     """Raises NotFound."""
+    if user_id > MAX_ID:
+        raise NotFound
     user = db.session.scalar(
         select(User).where(User.id == user_id, User.tenant_id == tenant.id).execution_options(populate_existing=True)
     )
@@ -71,10 +74,10 @@ def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
 
 def set_role(tenant: Tenant, by: User, user_id: int, role: str) -> User:
     """Raises NotFound, InvalidField, LastAdmin."""
-    _check_role(role)
     with transaction():
         tenant = tenants.lock(tenant)
         user = get(tenant, user_id)
+        _check_role(role)
         if user.role != role:
             if role != "admin":
                 _require_another_admin(tenant, user)

@@ -73,7 +73,10 @@ def from_launch(tenant: Tenant, *, subject: str, email: str, name: str, role: st
 
     Somebody who was invited by their address becomes the person that the platform knows.
     """
-    user = _by_subject(tenant, subject) or _by_subject(tenant, invited_subject(email))
+    invited = _by_subject(tenant, invited_subject(email))
+    user = _by_subject(tenant, subject) or invited
+    if invited is not None and invited is not user and invited.invited_at is not None:
+        db.session.delete(invited)  # the platform knows them by another address, too
     if user is None:
         user = User(tenant_id=tenant.id)
         db.session.add(user)

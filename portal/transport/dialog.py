@@ -9,6 +9,7 @@ import ssl
 from functools import lru_cache
 from time import monotonic
 
+NO_TLS = "the server speaks no TLS here"
 MAX_REPLY = 32 * 1024  # octets; the longest EHLO answers and refusals known are below 3 kB
 _REPLY_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ -]|\r?\n)")
 _ONE_LINE = re.compile(rb"[2-5][0-9][0-9](?: |\r?\n)")
@@ -91,7 +92,8 @@ class Dialog(smtplib.SMTP):
             raise self._gone(error) from error  # as anywhere else: it says nothing about the settings
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             self.close()
-            raise NoReply("tls", "no TLS handshake") from error
+            spoken = getattr(error, "reason", "") != "WRONG_VERSION_NUMBER"  # OpenSSL's name for what is no TLS at all
+            raise NoReply("tls", "no TLS handshake" if spoken else NO_TLS) from error
         self.esmtp_features = {}
 
     def _line(self, until: float, room: int) -> bytes:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from portal.access import access
 from portal.forms.driver import DriverForm
+from portal.limits import TEST_SEND, limited
 from portal.services import driver_tests, drivers, plans, senders
 from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, NotFound, SettingsUntested
 from portal.services.sender_settings import driver_status, sender_settings
@@ -93,6 +94,7 @@ def post_choice() -> Response:
 
 @blueprint.post("/test")
 @access("admin")
+@limited(TEST_SEND)
 def post_test() -> Response:
     form = DriverForm()
     try:
@@ -139,6 +141,7 @@ def get_status() -> Response:
 
 @blueprint.post("/again")
 @access("admin")
+@limited(TEST_SEND)
 def post_again() -> Response:
     """Test what is stored; a pass mends a broken driver."""
     driver = drivers.find(g.tenant)

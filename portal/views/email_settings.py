@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
@@ -14,6 +15,7 @@ from werkzeug.wrappers import Response
 from portal.access import access
 from portal.forms.sender import SenderForm
 from portal.i18n import clock, gettext
+from portal.limits import VERIFICATION, limited
 from portal.services import identities, plans, verification
 from portal.services.errors import InvalidSender, NotFound, NotPending, NotVerified, SendLimit
 from portal.services.sender_settings import DriverStatus, SenderSettings, driver_status, sender_settings
@@ -151,6 +153,7 @@ def get_sender() -> Response:
 
 @blueprint.post("/verification")
 @access("admin")
+@limited(VERIFICATION)
 def post_verification() -> Response:
     form = SenderForm()
     try:
@@ -169,12 +172,13 @@ def post_verification() -> Response:
                 time=clock(limit.next_at),
             )
         ]
-        return invalid(form, 429)
+        return asked_too_often(invalid(form, 429), limit)
     return done("in_use" if identity.state == "verified" else "sent", fresh_form=True)
 
 
 @blueprint.post("/identities/<int:identity_id>/resend")
 @access("admin")
+@limited(VERIFICATION)
 def post_resend(identity_id: int) -> Response:
     try:
         verification.resend_verification(g.tenant, g.user, identity_id)
@@ -216,6 +220,12 @@ def post_use(identity_id: int) -> Response:
 def post_default() -> Response:
     identities.use_default(g.tenant, g.user)
     return done("in_use")
+
+
+def asked_too_often(response: Response, limit: SendLimit) -> Response:
+    """When to come again (RFC 9110, 10.2.3), in seconds."""
+    response.headers["Retry-After"] = str(max(1, ceil((limit.next_at - datetime.now(UTC)).total_seconds())))
+    return response
 
 
 def is_pending(address: str) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
+from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
+from portal import limits
 from portal import session as sessions
 from portal.access import access
 from portal.i18n import gettext
@@ -24,6 +26,11 @@ log = logging.getLogger("portal.launch")
 @access("public")
 def launch() -> Response:
     token = request.form.get("token") or request.args.get("token") or ""
+    try:
+        limits.spend(limits.LAUNCH)
+    except TooManyRequests:
+        g.refused_parent = launches.parent_of(token)
+        raise
     try:
         launched = launches.accept(token)
     except LaunchRefused as refused:

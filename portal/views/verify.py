@@ -9,9 +9,11 @@ from werkzeug.wrappers import Response
 
 from portal.access import access
 from portal.i18n import clock, gettext, speak
+from portal.limits import NEW_LINK, limited
 from portal.services import verification
 from portal.services.errors import NotPending, SendLimit
 from portal.services.verification import VerificationLink
+from portal.views.email_settings import asked_too_often
 
 blueprint = Blueprint("verify", __name__)
 
@@ -33,11 +35,13 @@ def post_link(token: str) -> Response:
 
 @blueprint.post("/verify/<token>/resend")
 @access("public")
+@limited(NEW_LINK)
 def post_resend(token: str) -> Response:
     try:
         link = verification.resend_from_link(token)
     except SendLimit as limit:
-        return show(verification.read_link(token), token, next_at=limit.next_at, status=429)
+        page = show(verification.read_link(token), token, next_at=limit.next_at, status=429)
+        return asked_too_often(page, limit)
     except NotPending:
         return show(verification.read_link(token), token)
     return show(link, token, sent=True)

@@ -113,10 +113,10 @@ class Site:
             assert time.monotonic() < deadline, f"{len(found)} of {count} mails to {address} came"
             threading.Event().wait(0.05)
 
-    def link_to(self, address: str, count: int = 1) -> str:
+    def link_to(self, address: str, count: int = 1, path: str = "/verify/") -> str:
         body = self.mail_to(address, count)[-1].message.get_body(("plain",))
         assert body is not None
-        return next(word for word in body.get_content().split() if "/verify/" in word)
+        return next(word for word in body.get_content().split() if path in word)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -124,8 +124,25 @@ class _Quiet(WSGIRequestHandler):
         logging.getLogger("tests.web").debug(message, *args)
 
 
+class WithoutCookies:
+    """The application behind something that lets no cookie through, neither in nor out; counts what it let through."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.requests = self.cookies = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        self.requests += 1
+        self.cookies += environ.pop("HTTP_COOKIE", None) is not None
+
+        def without(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            return start_response(status, [header for header in headers if header[0].lower() != "set-cookie"], *error)
+
+        return self.app.wsgi_app(environ, without)
+
+
 @contextmanager
-def serve(app: Flask) -> Iterator[str]:
+def serve(app: Any) -> Iterator[str]:
     """The application on a free port of this machine."""
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

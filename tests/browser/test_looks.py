@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from portal.models import LogEntry, Message, MessageBody, Tenant, utcnow
 from portal.models.message import STATES
-from portal.services import launches, verification
+from portal.services import launches, people, verification
 from portal.services.transaction import transaction
 from tests.browser.site import ROOT, Site
 
@@ -26,7 +26,11 @@ PAGES: dict[str, str] = {
     "log, filtered": "/settings/email/logs?state=failed",
     "log, nothing found": "/settings/email/logs?kind=vendor_notification",
     "error": "/settings/email/logs?state=nope",
+    "people": "/settings/users",
+    "remove a person": "/settings/users",
     "verify, invalid": "/verify/nonsense",
+    "sign in": "/sign-in",
+    "sign in, invalid": "/sign-in/nonsense",
 }
 
 
@@ -54,6 +58,8 @@ def full_shop(site: Site, shop: str, address: str) -> str:
             first.state = "verified"
         gmail = address.replace("@basil-books.example", "@gmail.com")
         verification.start_verification(tenant, user, gmail, "Bücher & Söhne")
+        launches.accept(launches.make_token(shop, email=LONG, name="Maximiliane von und zu Ottensen-Bahrenfeld"))
+        people.invite(tenant, user, f"invited-{address}", "viewer")
     return shop
 
 
@@ -106,6 +112,13 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
             page.get_by_role("link", name="A message that is unconfirmed").click()
             page.locator(".row-open [id^=send-again]").click()
             expect(page.locator("#confirm-send-again")).to_be_visible()
+        if name == "people":
+            page.locator("#address").fill("nonsense")
+            page.locator("#invite").click()
+            expect(page.locator("#address-error")).to_be_visible()
+        if name == "remove a person":
+            page.locator("[id^=remove-]").first.click()
+            expect(page.locator("#confirm-remove")).to_be_visible()
         if name == "settings":
             page.locator("#address").fill("nonsense")
             page.locator("#send-verification").click()
@@ -164,6 +177,30 @@ def test_the_confirmation_page_is_accessible_too(
     page.get_by_role("button", name="Verify email").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Confirmed. Thank you!")
     assert violations() == []
+
+
+def test_the_sign_in_pages_are_accessible_too(
+    site: Site, page: Page, address: str, violations: Callable[[], list[str]]
+) -> None:
+    with site.app.app_context():
+        for shop in (f"a-{address}".partition("@")[0], f"b-{address}".partition("@")[0]):
+            launches.accept(launches.make_token(shop, email=address, tenant_name=f"{LONG} {shop}"))
+    page.goto(f"{site.url}/sign-in")
+    for wrong in ("nonsense", address):
+        page.locator("#address").fill(wrong)
+        page.get_by_role("button", name="Send me a link").click()
+        expect(page.get_by_role("alert" if wrong == "nonsense" else "status")).to_be_visible()
+        assert violations() == []
+    page.goto(site.link_to(address, path="/sign-in/"))
+    assert violations() == []
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Where do you want to go?")
+    assert violations() == []
+    assert narrow(page, 320) <= 320
+    page.locator(".places button").first.click()
+    expect(page.locator("#sign-out")).to_be_visible()
+    assert violations() == []
+    assert narrow(page, 320) <= 320
 
 
 def test_every_target_is_large_enough_and_has_a_visible_focus(site: Site, page: Page, full_shop: str) -> None:

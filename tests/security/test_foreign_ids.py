@@ -19,7 +19,7 @@ from tests.support.figures import Figure
 NO_IDS = {
     "csrf_token", "next", "locale", "state", "kind", "period", "recipient", "address", "display_name", "notice",
     "other", "preset", "host", "port", "encryption", "username", "secret", "from_address", "from_name", "version",
-    "held_mail", "v",
+    "held_mail", "v", "role",
 }  # fmt: skip
 # The log goes on from a message of one's own; any other value counts as none, for a row may be gone meanwhile.
 CURSORS = {"before", "until", "known"}

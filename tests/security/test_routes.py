@@ -11,7 +11,15 @@ from tests.support.figures import Figure
 STRANGER, VIEWER, FOREIGN, SUPPORT = "stranger", "viewer", "another shop's admin", "support"
 # What each is answered by routes of a rule. None: the route is theirs to use, within what is checked besides.
 EXPECTED: dict[str, dict[str, set[int] | None]] = {
-    STRANGER: {"public": None, "operator": None, "viewer": {401}, "admin": {401}, "support": {401}, "api_key": {401}},
+    STRANGER: {
+        "public": None,
+        "operator": None,
+        "person": {401},
+        "viewer": {401},
+        "admin": {401},
+        "support": {401},
+        "api_key": {401},
+    },
     VIEWER: {"public": None, "operator": None, "viewer": None, "admin": {403}, "support": {403}, "api_key": {401}},
     FOREIGN: {"public": None, "operator": None, "viewer": None, "admin": None, "support": {403}, "api_key": {401}},
     SUPPORT: {"public": None, "operator": None, "viewer": {403}, "admin": {403}, "support": None, "api_key": {401}},

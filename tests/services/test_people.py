@@ -62,6 +62,15 @@ def test_an_invited_person_who_comes_by_a_launch_is_one_person(ctx: Flask, user:
     assert len(people.everybody(tenant)) == 2
 
 
+def test_a_known_person_invited_by_another_address_is_one_person_once_it_is_theirs(
+    ctx: Flask, user: User, tenant: Tenant
+) -> None:
+    known = arrive("jo@shop.example", "viewer", subject="42")
+    people.invite(tenant, user, "jo@partner.example", "viewer")
+    assert arrive("jo@partner.example", "viewer", subject="42").id == known.id
+    assert sorted(u.email for u in people.everybody(tenant)) == ["admin@shop.example", "jo@partner.example"]
+
+
 def test_a_role_is_changed_and_told(ctx: Flask, user: User, tenant: Tenant) -> None:
     other = arrive("jo@shop.example", "viewer", name="Jo")
     people.set_role(tenant, user, other.id, "admin")

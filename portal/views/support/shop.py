@@ -16,6 +16,7 @@ from portal.views import activity as activity_page
 from portal.views import driver as driver_page
 from portal.views import email_settings as settings_page
 from portal.views import logs as logs_page
+from portal.views import users as users_page
 
 _SHOP = "/tenants/<tenant_id>"  # the platform's id of it
 
@@ -23,7 +24,8 @@ email_settings = Blueprint("email_settings", __name__, url_prefix=_SHOP)
 driver = Blueprint("driver", __name__, url_prefix=f"{_SHOP}/driver")
 logs = Blueprint("logs", __name__, url_prefix=f"{_SHOP}/logs")
 activity = Blueprint("activity", __name__, url_prefix=f"{_SHOP}/activity")
-PARTS = (email_settings, driver, logs, activity)
+users = Blueprint("users", __name__, url_prefix=f"{_SHOP}/users")
+PARTS = (email_settings, driver, logs, activity, users)
 
 
 def open_shop() -> None:
@@ -102,3 +104,9 @@ def poll_rows() -> Response:
 @access("support")
 def get_activity() -> Response:
     return noted(activity_page.get_page(), "activity")
+
+
+@users.get("", endpoint="get_page")
+@access("support")
+def get_users() -> Response:
+    return noted(users_page.get_page(), "users")

@@ -1,0 +1,145 @@
+"""How often one may launch, ask for verification mail and send tests: counted together, more strictly without Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from portal import create_app
+from portal.config import SettingsError, load_settings
+from portal.extensions import db
+from portal.services import lanes, launches
+from tests.conftest import SECRETS
+from tests.support.valkey import Valkey
+from tests.views.conftest import Person
+
+PARENT = "https://dashboard.example"
+DRIVER = {
+    "preset": "other", "host": "smtp.acme.example", "port": 587, "encryption": "starttls", "username": "u",
+    "secret": "typed", "from_address": "shop@acme.example", "from_name": "Acme", "version": 0,
+}  # fmt: skip
+
+Make = Callable[..., Flask]
+
+
+@pytest.fixture
+def make(options: dict[str, Any]) -> Iterator[Make]:
+    """An application with other limits: one process of several."""
+    made: list[Flask] = []
+
+    def make(**rates: str) -> Flask:
+        made.append(app := create_app(**options | rates))
+        with app.app_context():
+            lanes.ensure()
+        return app
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+
+
+def arrive(app: Flask, tenant: str = "acme", **claims: Any) -> Person:
+    return Person(app, tenant, {"tenant_name": tenant.title(), "plan": "enterprise"} | claims)
+
+
+def launch(app: Flask, address: str = "192.0.2.1", **claims: Any) -> TestResponse:
+    with app.app_context():
+        token = launches.make_token("acme", parent=PARENT, **claims)
+    return app.test_client().post("/launch", data={"token": token}, environ_base={"REMOTE_ADDR": address})
+
+
+def verify(person: Person, **how: Any) -> TestResponse:
+    return person.post("/settings/email/verification", {"address": "nobody", "display_name": "x"}, **how)
+
+
+def send_test(person: Person) -> TestResponse:
+    return person.post("/settings/email/driver/test", DRIVER | {"host": ""})
+
+
+ACTIONS = [(verify, "verification_rate"), (send_test, "test_send_rate")]
+
+
+@pytest.mark.parametrize(("act", "rate"), ACTIONS)
+def test_beyond_the_limit_a_page_says_when_to_come_again(
+    make: Make, act: Callable[..., TestResponse], rate: str
+) -> None:
+    app = make(**{rate: "3/hour"})
+    person, other = arrive(app), arrive(app, "rival")
+    assert [act(person).status_code for _ in range(3)] == [422] * 3
+    refused = act(person)
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["Retry-After"]) <= 3600
+    assert "Too many attempts" in refused.text and "Please try once more in " in refused.text
+    assert act(other).status_code == 422, "another tenant has a count of its own"
+
+
+def test_a_fragment_is_told_in_a_banner_and_in_the_readers_language(make: Make) -> None:
+    person = arrive(make(verification_rate="1/hour"), locale="de")
+    data = {"address": "nobody", "display_name": "x"}
+    assert person.as_htmx("POST", "/settings/email/verification", data=data).status_code == 422
+    refused = person.as_htmx("POST", "/settings/email/verification", data=data)
+    assert refused.status_code == 429 and refused.headers["HX-Retarget"] == "#notices"
+    assert "Zu viele Versuche" in refused.text and "noch einmal" in refused.text and "<html" not in refused.text
+
+
+def test_launches_are_counted_by_address_the_refused_ones_too(make: Make) -> None:
+    app = make(launch_rate="3/hour")
+    assert launch(app).status_code == 200
+    junk = app.test_client().post("/launch", data={"token": "x"}, environ_base={"REMOTE_ADDR": "192.0.2.1"})
+    assert junk.status_code == 401
+    assert launch(app).status_code == 200
+    refused = launch(app)
+    assert refused.status_code == 429 and int(refused.headers["Retry-After"]) >= 1
+    assert "Please try once more" in refused.text
+    assert f"frame-ancestors {PARENT}" in refused.headers["Content-Security-Policy"], "the frame can show why"
+    assert "Set-Cookie" not in refused.headers
+    assert launch(app, "192.0.2.2").status_code == 200
+
+
+def test_a_launch_beyond_the_limit_is_not_burnt(make: Make) -> None:
+    app = make(launch_rate="1/hour")
+    with app.app_context():
+        token = launches.make_token("acme")
+    assert launch(app).status_code == 200
+    assert launch(app).status_code == 429
+    for address, expected in (("192.0.2.1", 429), ("198.51.100.7", 200)):
+        answer = app.test_client().post("/launch", data={"token": token}, environ_base={"REMOTE_ADDR": address})
+        assert answer.status_code == expected
+
+
+def test_the_addresses_of_one_household_count_together(make: Make) -> None:
+    app = make(launch_rate="2/hour")
+    assert [launch(app, f"2001:db8:0:1::{n}").status_code for n in range(3)] == [200, 200, 429]
+    assert launch(app, "2001:db8:0:2::1").status_code == 200
+
+
+def test_processes_share_a_limit_and_count_alone_and_more_strictly_without_redis(make: Make, valkey: Valkey) -> None:
+    one, other = make(launch_rate="8/hour"), make(launch_rate="8/hour")
+    assert [launch(app).status_code for app in (one, other) * 4] == [200] * 8
+    assert launch(one).status_code == launch(other).status_code == 429
+    valkey.kill()
+    try:
+        fresh = make(launch_rate="8/hour")
+        assert [launch(fresh).status_code for _ in range(3)] == [200, 200, 429]
+    finally:
+        valkey.start()
+
+
+def test_the_limits_on_the_mails_themselves_say_when_too(app: Flask) -> None:
+    form = {"address": "hello@acme.example", "display_name": "Acme"}
+    assert arrive(app, "rival").post("/settings/email/verification", form).status_code == 303
+    refused = arrive(app).post("/settings/email/verification", form)
+    assert refused.status_code == 429 and 1 <= int(refused.headers["Retry-After"]) <= 60
+
+
+@pytest.mark.parametrize("name", ["launch_rate", "verification_rate", "test_send_rate"])
+@pytest.mark.parametrize("value", ["often", "0/minute", "5", "5/minute;6/hour"])
+def test_a_rate_that_is_none_stops_the_start(tmp_path: Any, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"PORTAL_{name.upper()} can't be used"):
+        load_settings(**{"instance_path": tmp_path, name: value} | SECRETS)
