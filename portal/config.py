@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -215,13 +215,10 @@ class Settings(BaseSettings):
     @field_validator("api_rate", "launch_rate", "verification_rate", "test_send_rate")
     @classmethod
     def _is_rate(cls, value: str) -> str:
-        try:
-            possible = [rate.amount >= 1 for rate in parse_many(value)] == [True]
-        except ValueError:
-            possible = False
-        if not possible:
-            raise ValueError("must be a number and a time, such as 100/second or 50000/hour")
-        return value
+        with suppress(ValueError):
+            if [rate.amount >= 1 for rate in parse_many(value)] == [True]:
+                return value
+        raise ValueError("must be a number and a time, such as 100/second or 50000/hour")
 
     @field_validator("plans")
     @classmethod
