@@ -80,6 +80,12 @@ def test_the_same_requests_show_the_shop_to_its_own_admin(app: Flask, hers: Shop
     assert hers.contents()["driver"] and hers.contents()["sender_identity"]
 
 
+def test_support_was_let_in_and_shown_the_shop(app: Flask, hers: Shop) -> None:
+    visitor = Visitor(app, "desk", "support")
+    answers = [visitor.ask(m, path_of(r, hers.ids)) for m, rule, r in routes(app) if rule == "support" and m == "GET"]
+    assert len([answer for answer in answers if answer.status_code == 200 and HERS in everything_in(answer)]) >= 4
+
+
 def test_a_route_without_a_rule_fails_the_table(app: Flask) -> None:
     app.add_url_rule("/forgotten", view_func=lambda: "secret", endpoint="forgotten")
     with pytest.raises(AssertionError, match="/forgotten declares no access rule"):
