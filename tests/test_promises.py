@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.any_database
+
 SECURITY = (ROOT / "docs/security.md").read_text()
 RELIABILITY = (ROOT / "docs/reliability.md").read_text()
 NAMED = re.findall(r"`([\w/]+\.py)::(test_\w+)`", SECURITY)

@@ -19,7 +19,7 @@ from portal.services import api_keys, tenants
 from tests.browser.site import ROOT, Site
 from tests.conftest import SECRETS
 from tests.support.ports import free_port
-from tests.support.processes import answers
+from tests.support.processes import Process, answers, python, wait_for_page
 from tests.support.waiting import eventually
 
 DOCUMENT = (ROOT / "docs/embedding.md").read_text()
@@ -129,3 +129,26 @@ def test_its_list_of_parents_is_set_as_it_says_and_decides(site: Site, page: Pag
     assert done.returncode == 0 and "Atlas Outdoor" in done.stdout, done
     page.goto(followed.url)
     expect(page.frame_locator("iframe").get_by_role("heading", level=1)).to_have_text("Email configuration")
+
+
+def test_the_demo_dashboard_opens_settings_and_log_in_its_frame(site: Site, page: Page, complaints: list[str]) -> None:
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")} | {
+        "PORTAL_PORT": str(port - 1),  # the dashboard takes the next one
+        "PORTAL_BASE_URL": site.url,
+        "PORTAL_LAUNCH_SECRET": SECRETS["launch_secret"],
+    }
+    with Process(python("-m", "demo.dashboard"), environment) as dashboard:
+        wait_for_page(f"http://127.0.0.1:{port}/", dashboard)
+        page.goto(f"http://127.0.0.1:{port}/?tenant=atlas-outdoor&lang=de&theme=dark")
+        frame = page.frame_locator("iframe")
+        expect(frame.get_by_role("heading", level=1)).to_have_text("E-Mail-Konfiguration")
+        expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+        page.wait_for_function("parseInt(document.querySelector('iframe').style.height) > 600")
+        page.context.clear_cookies()
+        menu = page.get_by_role("navigation", name="Dashboard")
+        menu.get_by_role("link", name="E-Mail-Protokolle").click()
+        expect(frame.get_by_role("heading", level=1)).to_have_text("E-Mail-Protokolle")
+        expect(menu.get_by_role("link", name="E-Mail-Protokolle")).to_have_attribute("aria-current", "page")
+        page.get_by_label("Shop").select_option("basil-books")
+        expect(frame.locator("body")).to_contain_text("Basil Books")

@@ -105,8 +105,8 @@ class Shop:
 class Visitor:
     """Somebody who asks: with a session's bearer, with the cookie alone, or as a stranger (role None)."""
 
-    def __init__(self, app: Flask, tenant: str, role: str | None) -> None:
-        self.app, self.tenant, self.role = app, tenant, role
+    def __init__(self, app: Flask, tenant: str, role: str | None, **claims: str) -> None:
+        self.app, self.tenant, self.role, self.claims = app, tenant, role, claims
         self.come_in()
 
     def come_in(self) -> None:
@@ -132,7 +132,7 @@ class Visitor:
     def _launch(self, role: str) -> TestResponse:
         with self.app.app_context():
             token = launches.make_token(
-                self.tenant, role=role, subject=self.subject, email=f"{role}@{self.tenant}.example"
+                self.tenant, role=role, subject=self.subject, email=f"{role}@{self.tenant}.example", **self.claims
             )
         return self.client.post("/launch", data={"token": token})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask import Flask
 
@@ -66,6 +68,35 @@ def test_no_route_gives_away_or_changes_what_is_not_the_askers(
     assert asked == len(found) * 4 and len(found) > 50
 
 
+def test_every_answer_says_who_may_frame_it_and_never_anybody(app: Flask, hers: Shop) -> None:
+    parent = "https://dashboard.example"
+    visitors = [Visitor(app, HERS, role, parent=parent) for role in (None, "viewer", "admin", "support")]
+    said = set()
+    for visitor in visitors:
+        for method, _, route in routes(app):
+            if route.endpoint == "static":  # style, script and pictures, none of it a page
+                continue
+            answer = visitor.ask(method, path_of(route, hers.ids))
+            policy = answer.headers["Content-Security-Policy"]
+            assert policy.count("frame-ancestors") == 1 and "*" not in policy and "unsafe" not in policy, route.rule
+            said.add(policy.partition("frame-ancestors ")[2])
+            if not visitor.still_in():
+                visitor.come_in()
+    assert said == {"'none'", parent}
+
+
+def test_links_to_other_sites_open_outside_the_frame(app: Flask, hers: Shop) -> None:
+    """In the frame they would replace the portal, or be refused by their own site."""
+    admin, outside = Visitor(app, HERS, "admin"), []
+    for method, rule, route in routes(app):
+        if method == "GET" and rule != "api_key":
+            for preset in ("", "?preset=gmail"):
+                page = admin.client.get(path_of(route, hers.ids) + preset, buffered=True).text
+                outside += re.findall(r'<a\b[^>]*href="https?://[^>]*>', page)
+    assert len(outside) >= 5
+    assert [tag for tag in outside if 'target="_blank"' not in tag or "noopener" not in tag] == []
+
+
 def test_the_same_requests_show_the_shop_to_its_own_admin(app: Flask, hers: Shop) -> None:
     """Or the table would hold because nothing is there to be seen."""
     admin = Visitor(app, HERS, "admin")
@@ -78,6 +109,12 @@ def test_the_same_requests_show_the_shop_to_its_own_admin(app: Flask, hers: Shop
     ]
     assert {"/settings/email", "/settings/email/logs", "/settings/email/driver", "/settings/activity"} <= set(shown)
     assert hers.contents()["driver"] and hers.contents()["sender_identity"]
+
+
+def test_support_was_let_in_and_shown_the_shop(app: Flask, hers: Shop) -> None:
+    visitor = Visitor(app, "desk", "support")
+    answers = [visitor.ask(m, path_of(r, hers.ids)) for m, rule, r in routes(app) if rule == "support" and m == "GET"]
+    assert len([answer for answer in answers if answer.status_code == 200 and HERS in everything_in(answer)]) >= 4
 
 
 def test_a_route_without_a_rule_fails_the_table(app: Flask) -> None:
