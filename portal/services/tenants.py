@@ -29,9 +29,10 @@ def find(external_id: str) -> Tenant | None:
     return db.session.scalar(select(Tenant).where(Tenant.external_id == external_id))
 
 
-def find_all(external_ids: Iterable[str]) -> dict[str, Tenant]:
-    """Those of them that there are, by the platform's id."""
-    rows = db.session.scalars(select(Tenant).where(Tenant.external_id.in_(set(external_ids))))
+def find_shops(external_ids: Iterable[str]) -> dict[str, Tenant]:
+    """Those of them that mail can be handed in for, by the platform's id: all but the platform's own log."""
+    wanted = set(external_ids) - {PLATFORM_ID}
+    rows = db.session.scalars(select(Tenant).where(Tenant.external_id.in_(wanted)))
     return {tenant.external_id: tenant for tenant in rows}
 
 

@@ -11,6 +11,8 @@ from sqlalchemy import event, func, select
 
 from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message, MessageBody
+from portal.services import tenants
+from portal.services.transaction import transaction
 from tests.api.conftest import MESSAGE, problem
 from tests.services.steps import drain
 from tests.support.smtp_sink import SMTPSink
@@ -143,3 +145,12 @@ def test_a_waiting_message_is_cancelled_by_its_id(api: FlaskClient, app: Flask, 
     refused = problem(api.post(f"/api/v1/messages/{kept['id']}/cancel"), 409)
     assert refused["state"] == "sent" and "accepted it" in refused["detail"]
     problem(api.post("/api/v1/messages/msg_unknown/cancel"), 404)
+
+
+def test_the_platforms_own_log_takes_no_mail(app: Flask, api: FlaskClient) -> None:
+    with app.app_context(), transaction():
+        own = tenants.platform().external_id
+    refused = problem(api.post("/api/v1/messages", json=MESSAGE | {"tenant": own}), 422)
+    assert "There is no tenant of this id" in str(refused)
+    (result,) = post(api, MESSAGE | {"tenant": own, "idempotency_key": "one"})
+    assert result["status"] == 422

@@ -47,7 +47,7 @@ _TOO_LATE = {
 def post_message() -> ResponseReturnValue:
     wanted = parsing.read(MessageRequest)
     key = _idempotency_key()
-    tenant = tenants.find(wanted.tenant)
+    tenant = tenants.find_shops([wanted.tenant]).get(wanted.tenant)
     if tenant is None:
         parsing.refuse([_NO_TENANT])
     (answer,) = _hand_in([_handed_in(wanted, tenant, key)])
@@ -65,7 +65,7 @@ def post_batch() -> ResponseReturnValue:
     items = parsing.read(BatchRequest).messages
     limits.spend(limits.API, len(items))
     checked = [_checked(item, number) for number, item in enumerate(items)]
-    found = tenants.find_all(item.tenant for item in checked if isinstance(item, BatchItem))
+    found = tenants.find_shops(item.tenant for item in checked if isinstance(item, BatchItem))
     results: list[Any] = []
     good: list[tuple[int, HandedIn]] = []
     for number, item in enumerate(checked):
