@@ -20,6 +20,7 @@ from portal.services.driver_settings import DriverSettings
 from portal.services.errors import AlreadyTesting, InvalidFields, SettingsUntested
 from portal.services.transaction import after_commit, transaction
 from portal.transport.connection import Connection, Envelope, Reply, SMTPFailure, Timeouts
+from portal.transport.dialog import NO_TLS
 from portal.transport.mime import Mailbox, build
 from portal.transport.replies import classify
 
@@ -222,7 +223,8 @@ class _Run:
             with connection:
                 reply = connection.send(Envelope(test.from_address, self.message.to_address), content, lambda: True)
         except SMTPFailure as failure:
-            reply = _UNREACHED if failure.phase == "connect" and failure.reply.text == "timeout" else failure.reply
+            mute = failure.phase == "connect" and (failure.reply.text == "timeout" or failure.reply.detail == NO_TLS)
+            reply = _UNREACHED if mute else failure.reply
             self._end("failed", reply, classify(failure.phase, reply.code, reply.text).reason)
         except Exception:
             log.exception("driver test %s ended by a defect of ours", test.id)

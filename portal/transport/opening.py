@@ -8,9 +8,7 @@ from time import monotonic
 
 from portal.transport import destinations
 from portal.transport.account import Account, Timeouts, encoded, expect, no_reply, plain_response
-from portal.transport.dialog import NO_TLS, Dialog, NoReply, own_name, tls_context
-
-_NOT_SMTP = "not an SMTP server"
+from portal.transport.dialog import Dialog, NoReply, own_name, tls_context
 
 
 def resolve(account: Account, policy: destinations.Policy) -> destinations.Destination:
@@ -46,11 +44,9 @@ def greet(dialog: Dialog, account: Account, host: str, ca_file: str | None, on_s
             dialog.secure(tls_context(ca_file), host)
         code, text = dialog.getreply()
     except NoReply as error:
-        if error.detail == NO_TLS:
-            raise no_reply("connect", "lost", _NOT_SMTP) from error
         raise no_reply("connect", error.kind, error.detail) from error
     if code < 400 and code != 220:  # some other protocol's greeting, of which nothing is passed on
-        raise no_reply("connect", "lost", _NOT_SMTP)
+        raise no_reply("connect", "lost", "not an SMTP server")
     expect(account, "connect", 2, code, text)
     on_step("connect")
     _hello(dialog, account)
