@@ -19,12 +19,12 @@ from portal.models.base import EncryptedText
 from portal.services import drivers, launches, outbox, tenants, vault
 from portal.services.transaction import transaction
 from tests.support import processes
-from tests.support.figures import Figure, size
+from tests.support.figures import Figure
 from tests.support.mail_service import MailService
 from tests.support.processes import ROOT, Process, python
 from tests.support.waiting import eventually
 
-SECRETS = size(1000, 10_000)
+SECRETS = 10_000
 
 
 def store(app: Flask, service: MailService, count: int) -> int:
