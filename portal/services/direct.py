@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Dialect, Engine, Executable
+from sqlalchemy import Dialect, Engine, Executable, PoolProxiedConnection
 from sqlalchemy.exc import OperationalError
 
 from portal.extensions import db
@@ -100,6 +100,33 @@ def connected() -> Iterator[None]:
         kept.close()
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """For a look-up outside of drains: a connection of the pool, for the statements of the block, which only read."""
+    pooled = db.engine.raw_connection()
+    token = _connection.set(_Borrowed(db.engine.dialect, pooled))
+    try:
+        yield
+    finally:
+        _connection.reset(token)
+        pooled.close()  # ends the read
+
+
+class _Borrowed:
+    def __init__(self, dialect: Dialect, pooled: PoolProxiedConnection) -> None:
+        self.dialect = dialect
+        self._pooled = pooled
+        self._cursor = pooled.cursor()
+
+    def execute(self, text: str, values: Any = ()) -> Any:
+        try:
+            self._cursor.execute(text, values)
+        except self.dialect.loaded_dbapi.Error as error:
+            self._pooled.invalidate(error)
+            raise OperationalError(text, None, error, hide_parameters=True) from error
+        return self._cursor
+
+
 class _Connection:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -146,4 +173,4 @@ class _Connection:
         self.closed = False
 
 
-_connection: ContextVar[_Connection] = ContextVar("direct_connection")
+_connection: ContextVar[Any] = ContextVar("direct_connection")  # a _Connection or a _Borrowed

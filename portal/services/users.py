@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 from sqlalchemy import bindparam, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Tenant, User, utcnow
-from portal.services import audit
+from portal.services import audit, direct
+from portal.services.direct import Statement
 
 ROLES = ("admin", "viewer")
 
@@ -22,7 +24,8 @@ _USER_NAMES = ("id", "tenant_id", "email", "name", "role", "locale")
 _TENANT_NAMES = (
     "id", "name", "plan", "locale", "timezone", "frame_ancestors", "sender_mode", "held_mail", "identity_id",
 )  # fmt: skip
-_COPIES = (
+_FRAME_ANCESTORS = len(_USER_NAMES) + _TENANT_NAMES.index("frame_ancestors")
+_COPIES = Statement(
     select(
         *(getattr(User, name) for name in _USER_NAMES),
         *(getattr(Tenant, name) for name in _TENANT_NAMES),
@@ -58,11 +61,13 @@ def glance(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Ten
     if tenant_id is None:
         known = get(user_id, None, version)
         return (known[0], None, 0) if known else None
-    with db.engine.connect() as connection:
-        row = connection.execute(_COPIES, {"user": user_id, "tenant": tenant_id, "version": version}).one_or_none()
+    with direct.reading():
+        row = _COPIES.row(user=user_id, tenant=tenant_id, version=version)
     if row is None:
         return None
     *values, newest_entry = row
+    if isinstance(values[_FRAME_ANCESTORS], str):  # SQLite has no type for JSON
+        values[_FRAME_ANCESTORS] = json.loads(values[_FRAME_ANCESTORS])
     user = User(**dict(zip(_USER_NAMES, values, strict=False)))
     tenant = Tenant(**dict(zip(_TENANT_NAMES, values[len(_USER_NAMES) :], strict=True)))
     return user, tenant, newest_entry or 0
