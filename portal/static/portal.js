@@ -118,10 +118,14 @@
     observed = mark;
     if (mark) topObserver.observe(mark);
   };
+  // A filtered list and an older page stand still by themselves.
+  const STANDS_STILL = ["state", "kind", "period", "recipient", "before"];
   const holdLog = (body) => {
+    if (STANDS_STILL.some((name) => body.has(name))) return;
     const newest = byId("log-view")?.dataset.newest;
     const reading = !topInView || byId("rows")?.contains(document.activeElement);
-    if (reading && newest && !body.has("until") && !body.has("before")) body.set("until", newest);
+    if (!reading) body.delete("until");
+    else if (newest && !body.has("until")) body.set("until", newest);
   };
 
   // ---- Waiting: a visible countdown, and the button works again at its end ----

@@ -16,6 +16,8 @@ from portal.services import tenants
 from tests.browser.site import ROOT, Site
 from tests.support.mail_service import MailService
 
+pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
+
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 View = Page | FrameLocator
@@ -335,7 +337,6 @@ def test_without_javascript_a_driver_is_tested_and_saved(
     context.close()
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize("locale", ["en", "de"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(

@@ -22,6 +22,8 @@ from tests.support.ports import free_port
 from tests.support.processes import Process, answers, python, wait_for_page
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
+
 DOCUMENT = (ROOT / "docs/embedding.md").read_text()
 HOST_PAGE_LINES = 45  # page and script together
 

@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from portal import session as sessions
 from tests.browser.site import Site, scroll_the_top_out_of_sight
 
+pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
+
 
 def open_frame(site: Site, page: Page, shop: str, **claims: str) -> Any:
     query = "".join(f"&{name}={value}" for name, value in claims.items())

@@ -22,6 +22,8 @@ from tests.browser.site import Site
 from tests.browser.test_frame import open_frame
 from tests.support.figures import Figure
 
+pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
+
 OPENINGS = 50
 
 

@@ -17,6 +17,8 @@ from tests.browser.site import Site, WithoutCookies, dashboard, serve
 from tests.browser.test_driver import fill, pass_a_test
 from tests.support.figures import Figure
 
+pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
+
 
 @dataclass
 class Walk:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.site import Site, scroll_the_top_out_of_sight
+
+pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
 
 
 def open_log(site: Site, page: Page, shop: str, path: str = "/settings/email/logs") -> None:
@@ -43,6 +46,17 @@ def test_new_rows_wait_while_the_reader_works_in_the_list(
     newer.click()
     expect(page.locator(".row")).to_have_count(3)
     expect(newer).to_have_count(0)
+
+
+def test_what_waited_comes_in_once_the_reader_has_left_the_list(site: Site, page: Page, shop: str) -> None:
+    site.send(shop, "Your order 1")
+    open_log(site, page, shop)
+    page.get_by_role("link", name="Your order 1").focus()
+    site.send(shop, "Your order 2")
+    expect(page.locator("#show-newer")).to_have_count(1)
+    page.get_by_label("Recipient").focus()
+    expect(page.locator(".row")).to_have_count(2)
+    expect(page.locator("#show-newer")).to_have_count(0)
 
 
 def test_new_rows_wait_while_the_reader_has_scrolled(site: Site, page: Page, shop: str) -> None:

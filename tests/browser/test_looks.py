@@ -15,6 +15,8 @@ from portal.services import launches, people, verification
 from portal.services.transaction import transaction
 from tests.browser.site import ROOT, Site
 
+pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
+
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 LONG = "a-very-long-local-part.of.somebody@department.some-long-company-name.example"
@@ -87,7 +89,6 @@ def narrow(page: Page, width: int) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth"))
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize("locale", ["en", "de"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(

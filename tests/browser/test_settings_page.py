@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
@@ -12,6 +13,8 @@ from portal.models import VerificationMail, utcnow
 from portal.services import identities, tenants
 from portal.services.sender_settings import sender_settings
 from tests.browser.site import Site
+
+pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
 
 
 def open_settings(site: Site, page: Page, shop: str, **claims: str) -> None:
