@@ -143,13 +143,12 @@ def test_a_search_by_recipient_is_answered_by_its_index(ctx: Flask, tenant: Tena
     asked = f"SELECT * FROM message WHERE lower(to_address) = 'a@b.example'{within} ORDER BY id DESC LIMIT 26"
     if db.engine.dialect.name == "sqlite":
         plan = repr(db.session.execute(text(f"EXPLAIN QUERY PLAN {asked}")).all())
-        sorts = "B-TREE" in plan
+        assert ("B-TREE" in plan) == (not within)
     else:
         db.session.execute(text("SET LOCAL enable_seqscan = off"))  # a small table is read as a whole whatever there is
+        # Whether it sorts, PostgreSQL decides by its statistics, which change with the tests that went before.
         plan = repr(db.session.execute(text(f"EXPLAIN {asked}")).all())
-        sorts = "Sort" in plan
     assert "ix_message_recipient" in plan
-    assert sorts == (not within)
 
 
 def test_whether_a_look_is_noted_is_answered_by_its_index(ctx: Flask, tenant: Tenant, sam: User) -> None:
