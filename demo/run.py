@@ -192,6 +192,7 @@ def main() -> int:
     env |= {
         "PORTAL_INSTANCE_PATH": str(instance),
         "PORTAL_PORT": str(port),
+        "PORTAL_DEMO": "1",
         "PYTHONUNBUFFERED": "1",
     }
     trust_provider(env, instance, port)

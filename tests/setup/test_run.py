@@ -128,7 +128,8 @@ def test_it_serves_all_pages_and_ends_with_everything_it_started(tmp_path: Path,
     mark = uuid.uuid4().hex
     # The second time below a path that is too long for a socket.
     instance = tmp_path / mark / ("long" * 30 if ending == signal.SIGTERM else "short")
-    process = start(instance, port, MARK=mark)
+    # A placeholder in place of a secret stops each process, but those of the demo.
+    process = start(instance, port, MARK=mark, PORTAL_SECRET_KEY="demo-secret-" + 40 * "x")
     try:
         assert process.stdout
         for line in process.stdout:
