@@ -10,22 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
-from sqlalchemy import create_engine, text
+from playwright.sync_api import Page, expect
 
 from portal import create_app
 from portal.extensions import db
-from portal.models import Base
 from portal.services import lanes
 from tests.browser.site import Site, dashboard, serve, workers
-from tests.conftest import POSTGRES, SECRETS
+from tests.conftest import POSTGRES, SECRETS, empty_postgres
 from tests.support import chromium
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 
-SECONDS = 15_000  # milliseconds: what no expectation may take longer than
-expect.set_options(timeout=SECONDS)
+expect.set_options(timeout=30_000)  # milliseconds, as Playwright waits for everything else: a loaded machine is slow
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,27 +41,13 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
     return browser_context_args | {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"}
 
 
-@pytest.fixture(autouse=True)
-def _patience(context: BrowserContext) -> None:
-    context.set_default_timeout(SECONDS)
-
-
 @pytest.fixture(scope="package")
 def site(_migrated: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One portal for all browser tests; each works with a tenant of its own."""
     folder = tmp_path_factory.mktemp("site")
     url = _migrated
     if POSTGRES:
-        engine = create_engine(url)
-        with engine.begin() as connection:
-            connection.execute(
-                text(
-                    "TRUNCATE "
-                    + ", ".join(f'"{t.name}"' for t in Base.metadata.sorted_tables)
-                    + " RESTART IDENTITY CASCADE"
-                )
-            )
-        engine.dispose()
+        empty_postgres(url)
     else:
         shutil.copy(url.removeprefix("sqlite:///"), folder / "portal.db")
         url = f"sqlite:///{folder / 'portal.db'}"
