@@ -7,7 +7,6 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,14 +15,17 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Flask
-from playwright.sync_api import Frame, Page
+from playwright.sync_api import Frame, FrameLocator, Page, Route, expect
+from sqlalchemy import select
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from portal.models import Tenant
+from portal.extensions import db
+from portal.models import Message, Tenant
 from portal.services import launches, outbox, tenants
 from portal.services.transaction import transaction
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import Received, SMTPSink
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +49,41 @@ addEventListener("message", (event) => {
 });
 start();
 </script></html>"""
+
+
+@contextmanager
+def another_page(view: Page | Frame | FrameLocator) -> Iterator[None]:
+    """Where the block's click leads to another page: goes on when the one before is gone.
+
+    For what is expected next may hold on both, and a click on the one that is about to go would be lost.
+    """
+    view.locator("main").evaluate("main => { main.dataset.before = ''; }")
+    yield
+    expect(view.locator("main[data-before]")).to_have_count(0)
+
+
+@contextmanager
+def held_back(page: Page, address: str) -> Iterator[None]:
+    """The block's requests to `address` (a glob) reach the server only after the block: as over a slow line."""
+    held: list[Route] = []
+    page.route(address, lambda route: held.append(route))
+    yield
+    until_any(page, held)
+    page.route(address, lambda route: route.continue_())  # those that come now
+    for route in held:
+        route.continue_()
+
+
+def until_any(page: Page, seen: list[Any]) -> None:
+    """Until a listener of this page has put something into the list. Listeners run while a call is waited for."""
+    eventually(lambda: page.title() is not None and seen, "the browser asks")
+
+
+def a_whole_poll(page: Page, address: str = "/logs/rows") -> None:
+    """Until a poll that begins now is answered: one that was under way knew nothing of what was done before."""
+    with page.expect_request(lambda request: address in request.url) as asked:
+        pass
+    asked.value.response()
 
 
 def scroll_the_top_out_of_sight(page: Page, frame: Frame | None = None) -> None:
@@ -105,13 +142,22 @@ class Site:
 
     def mail_to(self, address: str, count: int = 1) -> list[Received]:
         """The mails to an address, as soon as there are `count`."""
-        deadline = time.monotonic() + 15
-        while True:
+
+        def come() -> list[Received]:
             found = [mail for mail in self.smtp.received if address in mail.rcpt_to]
-            if len(found) >= count:
-                return found
-            assert time.monotonic() < deadline, f"{len(found)} of {count} mails to {address} came"
-            threading.Event().wait(0.05)
+            return found if len(found) >= count else []
+
+        return eventually(come, f"{count} mails to {address} came")
+
+    def until_sent(self, *public_ids: str) -> None:
+        """Until the workers have written these messages down as sent, which is a moment after the mail came."""
+        sent = select(Message.id).where(Message.public_id.in_(public_ids), Message.state == "sent")
+
+        def written() -> bool:
+            with self.app.app_context():
+                return len(db.session.scalars(sent).all()) == len(public_ids)
+
+        eventually(written, "they are sent")
 
     def link_to(self, address: str, count: int = 1, path: str = "/verify/") -> str:
         body = self.mail_to(address, count)[-1].message.get_body(("plain",))

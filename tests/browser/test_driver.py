@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
@@ -15,6 +14,7 @@ from portal.models import Driver
 from portal.services import tenants
 from tests.browser.site import ROOT, Site
 from tests.support.mail_service import MailService
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
 
@@ -144,7 +144,7 @@ def test_from_the_settings_page_to_a_saved_driver_and_back(
 
     # All mail goes out through it.
     site.send(shop, "Your order 7")
-    wait_until(lambda: "Your order 7" in [mail.message["Subject"] for mail in service.sink.received])
+    eventually(lambda: "Your order 7" in [mail.message["Subject"] for mail in service.sink.received], "it goes out")
     service.sink.clear()
 
     # Pause, resume, edit, remove.
@@ -274,7 +274,7 @@ def test_a_changed_password_stops_the_driver_and_a_new_one_lets_all_mail_out(
         page.reload()
         return page.locator("#driver [role=alert]").count() > 0
 
-    wait_until(is_broken)
+    eventually(is_broken, "the driver is stopped")
     assert service.sign_ins == before + 1  # one attempt, then no more
     alert = page.locator("#driver [role=alert]")
     expect(alert).to_contain_text("3 messages wait.")
@@ -286,7 +286,7 @@ def test_a_changed_password_stops_the_driver_and_a_new_one_lets_all_mail_out(
     expect(page.locator("#test")).to_have_class(re.compile("test-passed"))
     page.locator("#save").click()
     expect(page.locator("#driver")).to_contain_text("Working")
-    wait_until(lambda: len(subjects(service, shop)) == 3)
+    eventually(lambda: len(subjects(service, shop)) == 3, "all mail goes out")
     assert subjects(service, shop) == [f"Waiting {number} of {shop}" for number in (1, 2, 3)]
 
 
@@ -295,24 +295,16 @@ def subjects(service: MailService, shop: str) -> list[str]:
     return [subject for subject in found if subject.endswith(shop)]
 
 
-def wait_until(happened: Callable[[], bool]) -> None:
-    for _ in range(60):
-        if happened():
-            return
-        threading.Event().wait(0.2)
-    raise AssertionError("it did not happen within 12 s")
-
-
 def test_without_javascript_a_driver_is_tested_and_saved(
     site: Site, browser: Browser, shop: str, service: MailService
 ) -> None:
     context = browser.new_context(java_script_enabled=False)
-    context.set_default_timeout(10_000)
     page = context.new_page()
     page.goto(site.launch_url(shop, plan="enterprise"))
     page.get_by_role("link", name="Set up your own mail service").click()
     page.get_by_text("Other SMTP server").first.click()
     page.get_by_role("button", name="Show form and guide").click()
+    expect(page.locator("#host")).to_have_value("")
     expect(page.locator("#guide")).to_contain_text("SMTP settings")
     page.locator("#host").fill("https://x")
     page.get_by_role("button", name="Send test email").click()
@@ -321,12 +313,13 @@ def test_without_javascript_a_driver_is_tested_and_saved(
     page.get_by_role("button", name="Send test email").click()
 
     def is_over() -> bool:
-        page.get_by_role("link", name="Show how far it is").click() if page.get_by_role(
-            "link", name="Show how far it is"
-        ).count() else None
-        return page.locator(".test-passed").count() > 0
+        if page.locator(".test-passed").count():
+            return True
+        page.get_by_role("link", name="Show how far it is").click()
+        return False
 
-    wait_until(is_over)
+    expect(page.locator("#test")).to_be_visible()
+    eventually(is_over, "the test passes")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator("#notices")).to_contain_text("Saved. From now on")
     page.get_by_role("button", name="Pause").click()

@@ -30,7 +30,7 @@ def test_the_frame_is_as_high_as_its_content(site: Site, page: Page, shop: str, 
     frame = open_frame(site, page, shop)
     page.wait_for_function("parseInt(document.querySelector('iframe').style.height) > 600")
     inner = page.frames[1]
-    assert inner.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    inner.wait_for_function("document.documentElement.scrollHeight <= innerHeight")
     tall = height_of(page)
     frame.get_by_role("link", name="Email logs").click()
     page.wait_for_function(f"parseInt(document.querySelector('iframe').style.height) < {tall}")
@@ -52,13 +52,13 @@ def test_back_and_forward_work_and_a_reload_keeps_the_session(site: Site, page: 
     expect(frame.get_by_role("heading", level=1)).to_have_text("Email configuration")
     page.evaluate("history.forward()")
     expect(frame.get_by_role("heading", level=1)).to_have_text("Email logs")
-    page.frames[1].evaluate("location.reload()")
+    with page.frames[1].expect_navigation():
+        page.frames[1].evaluate("location.reload()")
     expect(frame.get_by_role("heading", level=1)).to_have_text("Email logs")
 
 
 def test_with_every_cookie_blocked_the_page_still_works(site: Site, browser: Browser, shop: str, address: str) -> None:
     context = browser.new_context()
-    context.set_default_timeout(10_000)
 
     def without_cookies(route: Any) -> None:
         headers = {name: value for name, value in route.request.headers.items() if name != "cookie"}
@@ -107,6 +107,7 @@ def test_when_the_session_ends_the_page_says_so_and_asks_its_parent(
     monkeypatch.undo()
     # The dashboard launches anew, and the page goes on in the same frame.
     page.evaluate("start()")
+    expect(frame.get_by_label("Email address")).to_have_value("")
     expect(frame.locator("#notices [role=alert]")).to_have_count(0)
 
 

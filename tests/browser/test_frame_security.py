@@ -18,7 +18,7 @@ from portal import access
 from portal.extensions import db
 from portal.models import Base, SignInLink, Tenant, User
 from portal.services import launches, sign_in, tenants, verification
-from tests.browser.site import Site
+from tests.browser.site import Site, another_page
 from tests.browser.test_frame import open_frame
 from tests.support.figures import Figure
 
@@ -53,16 +53,19 @@ def test_two_shops_in_one_browser_never_see_each_other(
     tab.goto(site.launch_url(other_shop, tenant_name="Wolverine Tools"))
     for _ in range(3):
         # By bearer and by cookie (a reload), in turn, each after the other has just renewed its own.
-        frame.get_by_role("link", name="Email logs").click()
+        with another_page(frame):
+            frame.get_by_role("link", name="Email logs").click()
         see(inner, "For Basil Books", "Wolverine")
         tab.goto(f"{site.url}/settings/email/logs")
         see(tab, "For Wolverine Tools", "Basil")
         with inner.expect_navigation():
             inner.evaluate("location.reload()")
         see(inner, "For Basil Books", "Wolverine")
-        tab.get_by_role("link", name="Email configuration").click()
+        with another_page(tab):
+            tab.get_by_role("link", name="Email configuration").click()
         see(tab, "Wolverine Tools", "Basil")
-        frame.get_by_role("link", name="Email configuration").click()
+        with another_page(frame):
+            frame.get_by_role("link", name="Email configuration").click()
         see(inner, "Basil Books", "Wolverine")
     figure(f"{looks} looks by bearer and by cookie: {wrong} showed the other shop")
     assert wrong == 0

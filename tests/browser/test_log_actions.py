@@ -13,13 +13,14 @@ from sqlalchemy import update
 
 from portal.extensions import db
 from portal.models import Message, utcnow
-from tests.browser.site import Site
+from tests.browser.site import Site, held_back
 from tests.browser.test_frame import open_frame
 from tests.browser.test_log_page import open_log
 
 
 def end(site: Site, public_id: str, state: str) -> None:
-    """As if it had come to this end: its mail was accepted by the test's server meanwhile."""
+    """As if it had come to this end, once its mail is out: a worker that is at it would write down another."""
+    site.until_sent(public_id)
 
     def write() -> None:
         row = update(Message).where(Message.public_id == public_id)
@@ -45,7 +46,8 @@ def test_a_message_is_sent_again_after_a_question(
     expect(page.get_by_role("heading", level=1)).to_have_text("Send this message again?")
     expect(page.locator("main")).to_contain_text(address)
     expect(page.locator("main")).to_contain_text("may get this message twice")
-    page.get_by_role("button", name="Send again").dblclick()
+    with held_back(page, "**/send-again"):
+        page.get_by_role("button", name="Send again").dblclick()
     expect(page.get_by_role("status")).to_contain_text(re.compile("is being sent again|No second copy"))
     expect(page.locator(".row")).to_have_count(2)
     expect(page.locator(".row-open")).to_contain_text("The first message")
@@ -63,6 +65,7 @@ def test_back_to_the_question_and_again_makes_no_second_copy_by_itself(site: Sit
     page.goto(f"{site.url}/settings/email/logs/{message}/send-again")
     page.get_by_role("button", name="Send again").click()
     expect(page.locator(".row")).to_have_count(2)
+    expect(page).to_have_url(re.compile("/settings/email/logs[?]open="))
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Send this message again?")
     expect(page.locator("main")).to_contain_text("It was sent again before")
@@ -92,7 +95,6 @@ def test_the_log_downloads_in_the_frame_with_every_cookie_blocked(site: Site, br
     site.send(shop, "For Anna", "anna@customer.example")
     site.send(shop, "For Ben", "ben@customer.example")
     context = browser.new_context()
-    context.set_default_timeout(10_000)
     asked: list[str] = []
 
     def without_cookies(route: Any) -> None:

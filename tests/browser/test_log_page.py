@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.site import Site, scroll_the_top_out_of_sight
+from tests.browser.site import Site, a_whole_poll, scroll_the_top_out_of_sight, until_any
 
 pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
 
@@ -37,6 +37,7 @@ def test_new_rows_wait_while_the_reader_works_in_the_list(
     link = page.get_by_role("link", name="Your order 1")
     expect(link).to_be_visible()
     link.focus()
+    a_whole_poll(page)
     site.send(shop, "Your order 2")
     site.send(shop, "Your order 3")
     newer = page.get_by_role("link", name=re.compile("2 new messages"))
@@ -52,6 +53,7 @@ def test_what_waited_comes_in_once_the_reader_has_left_the_list(site: Site, page
     site.send(shop, "Your order 1")
     open_log(site, page, shop)
     page.get_by_role("link", name="Your order 1").focus()
+    a_whole_poll(page)
     site.send(shop, "Your order 2")
     expect(page.locator("#show-newer")).to_have_count(1)
     page.get_by_label("Recipient").focus()
@@ -65,10 +67,10 @@ def test_new_rows_wait_while_the_reader_has_scrolled(site: Site, page: Page, sho
     open_log(site, page, shop)
     expect(page.locator(".row")).to_have_count(20)
     scroll_the_top_out_of_sight(page)
-    before = page.locator(".row").first.get_attribute("id")
+    before = page.locator(".row").first.get_attribute("id") or ""
     site.send(shop, "The newest")
     expect(page.locator("#show-newer")).to_have_count(1)
-    assert page.locator(".row").first.get_attribute("id") == before
+    expect(page.locator(".row").first).to_have_id(before)
     page.locator("#show-newer").click()
     expect(page.locator(".row").first).to_contain_text("The newest")
 
@@ -104,7 +106,7 @@ def test_a_searched_recipient_never_gets_into_an_address(site: Site, page: Page,
     page.locator(".row-link").click()
     expect(page.locator(".row-open")).to_contain_text("What happened")
     page.locator("summary").click()
-    site.send(shop, "Another for Anna", "anna@customer.example")
+    site.until_sent(site.send(shop, "Another for Anna", "anna@customer.example"))
     expect(page.get_by_role("button", name="1 new message")).to_be_visible()
     expect(page.locator("details")).to_have_attribute("open", "")
     page.get_by_label("State").select_option("sent")
@@ -141,12 +143,11 @@ def test_a_poll_that_was_under_way_does_not_close_what_the_reader_opened(site: S
     page.route("**/logs/rows**", lambda route: held.append(route))
     # Something new, so that the answer is a list and not "unchanged".
     site.send(shop, "Your order 2")
-    with page.expect_request("**/logs/rows**"):
-        pass
+    until_any(page, held)
     page.get_by_role("link", name="Your order 1").click()
     expect(page.locator(".row-open")).to_have_count(1)
     page.route("**/logs/rows**", lambda route: route.continue_())
-    with page.expect_response("**/logs/rows**") as answer:
+    with page.expect_response(lambda response: response.request == held[0].request) as answer:
         for route in held:
             route.continue_()
     assert answer.value.status == 200
@@ -164,10 +165,11 @@ def test_the_exact_time_shows_on_hover_and_on_keyboard_focus(site: Site, page: P
     shown = "getComputedStyle(document.querySelector('.row time'), '::after').content"
     assert page.evaluate(shown) == "none"
     time.hover()
-    assert "2" in page.evaluate(shown)
+    page.wait_for_function(f"{shown}.includes('2')")
     page.mouse.move(0, 0)
+    page.wait_for_function(f"{shown} === 'none'")
     page.get_by_role("link", name="Your order 1").focus()
-    assert "2" in page.evaluate(shown)
+    page.wait_for_function(f"{shown}.includes('2')")
     assert re.search(r"JST|GMT\+9|Japan|\+09", time.get_attribute("title") or "")
 
 
@@ -180,13 +182,13 @@ def test_an_unchanged_log_is_answered_with_304_and_a_hidden_page_does_not_ask(
     poll = "htmx.trigger(document.getElementById('log'), 'every', {}, false)"
     with page.expect_response(lambda response: "/rows" in response.url and response.status == 304):
         pass
-    with page.expect_response(lambda response: "/rows" in response.url):
-        pass  # the next two seconds begin
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    another = "fetch('/healthz').then(answer => answer.text())"
+    page.evaluate(another)  # by then a poll that had begun before is known of
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
     page.evaluate(poll)
-    page.evaluate("fetch('/healthz').then(answer => answer.text())")
+    page.evaluate(another)
     assert [url for url in asked if "/rows" in url] == []
     with page.expect_request(lambda request: "/rows" in request.url):
         page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Browser, Page, expect
 
 from portal.services import launches
-from tests.browser.site import Site
+from tests.browser.site import Site, another_page
 
 SETTINGS = "/settings/email"
 
@@ -43,7 +43,9 @@ def test_an_invited_person_signs_in_by_a_mailed_link(
     again.goto(link)
     expect(again.get_by_role("heading", level=1)).to_have_text("This link has been used")
 
-    page.get_by_role("link", name="People").click()
+    with another_page(page):
+        page.get_by_role("link", name="People").click()
+    expect(page.locator(".people")).not_to_contain_text("Invited, not here yet")
     page.get_by_role("button", name=re.compile(f"Sign out everywhere.*{address}")).click()
     expect(page.get_by_role("status")).to_contain_text("has to come in anew")
     other.get_by_role("link", name="Email logs").click()
@@ -63,6 +65,7 @@ def test_signing_out_leads_back_to_the_sign_in(site: Site, page: Page, shop: str
     page.get_by_role("button", name="Send me a link").click()
     page.goto(site.link_to(address, path="/sign-in/"))
     page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Email configuration")
     page.locator("#sign-out").click()
     expect(page).to_have_url(f"{site.url}/sign-in")
     page.goto(site.url + SETTINGS)

@@ -8,7 +8,7 @@ import uuid
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.site import Site
+from tests.browser.site import Site, another_page
 
 WORDS = {
     "en": {"bar": "Viewing Basil Books, read-only", "found": "1 message found", "back": "Back to the shops",
@@ -55,7 +55,9 @@ def test_support_finds_a_message_and_the_shop_reads_who_looked(
     expect(page.locator("#log")).to_contain_text(re.compile("Order 18 was shipped|1 (new message|neue Nachricht)"))
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     expect(bar).to_be_in_viewport()
-    page.get_by_role("link", name=words["activity"]).click()
+    with another_page(page):
+        page.get_by_role("link", name=words["activity"]).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(words["activity"])
     expect(bar).to_be_visible()
     page.get_by_role("link", name=words["back"]).click()
     expect(page).to_have_url(f"{site.url}/support")
@@ -68,7 +70,8 @@ def test_support_finds_a_message_and_the_shop_reads_who_looked(
     expect(trail.locator("li", has_text=words["looked"]).first).to_contain_text(f"Sam <{staff}>")
     expect(trail).to_contain_text(message)
     expect(trail).to_contain_text(words["logs"])
-    assert trail.locator("li", has_text=words["looked"]).count() == 4  # the search, the log, the message, the trail
+    # The search, the log, the message, the trail.
+    expect(trail.locator("li", has_text=words["looked"])).to_have_count(4)
     context.close()
 
 

@@ -124,7 +124,7 @@ def test_looks_at_the_same_moment_are_one(app: Flask) -> None:
 
     def look() -> None:
         with app.app_context():
-            barrier.wait(10)
+            barrier.wait(30)
             support.note_looks(tenant, sam, ["settings"])
             db.session.remove()
 

@@ -136,8 +136,8 @@ def test_it_serves_all_pages_and_ends_with_everything_it_started(tmp_path: Path,
             if "Ctrl-C ends everything" in line:
                 break
         pages = [f"http://127.0.0.1:{number}/" for number in (port, port + 1, port + 2)]
-        assert wait_for(pages, 10) is None
-        with socket.create_connection(("127.0.0.1", port + 5), timeout=5) as provider:
+        assert wait_for(pages, 30) is None
+        with socket.create_connection(("127.0.0.1", port + 5), timeout=30) as provider:
             assert b"gsmtp" in provider.recv(200)
         assert "SMTP" not in (instance / "portal.env").read_text()
         running = "\n".join(processes(mark))

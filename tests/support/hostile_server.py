@@ -141,7 +141,7 @@ class HostileServer:
 
         self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="hostile-server", daemon=True)
         self._thread.start()
-        assert started.wait(10)
+        assert started.wait(30)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -110,6 +110,6 @@ def answers(url: str) -> bool:
 
 def wait_for_page(url: str, process: Process) -> None:
     try:
-        eventually(lambda: answers(url), f"{url} answers", 20)
+        eventually(lambda: answers(url), f"{url} answers", 60)
     except AssertionError as error:
         raise AssertionError(f"{error}\n{process.output}") from None

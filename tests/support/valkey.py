@@ -31,7 +31,7 @@ class Valkey:
         self.url = f"unix://{self.socket}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout: float = 10) -> Valkey:
+    def start(self, timeout: float = 30) -> Valkey:
         assert self._process is None, "it runs already"
         options = ["--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
         with (self.folder / "log").open("ab") as log:
@@ -61,7 +61,7 @@ class Valkey:
         for word in words:
             lines += [f"${len(word.encode())}", word]
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(5)
+            client.settimeout(30)
             client.connect(str(self.socket))
             client.sendall(("\r\n".join(lines) + "\r\n").encode())
             return client.recv(65536)

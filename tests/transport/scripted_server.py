@@ -50,7 +50,7 @@ class ScriptedServer:
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
-        assert self._started.wait(5)
+        assert self._started.wait(30)
         return self
 
     def __exit__(self, *_: object) -> None:
