@@ -109,6 +109,20 @@ def scroll_the_top_out_of_sight(page: Page, frame: Frame | None = None) -> None:
     raise AssertionError("the top of the log stays in sight")
 
 
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds on the page as it is now."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())  # not a script element: the page's policy forbids those
+    # Of what passes nothing is told.
+    options = {"runOnly": LEVELS, "resultTypes": ["violations"]}
+    found = page.evaluate("options => axe.run(options)", options)["violations"]
+    return [f"{v['id']}: {node['html'][:120]}" for v in found for node in v["nodes"]]
+
+
 class Site:
     """The running portal: `url`, its dashboard `host_url`, its outgoing mail `smtp`, a merchant's own `service`."""
 

@@ -54,6 +54,7 @@ def verify_an_address(walk: Walk) -> None:
     elsewhere.get_by_role("button", name="Verify email").click()
     expect(elsewhere.get_by_role("heading", level=1)).to_have_text("Confirmed. Thank you!")
     elsewhere.close()
+    walk.page.bring_to_front()
     walk.says("#sender", walk.address)
     walk.says("#notices", "Confirmed. From now on")
 

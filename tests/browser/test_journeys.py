@@ -66,6 +66,7 @@ def test_a_merchant_verifies_a_sender_and_sees_mail_go_out_under_it(
     asked: list[Request] = []
     page.on("request", lambda request: asked.append(request) if "awaited=" in request.url else None)
     elsewhere.close()
+    page.bring_to_front()
     expect(sender).not_to_contain_text(words["waiting"])
     expect(sender).to_contain_text(f"Basil & Söhne <{address}>")
     assert len(asked) <= 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,12 +12,10 @@ from portal.models import LogEntry, Message, MessageBody, Tenant, utcnow
 from portal.models.message import STATES
 from portal.services import launches, people, verification
 from portal.services.transaction import transaction
-from tests.browser.site import ROOT, Site
+from tests.browser.site import Site, violations
 
 pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
 
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 LONG = "a-very-long-local-part.of.somebody@department.some-long-company-name.example"
 
 PAGES: dict[str, str] = {
@@ -72,18 +69,6 @@ def _arrive(shop: str) -> tuple[Tenant, Any]:
     return launch.tenant, launch.user
 
 
-@pytest.fixture
-def violations(page: Page) -> Callable[[], list[str]]:
-    """What axe finds on the page as it is now."""
-
-    def run() -> list[str]:
-        page.evaluate(AXE.read_text())  # not a script element: the page's policy forbids those
-        found = page.evaluate("levels => axe.run({ runOnly: levels })", LEVELS)["violations"]
-        return [f"{v['id']}: {node['html'][:120]}" for v in found for node in v["nodes"]]
-
-    return run
-
-
 def narrow(page: Page, width: int) -> int:
     page.set_viewport_size({"width": width, "height": 800})
     return int(page.evaluate("document.documentElement.scrollWidth"))
@@ -92,7 +77,7 @@ def narrow(page: Page, width: int) -> int:
 @pytest.mark.parametrize("locale", ["en", "de"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(
-    site: Site, page: Page, full_shop: str, violations: Callable[[], list[str]], theme: str, locale: str
+    site: Site, page: Page, full_shop: str, theme: str, locale: str
 ) -> None:
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # for the pages that no launch has given a theme
     page.goto(
@@ -124,26 +109,24 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
             page.locator("#address").fill("nonsense")
             page.locator("#send-verification").click()
             expect(page.locator("#verification [role=alert]")).to_be_visible()
-        assert_accessible(page, violations, name)
+        assert_accessible(page, name)
 
 
-def assert_accessible(page: Page, violations: Callable[[], list[str]], name: str) -> None:
-    assert violations() == [], name
+def assert_accessible(page: Page, name: str) -> None:
+    assert violations(page) == [], name
     page.evaluate("document.documentElement.dir = 'rtl'; document.getElementById('app')?.setAttribute('dir', 'rtl')")
-    assert violations() == [], f"{name}, right to left"
+    assert violations(page) == [], f"{name}, right to left"
     assert narrow(page, 320) <= 320, f"{name}, right to left"
     page.evaluate("document.documentElement.dir = 'ltr'; document.getElementById('app')?.setAttribute('dir', 'ltr')")
     for width in (320, 360, 768):
         assert narrow(page, width) <= width, f"{name} at {width} px"
     page.set_viewport_size({"width": 360, "height": 800})
-    assert violations() == [], f"{name} at 360 px"
+    assert violations(page) == [], f"{name} at 360 px"
 
 
 @pytest.mark.parametrize("locale", ["en", "de"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_supports_pages_are_accessible_too(
-    site: Site, page: Page, full_shop: str, violations: Callable[[], list[str]], theme: str, locale: str
-) -> None:
+def test_supports_pages_are_accessible_too(site: Site, page: Page, full_shop: str, theme: str, locale: str) -> None:
     page.goto(site.launch_url("", role="support", subject=f"{theme}-{locale}", theme=theme, locale=locale))
     shop = f"/support/tenants/{full_shop}"
     pages = {"shops": "", "nothing found": "", "messages": "", "settings": "", "log": "/logs", "activity": "/activity"}
@@ -163,26 +146,22 @@ def test_supports_pages_are_accessible_too(
         if name == "log":
             page.get_by_role("link", name="A message that is failed").click()
             page.locator("summary").first.click()
-        assert_accessible(page, violations, name)
+        assert_accessible(page, name)
 
 
-def test_the_confirmation_page_is_accessible_too(
-    site: Site, page: Page, shop: str, address: str, violations: Callable[[], list[str]]
-) -> None:
+def test_the_confirmation_page_is_accessible_too(site: Site, page: Page, shop: str, address: str) -> None:
     with site.app.app_context():
         tenant, user = _arrive(shop)
         verification.start_verification(tenant, user, address, "Basil")
     page.goto(site.link_to(address))
-    assert violations() == []
+    assert violations(page) == []
     assert narrow(page, 320) <= 320
     page.get_by_role("button", name="Verify email").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Confirmed. Thank you!")
-    assert violations() == []
+    assert violations(page) == []
 
 
-def test_the_sign_in_pages_are_accessible_too(
-    site: Site, page: Page, address: str, violations: Callable[[], list[str]]
-) -> None:
+def test_the_sign_in_pages_are_accessible_too(site: Site, page: Page, address: str) -> None:
     with site.app.app_context():
         for shop in (f"a-{address}".partition("@")[0], f"b-{address}".partition("@")[0]):
             launches.accept(launches.make_token(shop, email=address, tenant_name=f"{LONG} {shop}"))
@@ -191,16 +170,16 @@ def test_the_sign_in_pages_are_accessible_too(
         page.locator("#address").fill(wrong)
         page.get_by_role("button", name="Send me a link").click()
         expect(page.get_by_role("alert" if wrong == "nonsense" else "status")).to_be_visible()
-        assert violations() == []
+        assert violations(page) == []
     page.goto(site.link_to(address, path="/sign-in/"))
-    assert violations() == []
+    assert violations(page) == []
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Where do you want to go?")
-    assert violations() == []
+    assert violations(page) == []
     assert narrow(page, 320) <= 320
     page.locator(".places button").first.click()
     expect(page.locator("#sign-out")).to_be_visible()
-    assert violations() == []
+    assert violations(page) == []
     assert narrow(page, 320) <= 320
 
 
