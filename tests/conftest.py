@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import flask_migrate
@@ -131,14 +132,14 @@ class _CompiledTemplates(BytecodeCache):
     """Templates as one test has compiled them, for the next: else that takes half of a page test's time."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}
+        self._kept: dict[tuple[str, str], CodeType] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        if bucket.key in self._kept:
-            bucket.bytecode_from_string(self._kept[bucket.key])
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        self._kept[bucket.key] = bucket.bytecode_to_string()
+        assert bucket.code
+        self._kept[bucket.key, bucket.checksum] = bucket.code
 
 
 _COMPILED = _CompiledTemplates()
@@ -160,12 +161,24 @@ def _keep_compiled_rules() -> None:
 
 _keep_compiled_rules()
 
+_ENGINES: dict[str, Engine] = {}  # the first of each kind of database
+
+
+def _keep_compiled_statements(engine: Engine) -> None:
+    """Statements as one test's engine has compiled them, for the next one's: they are kept by dialect."""
+    first = _ENGINES.setdefault(engine.dialect.name, engine)
+    assert first._compiled_cache is not None
+    first._compiled_cache.capacity = 5000
+    engine.dialect = engine.pool._dialect = first.dialect
+    engine._compiled_cache = first._compiled_cache
+
 
 @pytest.fixture
 def app(options: dict[str, Any]) -> Iterator[Flask]:
     app = create_app(**options)
     app.jinja_env.bytecode_cache = _COMPILED
     with app.app_context():
+        _keep_compiled_statements(db.engine)
         lanes.forget()
         lanes.ensure()
         db.session.remove()
