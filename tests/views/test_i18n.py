@@ -13,13 +13,13 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 import portal
 from portal import i18n
 from portal.extensions import db
-from portal.models import Message
+from portal.models import LogEntry, Message
 from portal.services import outbox, tenants
 from tests.views.conftest import Person
 
@@ -58,6 +58,27 @@ def test_translations_keep_every_placeholder(locale: str) -> None:
         for text, translation in zip(ids, strings, strict=False):
             names = re.compile(r"%\(\w+\)[sd]")
             assert sorted(names.findall(text)) == sorted(names.findall(translation)), text
+
+
+def test_a_page_compiled_for_one_language_is_never_shown_in_another(app: Flask, arrive: Callable[..., Person]) -> None:
+    english, german = arrive("one", locale="en"), arrive("two", locale="de")
+    for _ in range(2):  # the second time from what is kept
+        assert "Three ways to send" in english.get("/settings/email").text
+        assert "Drei Wege zu senden" in german.get("/settings/email").text
+        assert "Three ways" not in german.get("/settings/email").text
+
+
+def test_what_is_put_into_a_text_of_a_template_is_escaped(app: Flask, arrive: Callable[..., Person]) -> None:
+    with app.app_context():
+        tenant, _ = tenants.upsert("acme", name="ACME", plan="enterprise")
+        mail = outbox.accept(tenant, kind="order_update", to="x@y.example", subject="x", text="x")
+        entry = db.session.scalars(select(LogEntry).where(LogEntry.message_id == mail.id)).first()
+        assert entry is not None
+        entry.sender = "<b>100%</b>"
+        db.session.commit()
+        opened = f"/settings/email/logs?open={mail.public_id}"
+    page = arrive().get(opened).text
+    assert "Sender: &lt;b&gt;100%&lt;/b&gt;" in page
 
 
 def test_german_speaks_formally() -> None:
