@@ -131,7 +131,7 @@ def _require_session(declaration: Access) -> None:
     except sessions.SessionRefused as refused:
         g.refused_parent = refused.parent
         raise Unauthorized(refused.reason) from None
-    if not _is_known(session, polls=not declaration.renews):
+    if not _is_known(session, only_reads=not declaration.renews or request.method in _SAFE_METHODS):
         raise Unauthorized("invalid")
     if declaration.renews:
         sessions.keep(session)
@@ -147,13 +147,13 @@ def _may(rule: str) -> bool:
     return g.user.role in _ROLES[rule] and (g.user.role == "support") == (g.tenant is None)
 
 
-def _is_known(session: sessions.Session, *, polls: bool) -> bool:
+def _is_known(session: sessions.Session, *, only_reads: bool) -> bool:
     """Whether the database still has the session's person; with the roles and settings of this moment.
 
     `g.tenant` is the person's own, and None for staff.
     """
     named = (session.user_id, session.tenant_id, session.version)
-    if polls:
+    if only_reads:
         glance = users.glance(*named)
         if glance is not None:
             g.user, g.tenant, g.newest_entry = glance
@@ -186,5 +186,5 @@ def _recognise() -> None:
         session, _ = sessions.presented()
     except sessions.SessionRefused:
         return
-    if _is_known(session, polls=False):
+    if _is_known(session, only_reads=True):
         g.session = session

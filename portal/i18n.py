@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -93,13 +94,14 @@ def ago(at: datetime) -> str:
 
 def _ago(at: datetime, language: str) -> str:
     seconds = (at - datetime.now(UTC)).total_seconds()
-    if abs(seconds) < 10:
+    distance = abs(seconds)
+    if distance < 10:
         return gettext("just now")
     for unit, length in dates.TIMEDELTA_UNITS:
-        count = round(abs(seconds) / length)
-        if abs(seconds) >= _NEARLY * length or unit == "second":
+        if distance >= _NEARLY * length or unit == "second":
             break
-    return _distance(unit, length * max(1, count) * (1 if seconds > 0 else -1), language)
+    count = max(1, round(distance / length))
+    return _distance(unit, length * count * (1 if seconds > 0 else -1), language)
 
 
 _NEARLY = 0.85  # of the next larger unit: 51 minutes are an hour, as Babel has it
@@ -112,8 +114,14 @@ def _distance(unit: Any, seconds: int, language: str) -> str:
 
 def moment(at: datetime, *, focusable: bool = True) -> Markup:
     """A relative time that tells the exact one on hover and focus (its own, or that of the row around it)."""
+    return moments(focusable=focusable)(at)
+
+
+def moments(*, focusable: bool = True) -> Callable[[datetime], Markup]:
+    """The same for many: who reads them is found out once."""
     language, zone = _reader()
-    return _moment(at, _ago(at, language), language, zone, ' tabindex="0"' if focusable else "")
+    focus = ' tabindex="0"' if focusable else ""
+    return lambda at: _moment(at, _ago(at, language), language, zone, focus)
 
 
 @lru_cache(maxsize=8192)  # as above

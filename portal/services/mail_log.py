@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
 from portal.models.message import is_public_id
+from portal.services import direct
+from portal.services.direct import Statement
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 PAGE = 50
@@ -62,6 +64,14 @@ class LogPage:
 
 
 _SHOWN = [getattr(Message, name) for name in Listed._fields]
+_ACCEPTED_AT, _DUE_AT = Listed._fields.index("accepted_at"), Listed._fields.index("due_at")
+# What open logs ask for most, by the driver itself: SQLAlchemy takes several times as long as the database.
+_NEWEST = Statement(
+    select(*_SHOWN)
+    .where(Message.tenant_id == bindparam("tenant"))
+    .order_by(Message.id.desc())
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 def page(
@@ -79,8 +89,11 @@ def page(
         bounds.append(Message.id < below)
     if top is not None:
         bounds.append(Message.id <= top)
-    query = select(*_SHOWN).where(*matching, *bounds).order_by(Message.id.desc()).limit(limit + 1)
-    rows = [Listed(*row) for row in db.session.execute(query)]
+    if wanted.is_set or bounds:
+        query = select(*_SHOWN).where(*matching, *bounds).order_by(Message.id.desc()).limit(limit + 1)
+        rows = [Listed(*row) for row in db.session.execute(query)]
+    else:
+        rows = _newest(tenant, limit + 1)
     more, rows = len(rows) > limit, rows[:limit]
     some = select(Message.id).where(Message.tenant_id == tenant.id).limit(1)
     return LogPage(
@@ -90,6 +103,19 @@ def page(
         newer=_newer(matching, top) if top is not None else 0,
         any=bool(rows) or db.session.scalar(some) is not None,
     )
+
+
+def _newest(tenant: Tenant, limit: int) -> list[Listed]:
+    with direct.reading():
+        found = [list(row) for row in _NEWEST.rows(tenant=tenant.id, most=limit)]
+    for row in found:
+        row[_ACCEPTED_AT], row[_DUE_AT] = _utc(row[_ACCEPTED_AT]), _utc(row[_DUE_AT])
+    return [Listed._make(row) for row in found]
+
+
+def _utc(at: datetime | str) -> datetime:
+    """What portal.models.UTCDateTime makes of a driver's value; SQLite has no type for time."""
+    return datetime.fromisoformat(at).replace(tzinfo=UTC) if isinstance(at, str) else at.astimezone(UTC)
 
 
 def keyset(tenant: Tenant, wanted: LogFilter, limit: int) -> Callable[[int | None], Select[Message]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Text, bindparam, cast, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Tenant, User, utcnow
@@ -20,15 +22,15 @@ _IS_MEMBER = (*_HAS_SESSION, Tenant.id == bindparam("tenant"))
 _IS_STAFF = (*_HAS_SESSION, User.tenant_id.is_(None))
 _OBJECTS = select(User, Tenant).join(Tenant, Tenant.id == User.tenant_id).where(*_IS_MEMBER)
 _STAFF = select(User).where(*_IS_STAFF)
-_USER_NAMES = ("id", "tenant_id", "email", "name", "role", "locale")
+_USER_NAMES = ("id", "tenant_id", "subject", "email", "name", "role", "locale", "session_version")
 _TENANT_NAMES = (
-    "id", "name", "plan", "locale", "timezone", "frame_ancestors", "sender_mode", "held_mail", "identity_id",
+    "id", "external_id", "name", "plan", "locale", "timezone", "sender_mode", "held_mail", "identity_id",
 )  # fmt: skip
-_FRAME_ANCESTORS = len(_USER_NAMES) + _TENANT_NAMES.index("frame_ancestors")
 _COPIES = Statement(
     select(
         *(getattr(User, name) for name in _USER_NAMES),
         *(getattr(Tenant, name) for name in _TENANT_NAMES),
+        cast(Tenant.frame_ancestors, Text),
         select(LogEntry.id)
         .where(LogEntry.tenant_id == bindparam("tenant"))
         .order_by(LogEntry.id.desc())
@@ -52,25 +54,27 @@ def get(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Tenant
     return (row[0], row[1]) if row else None
 
 
-def glance(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Tenant | None, int] | None:
-    """The same for a poll, as copies to read that no session tracks, and the id of the tenant's newest log entry.
+def glance(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Tenant | None, int | None] | None:
+    """The same for what only reads, as copies that no session tracks, and the id of the tenant's newest log entry.
 
-    One look-up, a fraction of the cost of loading. The copies lack the times at which the rows were made or changed.
-    Staff polls too seldom for copies.
+    One look-up, a fraction of the cost of loading. The copies lack the times at which the rows were made or changed,
+    and requests share them: nobody may change them. Staff, who come seldom, get no copies and no entry.
     """
     if tenant_id is None:
         known = get(user_id, None, version)
-        return (known[0], None, 0) if known else None
+        return (known[0], None, None) if known else None
     with direct.reading():
         row = _COPIES.row(user=user_id, tenant=tenant_id, version=version)
-    if row is None:
-        return None
-    *values, newest_entry = row
-    if isinstance(values[_FRAME_ANCESTORS], str):  # SQLite has no type for JSON
-        values[_FRAME_ANCESTORS] = json.loads(values[_FRAME_ANCESTORS])
-    user = User(**dict(zip(_USER_NAMES, values, strict=False)))
-    tenant = Tenant(**dict(zip(_TENANT_NAMES, values[len(_USER_NAMES) :], strict=True)))
-    return user, tenant, newest_entry or 0
+    return (*_copies(row[:-1]), row[-1] or 0) if row else None
+
+
+@lru_cache(maxsize=1024)  # by all that the rows hold, as just read: an open page asks every two seconds
+def _copies(values: tuple[Any, ...]) -> tuple[User, Tenant]:
+    *columns, frame_ancestors = values
+    user = User(**dict(zip(_USER_NAMES, columns, strict=False)))
+    tenant = Tenant(**dict(zip(_TENANT_NAMES, columns[len(_USER_NAMES) :], strict=True)))
+    tenant.frame_ancestors = json.loads(frame_ancestors)
+    return user, tenant
 
 
 def from_launch(tenant: Tenant, *, subject: str, email: str, name: str, role: str) -> User:

@@ -84,7 +84,8 @@ def read_view(values: MultiDict[str, str], recipient: str | None = None) -> View
 
 def context(view: View) -> dict[str, Any]:
     """What the page, its fragment and the poll are rendered from."""
-    latest = mail_log.latest_entry_id(g.tenant)  # first: what commits meanwhile is then shown too early, never too late
+    # First: what commits meanwhile is then shown too early, never too late.
+    latest = g.newest_entry if g.get("newest_entry") is not None else mail_log.latest_entry_id(g.tenant)
     chosen = LogFilter(state=view.state, kind=view.kind, period=view.period, recipient=view.recipient)
     page = mail_log.page(g.tenant, chosen, before=view.before, until=view.until, limit=PAGE)
     opened = mail_log.get_message(g.tenant, view.open) if view.open else None
@@ -103,8 +104,8 @@ def context(view: View) -> dict[str, Any]:
         "entries": mail_log.entries(opened) if opened else [],
         "links": resending.links(g.tenant, opened) if opened else resending.Links(),
         "last": mail_log.last_entries([row.id for row in page.rows if row.state == "deferred"]),  # until when
-        "closed_row": log_rows.ClosedRows(view.opening),
-        "choices": log_texts.CHOICES,
+        "closed_rows": log_rows.ClosedRows(view.opening),
+        "filter_list": log_rows.filter_list,
         "texts": log_texts,
         "tag": tag_of(view, latest),
     }
