@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from flask import Flask, Response, current_app, g, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, current_app, g, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -177,7 +177,19 @@ def _key() -> str:
 
 
 class FormCookie(SecureCookieSessionInterface):
-    """Flask's own cookie, for the CSRF secret; its signer is made once instead of twice in each request."""
+    """Flask's own cookie, for the CSRF secret, which most requests neither bring nor need.
+
+    Its signer is made once instead of twice in each request.
+    """
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if app.config["SESSION_COOKIE_NAME"] not in request.environ.get("HTTP_COOKIE", ""):
+            return self.session_class()
+        return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if session.accessed or session.modified:
+            super().save_session(app, session, response)
 
     @lru_cache(maxsize=1)  # noqa: B019 - there is one for each application, for as long as that lives
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:

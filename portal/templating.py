@@ -29,6 +29,7 @@ class Templates(Environment):
     """
 
     _texts: NullTranslations | None = None  # of an environment that speaks one language
+    _loaded: dict[str, Template]  # its templates by name: Jinja's cache has a lock for each of twenty imports
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         return super().make_globals(d) if d else self.globals
@@ -36,12 +37,14 @@ class Templates(Environment):
     def _load_template(self, name: str, globals: MutableMapping[str, Any] | None) -> Template:
         if self._texts is None:
             return self._speaking(i18n.catalog(), str(i18n.locale()))._load_template(name, globals)
-        return super()._load_template(name, globals)
+        if name not in self._loaded or self.auto_reload:
+            self._loaded[name] = super()._load_template(name, globals)
+        return self._loaded[name]
 
     @lru_cache(maxsize=16)  # noqa: B019 - there is one for each application, for as long as that lives
     def _speaking(self, texts: NullTranslations, language: str) -> Templates:
         spoken = self.overlay(loader=_Labelled(self.loader, f"{language} {type(texts).__name__}"))
-        spoken._texts = texts
+        spoken._texts, spoken._loaded = texts, {}
         return spoken
 
     def _generate(

@@ -9,14 +9,14 @@ from sqlalchemy import bindparam, func, select
 
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, SenderIdentity, Tenant, utcnow
-from portal.services import drivers, pace, plans, senders, verification
+from portal.services import direct, drivers, pace, plans, senders, verification
+from portal.services.direct import Statement
 from portal.services.pace import Usage
 
-_IDENTITIES = (
-    select(SenderIdentity)
-    .where(SenderIdentity.tenant_id == bindparam("tenant"), SenderIdentity.state != "revoked")
-    .order_by(SenderIdentity.address)
-)
+_OF_TENANT = (SenderIdentity.tenant_id == bindparam("tenant"), SenderIdentity.state != "revoked")
+_IDENTITIES = select(SenderIdentity).where(*_OF_TENANT).order_by(SenderIdentity.address)
+# Most shops have neither an identity nor a driver, and to load none costs as much as to load some.
+_AN_IDENTITY = Statement(select(SenderIdentity.id).where(*_OF_TENANT).limit(1))
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,10 @@ class DriverStatus:
 
 def sender_settings(tenant: Tenant) -> SenderSettings:
     """The sender in force, what is pending, and what else there is to choose from."""
-    sender = senders.resolve(tenant)
-    rows = db.session.scalars(_IDENTITIES, {"tenant": tenant.id}).all()
+    with direct.reading():
+        sender = senders.decide(senders.facts(tenant.id))
+        some = _AN_IDENTITY.row(tenant=tenant.id) is not None
+    rows = db.session.scalars(_IDENTITIES, {"tenant": tenant.id}).all() if some else []
     active = next((row for row in rows if row.id == sender.identity_id), None)
     pending = next((row for row in rows if row.state == "pending"), None)
     by_driver = sender.driver_id is not None or sender.stands_in
@@ -104,7 +106,9 @@ def _pending(tenant: Tenant, identity: SenderIdentity) -> Pending:
 
 def driver_status(tenant: Tenant) -> DriverStatus | None:
     """The tenant's driver, or None when it has none."""
-    driver = drivers.find(tenant)
+    with direct.reading():
+        facts = senders.facts(tenant.id)
+    driver = drivers.find(tenant) if facts.driver_id is not None else None
     if driver is None:
         return None
     lane = db.session.scalar(select(Lane).where(Lane.route == driver.route).execution_options(populate_existing=True))
@@ -112,7 +116,7 @@ def driver_status(tenant: Tenant) -> DriverStatus | None:
     held = select(func.count()).where(Message.tenant_id == tenant.id, Message.state == "held")
     return DriverStatus(
         driver=driver,
-        in_force=senders.resolve(tenant).driver_id == driver.id,
+        in_force=senders.decide(facts).driver_id == driver.id,
         usage=pace.usage(driver),
         waits_until=lane.not_before if lane is not None and waits else None,
         waits_for=lane.reason if lane is not None and waits else None,

@@ -157,6 +157,8 @@ def get_search() -> Response:
 @access("viewer", renews=False)
 def poll_rows() -> Response:
     """What the open log asks by itself; POST carries a searched recipient. Only reads."""
-    view = read_view(request.values, request.form.get("recipient"))
+    # A body is looked for only where there can be one: that alone takes a tenth of a poll's time.
+    posted = request.method == "POST"
+    view = read_view(request.values, request.form.get("recipient")) if posted else read_view(request.args)
     tag = tag_of(view, g.newest_entry)
     return not_modified(tag) or tagged(render_template("logs/_log.html", **context(view)), tag)
