@@ -77,10 +77,11 @@ def init_app(app: Flask) -> None:
 
 
 def enforce() -> None:
-    declaration = declared(request.endpoint) if request.endpoint else None
+    endpoint = request.endpoint
+    declaration = declared(endpoint) if endpoint else None
     if declaration is None or declaration.rule != "api_key":
         request.max_content_length = _FORM_BYTES
-    if request.endpoint is None:
+    if endpoint is None:
         # No such page; it is still shown to a known person in their language and frame.
         _recognise()
         return

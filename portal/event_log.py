@@ -37,7 +37,9 @@ def init_app(app: Flask) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(Formatter())
         logging.getLogger().addHandler(handler)  # the root: RQ's lines and those of jobs/ are written alike
-        logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # not written, so not asked for
+        # Not written, so not asked for (docs.python.org, logging HOWTO, "Optimization").
+        logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+        logging._srcfile = None  # type: ignore[attr-defined]
 
 
 class Formatter(logging.Formatter):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from flask import Flask, Response, g, request
 
 from portal import session as sessions
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # pico.css draws its checkmarks from data: images.
 _POLICY = (
@@ -12,23 +18,33 @@ _POLICY = (
 )
 
 
-_ALWAYS = (
+_ALWAYS = [
     ("Referrer-Policy", "same-origin"),
     ("X-Content-Type-Options", "nosniff"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"),
-)
+]
 
 
 def init_app(app: Flask) -> None:
+    app.wsgi_app = _Always(app.wsgi_app)  # type: ignore[method-assign]
+
     @app.after_request
     def narrow(response: Response) -> Response:
-        wanted = [("Content-Security-Policy", _POLICY + _frame_ancestors()), *_ALWAYS]
-        if request.endpoint != "static":
-            wanted.append(("Cache-Control", "no-store"))
-        present = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - it iterates over pairs
-        response.headers.extend([header for header in wanted if header[0].lower() not in present])
+        response.headers["Content-Security-Policy"] = _POLICY + _frame_ancestors()
+        if request.endpoint != "static" and "Cache-Control" not in response.headers:
+            response.headers.add("Cache-Control", "no-store")
         return response
+
+
+class _Always:
+    """Adds the headers that are the same for every response, below Flask, which would check and copy each of them."""
+
+    def __init__(self, wsgi_app: WSGIApplication) -> None:
+        self._app = wsgi_app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._app(environ, lambda status, headers, *error: start_response(status, headers + _ALWAYS, *error))
 
 
 def _frame_ancestors() -> str:

@@ -68,7 +68,8 @@ class View:
 
 def read_view(values: MultiDict[str, str], recipient: str | None = None) -> View:
     """Raises PageError for a filter that doesn't exist."""
-    chosen = {name: values.get(name) or None for name in ("state", "kind", "period", "before", "until", "open")}
+    given = values.to_dict()
+    chosen = {name: given.get(name) or None for name in ("state", "kind", "period", "before", "until", "open")}
     for name, choices in log_texts.CHOICES.items():
         if chosen[name] is not None and chosen[name] not in choices:
             raise PageError(
