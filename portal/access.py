@@ -15,6 +15,7 @@ from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
 from portal import session as sessions
 from portal.config import settings
+from portal.models import Tenant, User
 from portal.services import api_keys, users
 
 RULES = ("public", "person", "viewer", "admin", "support", "api_key", "operator")
@@ -132,37 +133,38 @@ def _require_session(declaration: Access) -> None:
     except sessions.SessionRefused as refused:
         g.refused_parent = refused.parent
         raise Unauthorized(refused.reason) from None
-    if not _is_known(session, only_reads=not declaration.renews or request.method in _SAFE_METHODS):
+    known = _look_up(session, only_reads=not declaration.renews or request.method in _SAFE_METHODS)
+    if known is None:
         raise Unauthorized("invalid")
+    user, tenant = known
     if declaration.renews:
         sessions.keep(session)
     else:
         g.session = session
     _refuse_forgery(by_bearer)
-    if not _may(declaration.rule):
-        raise Forbidden("staff" if g.tenant is None else "support" if declaration.rule == "support" else "role")
+    if not _may(declaration.rule, user, tenant):
+        raise Forbidden("staff" if tenant is None else "support" if declaration.rule == "support" else "role")
 
 
-def _may(rule: str) -> bool:
+def _may(rule: str, user: User, tenant: Tenant | None) -> bool:
     """Whether the person satisfies the rule; what they are goes by their tenant, too: staff has none, others have."""
-    return g.user.role in _ROLES[rule] and (g.user.role == "support") == (g.tenant is None)
+    return user.role in _ROLES[rule] and (user.role == "support") == (tenant is None)
 
 
-def _is_known(session: sessions.Session, *, only_reads: bool) -> bool:
-    """Whether the database still has the session's person; with the roles and settings of this moment.
+def _look_up(session: sessions.Session, *, only_reads: bool) -> tuple[User, Tenant | None] | None:
+    """The session's person, if the database still has them, with the role and settings of this moment.
 
-    `g.tenant` is the person's own, and None for staff.
+    `g.user` and `g.tenant` from now on: the person's own tenant, None for staff.
     """
     named = (session.user_id, session.tenant_id, session.version)
     if only_reads:
         glance = users.glance(*named)
-        if glance is not None:
-            g.user, g.tenant, g.newest_entry = glance
-        return glance is not None
-    known = users.get(*named)
+        known, g.newest_entry = (glance[:2], glance[2]) if glance else (None, None)
+    else:
+        known = users.get(*named)
     if known is not None:
         g.user, g.tenant = known
-    return known is not None
+    return known
 
 
 def _refuse_forgery(by_bearer: bool) -> None:
@@ -187,5 +189,5 @@ def _recognise() -> None:
         session, _ = sessions.presented()
     except sessions.SessionRefused:
         return
-    if _is_known(session, only_reads=True):
+    if _look_up(session, only_reads=True):
         g.session = session

@@ -35,10 +35,10 @@ def _log_exception(exc_info: Any) -> None:
 
 
 def _fields() -> dict[str, Any]:
-    tenant = g.get("tenant")
+    tenant, method, rule = g.get("tenant"), request.method, request.url_rule
     return {
-        "method": request.method if request.method in _METHODS else "other",
-        "rule": request.url_rule.rule if request.url_rule else None,
+        "method": method if method in _METHODS else "other",
+        "rule": rule.rule if rule else None,
         "tenant": tenant.id if tenant is not None else None,
     }
 
