@@ -66,6 +66,8 @@ def test_a_page_compiled_for_one_language_is_never_shown_in_another(app: Flask, 
         assert "Three ways to send" in english.get("/settings/email").text
         assert "Drei Wege zu senden" in german.get("/settings/email").text
         assert "Three ways" not in german.get("/settings/email").text
+        assert "All states" in english.get("/settings/email/logs").text
+        assert "All states" not in german.get("/settings/email/logs").text
 
 
 def test_what_is_put_into_a_text_of_a_template_is_escaped(app: Flask, arrive: Callable[..., Person]) -> None:
