@@ -100,16 +100,17 @@ def connected() -> Iterator[None]:
         kept.close()
 
 
-@contextmanager
-def reading() -> Iterator[None]:
+class reading:
     """For a look-up outside of drains: a connection of the pool, for the statements of the block, which only read."""
-    pooled = db.engine.raw_connection()
-    token = _connection.set(_Borrowed(db.engine.dialect, pooled))
-    try:
-        yield
-    finally:
-        _connection.reset(token)
-        pooled.close()  # ends the read
+
+    def __enter__(self) -> None:
+        engine = db.engine
+        self._pooled = engine.raw_connection()
+        self._token = _connection.set(_Borrowed(engine.dialect, self._pooled))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        _connection.reset(self._token)
+        self._pooled.close()  # ends the read
 
 
 class _Borrowed:
