@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -89,6 +90,8 @@ class Product:
         for suffix in ("-wal", "-shm"):
             self.database.with_name(self.database.name + suffix).unlink(missing_ok=True)
         shutil.copy(kept, self.database)
+        with self.database.open("rb+") as copied:
+            os.fsync(copied.fileno())  # else the first commit waits until hundreds of MB are on the disk
 
     def forget_mail(self) -> None:
         """Back to no mail at all, where there is no file to be restored."""
