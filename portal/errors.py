@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
+from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -60,8 +60,8 @@ def init_app(app: Flask) -> None:
 
 
 def _plan_locked(error: PlanLocked) -> BaseResponse:
-    sentence = plan_texts.sentence(error.feature)
-    return answer(PageError(403, gettext("Not in your plan"), f"{sentence} {gettext('Nothing was changed.')}"))
+    why = plan_texts.sentence(error.feature)
+    return answer(PageError(403, gettext("Not in your plan"), gettext("%(why)s Nothing was changed.", why=why)))
 
 
 def answer(error: HTTPException, code: int | None = None) -> BaseResponse:
@@ -165,4 +165,4 @@ def _api_extra(error: HTTPException) -> dict[str, Any]:
 
 
 def _phrase(code: int) -> str:
-    return HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else "Error"
+    return HTTP_STATUS_CODES.get(code, "Error")  # not http.HTTPStatus: Python 3.13 renamed two of them

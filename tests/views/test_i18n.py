@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -37,6 +38,15 @@ def in_source() -> set[str]:
 def catalogue(locale: str) -> Catalog:
     with (ROOT / "translations" / locale / "LC_MESSAGES" / "messages.po").open("rb") as file:
         return read_po(file, locale=locale)
+
+
+def test_no_text_hides_in_an_f_string() -> None:
+    """Before Python 3.12 an f-string is a single token, and what is asked for within it is never extracted."""
+    for file in ROOT.rglob("*.py"):
+        strings = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.JoinedStr)]
+        calls = [node for string in strings for node in ast.walk(string) if isinstance(node, ast.Call)]
+        hidden = [ast.unparse(call) for call in calls if isinstance(call.func, ast.Name) and call.func.id in KEYWORDS]
+        assert hidden == [], file
 
 
 @pytest.mark.parametrize("locale", [locale for locale in i18n.LOCALES if locale != i18n.DEFAULT])

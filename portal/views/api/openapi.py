@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import cache
-from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
+from werkzeug.http import HTTP_STATUS_CODES
 
 from portal.access import access
 from portal.config import settings
@@ -112,14 +112,14 @@ def _idempotency_header() -> dict[str, Any]:
 def _responses(operation: Operation) -> dict[str, Any]:
     model, example = operation.answer
     good: dict[str, Any] = {
-        "description": HTTPStatus(operation.status).phrase,
+        "description": HTTP_STATUS_CODES[operation.status],
         "content": {"application/json": _content(model, example)},
     }
     if operation.headers:
         good["headers"] = {n: {"description": d, "schema": {"type": "string"}} for n, d in operation.headers.items()}
     responses = {str(operation.status): good}
     if operation.created:
-        responses["201"] = good | {"description": HTTPStatus.CREATED.phrase}
+        responses["201"] = good | {"description": HTTP_STATUS_CODES[201]}
     by_status: dict[str, list[str]] = defaultdict(list)
     for name in operation.problems:
         by_status[str(PROBLEMS[name]["status"])].append(name)
@@ -130,7 +130,7 @@ def _problem(status: str, names: list[str]) -> dict[str, Any]:
     examples = {name: {"$ref": f"#/components/examples/{name}"} for name in names}
     content = {"schema": _ref(schemas.Problem), "examples": examples}
     described: dict[str, Any] = {
-        "description": HTTPStatus(int(status)).phrase,
+        "description": HTTP_STATUS_CODES[int(status)],
         "content": {"application/problem+json": content},
     }
     waits = [name for name in names if "retry_after" in PROBLEMS[name]]
