@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from portal.transport.headers import clean
 
-MAX_FILENAME = 255  # characters
 ROW = 57  # octets in a line of 76 characters of base64 (RFC 2045 section 6.8)
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,127}"  # RFC 2045 section 5.1, at most so long (RFC 6838 section 4.2)
 _CONTENT_TYPE = re.compile(f"{_TOKEN}/{_TOKEN}")
@@ -46,7 +45,7 @@ def part(attachment: Attachment) -> bytes:
     """Header, empty line and content with a final CRLF. Raises ValueError for a media type that can't be one."""
     if not is_content_type(attachment.content_type):
         raise ValueError(f"{attachment.content_type!r} is not an attachment's media type")
-    name = safe_filename(attachment.filename)[:MAX_FILENAME].rstrip() or "attachment"
+    name = safe_filename(attachment.filename) or "attachment"
     head = (
         f'Content-Type: {attachment.content_type};\r\n name="{_ascii_name(name)}"\r\n'
         "Content-Transfer-Encoding: base64\r\n"

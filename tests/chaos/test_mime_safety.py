@@ -77,6 +77,7 @@ def test_no_field_injects_a_header(figure: Figure) -> None:
     @example(
         "\r\nBcc: a@b.example", "\r\n\r\nx", "--=_b0\r\n--=-b0--", None, None, [], [Attachment("\r\nX: y", "a/b", b"")]
     )
+    @example("", "", None, None, None, [], [Attachment("\r\nBcc: evil@x.example " + "a" * 255, "a/b", b"")])
     def check(
         sender: str,
         subject: str,

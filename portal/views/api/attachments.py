@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from portal.transport.attachments import MAX_FILENAME, Attachment, is_content_type, safe_filename
+from portal.transport.attachments import Attachment, is_content_type, safe_filename
 from portal.views.api import parsing
 
 MOST = 20
+MAX_FILENAME = 255  # characters
 MAX_BYTES = 10 * 1024 * 1024  # of all files of a message together, decoded
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
