@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 from flask import current_app
 from sqlalchemy import select, update
 
 from portal.extensions import db
-from portal.models import Lane, VerificationMail, utcnow
-from portal.services import delivery
+from portal.models import Lane, Message, Tenant, VerificationMail, now, utcnow
+from portal.services import delivery, mail_log, outbox
 from portal.services.transaction import transaction
 from portal.transport.connection import Timeouts
 from tests.support.smtp_sink import SMTPSink
 
+ACCEPTED = {"kind": "order_update", "subject": "Your order", "text": "It is on its way.\n"}
 SHORT = Timeouts(connect=1, command=1, dot=1, session=5)
 
 
@@ -44,3 +46,32 @@ def forget_the_limits() -> None:
     """As if some days had passed since the last verification mails."""
     with transaction() as session:
         session.execute(update(VerificationMail).values(at=utcnow() - timedelta(days=2)))
+
+
+def accept(tenant: Tenant, to: str = "jane@customer.example", **more: Any) -> Message:
+    return outbox.accept(tenant, to=to, **(ACCEPTED | more))
+
+
+def again(message: Message) -> Message:
+    """The message as the database has it now."""
+    db.session.rollback()
+    row = db.session.get(Message, message.id, populate_existing=True)
+    assert row is not None
+    return row
+
+
+def events(message: Message) -> list[str]:
+    db.session.rollback()
+    return [entry.event for entry in mail_log.entries(message)]
+
+
+def make_due() -> None:
+    """As if every waiting message's and every lane's time had come."""
+    with transaction() as session:
+        session.execute(update(Message).values(due_at=now(-1)))
+        session.execute(update(Lane).values(not_before=None))
+
+
+def expire_leases() -> None:
+    with transaction() as session:
+        session.execute(update(Lane).where(Lane.lease_token.is_not(None)).values(leased_until=now(-1)))
