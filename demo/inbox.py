@@ -179,7 +179,9 @@ def main() -> None:
     # aiosmtpd warns of its own old property at each sign-in.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     mailbox = Mailbox()
-    Controller(Relay(mailbox), hostname="127.0.0.1", port=RELAY_PORT, data_size_limit=20_000_000).start()
+    Controller(
+        Relay(mailbox), hostname="127.0.0.1", port=RELAY_PORT, data_size_limit=20_000_000, ready_timeout=60
+    ).start()
     # Here and not in a process of its own, so that its mail comes into the same list.
     account, pem = Account(INSTANCE / "demo-account.json"), INSTANCE / certificate.SERVER_FILE
     MailService(account, mailbox.add, pem, PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT).start()

@@ -33,7 +33,7 @@ class MailService:
     def _server(self, port: int, **options: Any) -> Controller:
         return Controller(
             self, hostname="127.0.0.1", port=port, server_hostname=_NAME, ident="ESMTP gmail-demo - gsmtp",
-            authenticator=self._sign_in, data_size_limit=20_000_000, **options,
+            authenticator=self._sign_in, data_size_limit=20_000_000, ready_timeout=60, **options,
         )  # fmt: skip
 
     def start(self) -> None:

@@ -39,21 +39,21 @@ def test_a_script_goes_the_whole_way(
     newest = tmp_path / "newest-mail"
     newest.write_text(
         f"#!/bin/sh\nn=$(cat {tmp_path}/seen 2>/dev/null || echo 0)\n"
-        f"for _ in $(seq 300); do [ -f {mails}/$n.txt ] && break; sleep 0.05; done\n"
+        f"for _ in $(seq 3000); do [ -f {mails}/$n.txt ] && break; sleep 0.05; done\n"
         f"echo $((n + 1)) > {tmp_path}/seen\ncat {mails}/$n.txt\n"
     )
     newest.chmod(0o755)
     port = free_port()
     base = f"http://localhost:{port}"
     values = environment(port=port)
-    commands = (processes.web(port), processes.WORKER_INTERACTIVE, processes.WORKER_MAIL)
-    web, *workers = [Process(command, values) for command in commands]
-    with web, workers[0], workers[1]:
+    commands = (processes.web(port), processes.WORKER_INTERACTIVE, processes.WORKER_MAIL, processes.CLOCK)
+    web, *others = [Process(command, values) for command in commands]
+    with web, others[0], others[1], others[2]:
         processes.wait_for_page(f"http://127.0.0.1:{port}/readyz", web)
         flask = str(Path(sys.executable).with_name("flask"))
         done = subprocess.run(
             ["tests/whole_way.sh", base, str(newest)],
-            cwd=ROOT, env=values | {"FLASK": flask}, capture_output=True, text=True, timeout=60,
+            cwd=ROOT, env=values | {"FLASK": flask}, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr + web.output
     assert "From: Whole Way <hello@whole-way.example>" in done.stdout

@@ -31,7 +31,7 @@ id=$(curl -sS -f "$base/api/v1/messages" -H "Authorization: Bearer $key" -H 'Con
   -H 'Idempotency-Key: 1' -d '{"tenant": "whole-way", "kind": "customer_message", "to": "jane@customer.example",
   "subject": "Hello", "text": "Thank you for your order."}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
 $newest_mail | grep '^From: '
-for _ in 1 2 3 4 5 6 7 8 9 10; do
+for _ in $(seq 300); do
   curl -sS -f "$base/api/v1/messages/$id" -H "Authorization: Bearer $key" >"$work/message"
   grep -q '"state":"sent"' "$work/message" && break
   sleep 0.2

@@ -11,16 +11,18 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from redis import Redis
 
 from portal import create_app
 from portal.extensions import db
 from portal.services import lanes
-from tests.browser.site import Site, dashboard, serve, workers
+from tests.browser.site import Site, dashboard, heartbeat, serve, workers
 from tests.conftest import POSTGRES, SECRETS, empty_postgres
 from tests.support import chromium
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
+from tests.support.waiting import eventually
 
 expect.set_options(timeout=30_000)  # milliseconds, as Playwright waits for everything else: a loaded machine is slow
 
@@ -67,7 +69,10 @@ def site(_migrated: str, valkey: Valkey, tmp_path_factory: pytest.TempPathFactor
             app.extensions["settings"].base_url = base_url
             site = Site(app, base_url, smtp)
             site.service = service
-            with workers(_environment(options | {"base_url": base_url})), dashboard(site) as site.host_url:
+            environment = _environment(options | {"base_url": base_url})
+            with workers(environment), heartbeat(app), dashboard(site) as site.host_url:
+                redis = Redis.from_url(valkey.url)
+                eventually(lambda: len(redis.smembers("rq:workers")) == 2, "the workers are there")
                 yield site
         with app.app_context():
             db.session.remove()

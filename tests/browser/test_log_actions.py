@@ -48,7 +48,7 @@ def test_a_message_is_sent_again_after_a_question(
     expect(page.locator("main")).to_contain_text("may get this message twice")
     with held_back(page, "**/send-again"):
         page.get_by_role("button", name="Send again").dblclick()
-    expect(page.get_by_role("status")).to_contain_text(re.compile("is being sent again|No second copy"))
+    expect(page.get_by_role("status")).to_contain_text("No second copy")  # what the second one brings
     expect(page.locator(".row")).to_have_count(2)
     expect(page.locator(".row-open")).to_contain_text("The first message")
     expect(page.locator(".row-open")).to_contain_text("Accepted by the mail server")

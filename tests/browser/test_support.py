@@ -96,6 +96,7 @@ def test_in_the_platforms_back_office_support_works_in_a_frame_without_cookies(
     }))  # fmt: skip
     page.goto(f"{site.host_url}?role=support&subject=framed")
     frame = page.frame_locator("iframe")
+    expect(frame.locator("[data-htmx-powered]").first).to_be_attached()  # before that a click is a plain one
     frame.get_by_label("Message", exact=True).fill(customer)
     frame.get_by_role("button", name="Find the message").click()
     frame.get_by_role("link", name="Order 19 was shipped").click()

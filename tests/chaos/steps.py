@@ -38,6 +38,8 @@ class Run:
         self.server = server
         self._start = start
         self._given = 0
+        # One that waits: the application's own gives up when Redis is slow.
+        self._redis = queue.connect(app.extensions["settings"].redis_url, timeout=60)
 
     def workers(self, count: int, **settings: Any) -> list[Process | WarmProcess]:
         return [self._start(WORKER_MAIL, **settings) for _ in range(count)]
@@ -66,7 +68,7 @@ class Run:
             query = select(Message.state, func.count()).where(Message.kind == "order_update").group_by(Message.state)
             return Counter(dict(db.session.execute(query).all()))
 
-    def wait_until_settled(self, timeout: float = 120) -> None:
+    def wait_until_settled(self, timeout: float = 300) -> None:
         """Until no message waits or is on its way."""
 
         def settled() -> bool:
@@ -87,7 +89,7 @@ class Run:
     def end_leases(self) -> int:
         """As if minutes had passed: who holds a lane now has held it for too long, and no wake is under way."""
         with self.app.app_context(), transaction() as session:
-            wakes = queue.line().client
+            wakes = self._redis
             for key in wakes.scan_iter("absender:wake:*"):
                 wakes.delete(key)
             dead = update(Lane).where(Lane.leased_until > now()).values(leased_until=now(-1))
@@ -100,14 +102,13 @@ class Run:
 
     def end_dead_leases(self) -> None:
         """Once no worker is at work: what is still leased then belongs to a drain that broke off."""
-        redis = self.app.extensions["portal_queue"].client
 
         def idle() -> bool:
-            names = redis.smembers("rq:workers")
-            states = [redis.hget(name, "state") for name in names]
-            return not redis.llen("rq:queue:mail") and b"busy" not in states
+            names = self._redis.smembers("rq:workers")
+            states = [self._redis.hget(name, "state") for name in names]
+            return not self._redis.llen("rq:queue:mail") and b"busy" not in states
 
-        eventually(idle, "the workers have nothing to do", 60)
+        eventually(idle, "the workers have nothing to do")
         self.end_leases()
 
     def lost(self) -> int:

@@ -111,8 +111,13 @@ def test_kills_before_the_final_dot_double_nothing(run: Run, smtp: HostileServer
 def owner(client_port: int, server_port: int, processes: list[Process | WarmProcess]) -> Process | WarmProcess:
     """Whose connection it is, by the kernel's table (proc(5))."""
     ours, theirs = f":{client_port:04X}", f":{server_port:04X}"
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    (inode,) = (row[9] for row in rows if row[1].endswith(ours) and row[2].endswith(theirs))
+
+    def inodes() -> set[str]:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return {row[9] for row in rows if row[1].endswith(ours) and row[2].endswith(theirs)}
+
+    # The table is read in pieces, while others come and go.
+    (inode,) = eventually(inodes, "the connection is in the table")
     for process in processes:
         for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
             try:
@@ -158,7 +163,7 @@ def test_a_worker_stopped_past_its_lease_sends_no_dot(run: Run, smtp: HostileSer
 
 @pytest.mark.chaos("two clocks")
 def test_two_clocks_claim_each_message_once(run: Run, smtp: HostileServer, figure: Figure) -> None:
-    rounds, mails = size(2, 20), 50
+    rounds, mails = size(5, 20), size(20, 50)
     run.workers(2)
     for _ in range(2):
         run.clock()

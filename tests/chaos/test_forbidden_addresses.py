@@ -18,7 +18,7 @@ from tests.transport.test_destinations import FORBIDDEN, SPELLINGS
 pytestmark = pytest.mark.any_database
 
 NAME = "mail.shop.example"
-SHORT = Timeouts(connect=5, command=5, dot=5, session=10)
+PATIENT = Timeouts(connect=30, command=30, dot=30, session=60)
 
 MORE = [
     "127.0.0.1", "127.0.0.2", "127.1.1.1", "127.000.000.001", "127.00.0.1", "0127.0.0.1", "0x7F.0x0.0x0.0x1",
@@ -79,7 +79,7 @@ def connections(listener: socket.socket) -> int:
 
 
 def dial(host: str, port: int, policy: Policy) -> None:
-    Connection(Account(host, port, "tls", "u", "p"), timeouts=SHORT, policy=policy).__enter__()
+    Connection(Account(host, port, "tls", "u", "p"), timeouts=PATIENT, policy=policy).__enter__()
 
 
 @pytest.mark.chaos("120 spellings of forbidden addresses")
@@ -120,6 +120,7 @@ def test_a_name_that_changes_its_address_is_dialled_as_it_was_judged(dials: Dial
     rounds = size(200, 1000)
     # Nobody outside shall be dialled by a test, so 127.0.0.2 stands for a public address: an operator allowed it.
     with HostileServer(lambda talk, point: "554 no", address="127.0.0.2") as public, socket.socket() as forbidden:
+        forbidden.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         forbidden.bind(("127.0.0.1", public.port))
         forbidden.listen(128)
         forbidden.settimeout(0.2)
@@ -129,9 +130,9 @@ def test_a_name_that_changes_its_address_is_dialled_as_it_was_judged(dials: Dial
                 resolver = Rebinding("127.0.0.2", "127.0.0.1")
                 policy = Policy(["127.0.0.2/32"], [public.port], resolver)
                 with pytest.raises(SMTPFailure, match="554"):
-                    Connection(Account(NAME, public.port), timeouts=SHORT, policy=policy).__enter__()
+                    Connection(Account(NAME, public.port), timeouts=PATIENT, policy=policy).__enter__()
                 with pytest.raises(SMTPFailure):  # the second session asks again, and is told the forbidden address
-                    Connection(Account(NAME, public.port), timeouts=SHORT, policy=policy).__enter__()
+                    Connection(Account(NAME, public.port), timeouts=PATIENT, policy=policy).__enter__()
                 second += resolver.asked == 2
         heard = connections(forbidden)
     wrong = [address for address in dialled if address != ("127.0.0.2", public.port)]

@@ -61,6 +61,7 @@ def test_no_field_injects_a_header(figure: Figure) -> None:
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
+        derandomize=not FULL,
         database=None,
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),

@@ -58,7 +58,7 @@ def post(url: str, key: str, body: dict[str, Any]) -> int:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     try:
         request = urllib.request.Request(f"{url}/api/v1/messages", json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return int(response.status)
     except urllib.error.HTTPError as refused:
         return refused.code
@@ -113,7 +113,7 @@ def test_addresses_subjects_and_passwords_are_in_no_line_of_any_process(
                 states = [state for (state,) in db.session.execute(db.select(Message.state))]
             return sorted(states) == ["failed", "failed", "sent", "sent"]
 
-        eventually(finished, "two are sent, one bounced, and the test mail was refused", 30)
+        eventually(finished, "two are sent, one bounced, and the test mail was refused")
         for process in running:
             process.stop()
         outputs = [process.output for process in running]

@@ -32,7 +32,7 @@ RUN = 500
 @pytest.fixture
 def start(environment: Environment) -> Iterator[Callable[[list[str]], Process]]:
     with ExitStack() as stack:
-        yield lambda command: stack.enter_context(Process(command, environment(smtp_reply_timeout=2)))
+        yield lambda command: stack.enter_context(Process(command, environment(smtp_reply_timeout=15)))
 
 
 def states(app: Flask) -> Counter[str]:
@@ -52,6 +52,7 @@ def accept(app: Flask, count: int) -> None:
 
 def test_a_worker_sends_what_was_accepted(app: Flask, smtp: SMTPSink, start: Callable[[list[str]], Process]) -> None:
     start(processes.WORKER_MAIL)
+    start(processes.CLOCK)
     accept(app, 3)
     smtp.wait_for(3)
     eventually(lambda: states(app) == {"sent": 3}, "all are written down as sent")
@@ -76,14 +77,16 @@ def post(url: str, key: str, number: int) -> None:
 
     def accepted() -> bool:
         try:
-            with urllib.request.urlopen(request, timeout=5) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return bool(response.status == 202)
-        except urllib.error.HTTPError:
-            raise
+        except urllib.error.HTTPError as refused:
+            if refused.code not in (409, 503):  # the same key is at work still, or the database is busy
+                raise
+            return False
         except OSError:
             return False
 
-    eventually(accepted, f"message {number} is accepted", 60)
+    eventually(accepted, f"message {number} is accepted")
 
 
 def test_killing_worker_web_and_valkey_in_a_run_of_500_loses_none(
@@ -104,7 +107,7 @@ def test_killing_worker_web_and_valkey_in_a_run_of_500_loses_none(
     def kill_along_the_way() -> None:
         nonlocal kills
         for arrived, victim in ((50, worker), (120, web), (190, valkey), (260, worker), (330, web)):
-            smtp.wait_for(arrived, timeout=90)
+            smtp.wait_for(arrived, timeout=300)
             victim.restart()
             kills += victim is worker
 
@@ -112,10 +115,12 @@ def test_killing_worker_web_and_valkey_in_a_run_of_500_loses_none(
     killer.start()
     with ThreadPoolExecutor(4) as backend:
         list(backend.map(lambda number: post(url, key, number), range(RUN)))
-    killer.join(120)
+    killer.join(600)
     assert not killer.is_alive()
 
-    eventually(lambda: states(app) == {"sent": RUN}, f"all are sent: {states(app)}", 90)
+    eventually(
+        lambda: states(app) == {"sent": RUN}, f"all are sent: {states(app)}", 300
+    )  # a killed lane may be leased for 120 s more
     copies = Counter(mail.rcpt_to[0] for mail in smtp.received)
     assert len(copies) == RUN, f"{RUN - len(copies)} lost"
     twice = [address for address, number in copies.items() if number > 1]

@@ -17,14 +17,14 @@ from portal.transport.connection import Timeouts
 from tests.support.smtp_sink import SMTPSink
 
 ACCEPTED = {"kind": "order_update", "subject": "Your order", "text": "It is on its way.\n"}
-SHORT = Timeouts(connect=1, command=1, dot=1, session=5)
+PATIENT = Timeouts(connect=30, command=30, dot=30, session=300)
 
 
 def lane_id(route: str) -> int:
     return db.session.scalars(select(Lane.id).where(Lane.route == route).order_by(Lane.id)).first() or 0
 
 
-def drain(route: str = "relay", timeouts: Timeouts = SHORT) -> int:
+def drain(route: str = "relay", timeouts: Timeouts = PATIENT) -> int:
     """One drain in a session of its own, as in a worker; afterwards the test sees what it wrote."""
     lane = lane_id(route)
     db.session.rollback()

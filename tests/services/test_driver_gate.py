@@ -19,11 +19,12 @@ from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, 
 from portal.services.transaction import transaction
 from portal.transport.connection import Timeouts
 from portal.transport.replies import REASONS
+from tests.services.steps import PATIENT
 from tests.support.mail_service import MailService
 from tests.support.valkey import Valkey
 from tests.transport.scripted_server import SILENCE, ScriptedServer
 
-SHORT = Timeouts(connect=1, command=1, dot=1, session=5)
+IMPATIENT = Timeouts(connect=1, command=1, dot=1, session=5)
 Change = Callable[[DriverSettings], DriverSettings]
 
 
@@ -50,12 +51,12 @@ def wanted(service: MailService) -> DriverSettings:
     )  # fmt: skip
 
 
-def run_test(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
+def run_test(tenant: Tenant, user: User, wanted: DriverSettings, timeouts: Timeouts = PATIENT) -> DriverTest:
     """Start a test and run its job as a worker would."""
     test = driver_tests.start(tenant, user, wanted)
     db.session.rollback()
     with current_app.app_context():  # type: ignore[attr-defined]
-        driver_tests.run(test.id, SHORT)
+        driver_tests.run(test.id, timeouts)
     db.session.rollback()
     latest = driver_tests.latest(tenant)
     assert latest is not None and latest.id == test.id
@@ -300,7 +301,8 @@ def test_a_server_that_cannot_be_used_fails_at_its_step_and_gets_no_password(
     with ScriptedServer(answers, extensions=extensions, tls=service.context) as server:
         ctx.extensions["settings"].smtp_allowed_ports = str(server.port)
         ctx.extensions["settings"].__dict__.pop("destination_policy", None)
-        test = run_test(tenant, user, replace(wanted, port=server.port))
+        patience = IMPATIENT if SILENCE in answers.values() else PATIENT
+        test = run_test(tenant, user, replace(wanted, port=server.port), patience)
     assert test.state == "failed" and test.reason in REASONS
     assert test.failed_step in (step, "connect")
     assert not [command for command in server.commands if command.startswith("AUTH")]

@@ -32,6 +32,12 @@ def accept(tenant: Tenant, state: str = "sent", *, ended: float | None = 0, **fi
     return message.id
 
 
+@pytest.fixture(autouse=True)
+def _time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One round does all; what is about its limit sets its own."""
+    monkeypatch.setattr(mail_retention, "_SECONDS", 600)
+
+
 def after(days: float) -> Any:
     return time_machine.travel(time.time() + days * DAY, tick=True)
 

@@ -148,11 +148,11 @@ def test_the_mail_beyond_the_limit_waits_for_the_next_day(
 def test_nobody_sends_without_signing_in_or_without_encryption(environ: dict[str, str], port: int) -> None:
     context = ssl.create_default_context(cafile=environ["PORTAL_SMTP_CA_FILE"])
     context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default from Python 3.13 on
-    with smtplib.SMTP_SSL("localhost", port + 4, context=context, timeout=5) as client:
+    with smtplib.SMTP_SSL("localhost", port + 4, context=context, timeout=60) as client:
         client.ehlo()
         code, text = client.mail(ADDRESS)
         assert code == 530 and b"Authentication Required" in text
-    with smtplib.SMTP("localhost", port + 5, timeout=5) as client:
+    with smtplib.SMTP("localhost", port + 5, timeout=60) as client:
         client.ehlo()
         assert client.has_extn("starttls") and not client.has_extn("auth")
         assert client.mail(ADDRESS)[0] == 530

@@ -55,7 +55,7 @@ def start(instance: Path, port: int, **environ: str) -> subprocess.Popen[str]:
 
 def refusal(instance: Path, port: int, **environ: str) -> str:
     process = start(instance, port, **environ)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=1800)
     assert process.returncode == 1, said
     return said
 
@@ -136,15 +136,15 @@ def test_it_serves_all_pages_and_ends_with_everything_it_started(tmp_path: Path,
             if "Ctrl-C ends everything" in line:
                 break
         pages = [f"http://127.0.0.1:{number}/" for number in (port, port + 1, port + 2)]
-        assert wait_for(pages, 30) is None
-        with socket.create_connection(("127.0.0.1", port + 5), timeout=30) as provider:
+        assert wait_for(pages, 180) is None
+        with socket.create_connection(("127.0.0.1", port + 5), timeout=180) as provider:
             assert b"gsmtp" in provider.recv(200)
         assert "SMTP" not in (instance / "portal.env").read_text()
         running = "\n".join(processes(mark))
         for expected in ("gunicorn", "demo.inbox", "demo.dashboard", "demo.welcome"):
             assert expected in running
         process.send_signal(ending)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=180)
     finally:
         if process.poll() is None:
             process.kill()

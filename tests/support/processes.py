@@ -47,7 +47,8 @@ class Process:
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self.command = command
         self.environment = environment
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as this object)
+        self._file = tempfile.NamedTemporaryFile()  # noqa: SIM115 (lives as long as this object)
+        self._log: IO[bytes] = open(self._file.name, "ab")  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Process:
@@ -89,8 +90,7 @@ class Process:
 
     @property
     def output(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        return Path(self._file.name).read_text(errors="replace")
 
     def __enter__(self) -> Process:
         return self.start()
@@ -110,6 +110,6 @@ def answers(url: str) -> bool:
 
 def wait_for_page(url: str, process: Process) -> None:
     try:
-        eventually(lambda: answers(url), f"{url} answers", 60)
+        eventually(lambda: answers(url), f"{url} answers")
     except AssertionError as error:
         raise AssertionError(f"{error}\n{process.output}") from None

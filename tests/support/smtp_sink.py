@@ -57,7 +57,7 @@ class SMTPSink:
         with self._changed:
             self._received.clear()
 
-    def wait_for(self, count: int, timeout: float = 30) -> list[Received]:
+    def wait_for(self, count: int, timeout: float = 180) -> list[Received]:
         """The mails so far, once there are at least `count`. Raises AssertionError after `timeout` seconds."""
         with self._changed:
             enough = self._changed.wait_for(lambda: len(self._received) >= count, timeout)

@@ -10,7 +10,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-def eventually(look: Callable[[], Value], what: str, timeout: float = 30) -> Value:
+def eventually(look: Callable[[], Value], what: str, timeout: float = 180) -> Value:
     """The first truthy value of `look()`. Raises AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     never = threading.Event()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
+
+from portal.transport.connection import SMTPFailure, Timeouts
 
 CLOSE = "close"  # end the connection
 SILENCE = "silence"  # never answer
@@ -17,6 +19,16 @@ BEHAVIOURS = {CLOSE, SILENCE, DRIP, FLOOD}
 
 USUAL = {"MAIL": "250 2.1.0 ok", "RCPT": "250 2.1.5 ok", "DATA": "354 go on", ".": "250 2.0.0 queued as 7"}
 Answer = str | Sequence[str]
+PLENTY = Timeouts(connect=30, command=30, dot=30, session=300)
+
+
+def ends_in(phase: str, attempt: Callable[[Timeouts], SMTPFailure]) -> SMTPFailure:
+    """How an attempt fails that waits in vain in this phase; with more patience where it failed before, being slow."""
+    for seconds in (0.2, 2, 20):
+        failure = attempt(Timeouts(connect=seconds, command=seconds, dot=seconds, session=300))
+        if failure.phase == phase:
+            break
+    return failure
 
 
 class ScriptedServer:
@@ -55,7 +67,7 @@ class ScriptedServer:
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(5)
+        self._thread.join(60)
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -66,7 +78,7 @@ class ScriptedServer:
         await self._stop.wait()
         server.close()
         if self._talks:
-            _, late = await asyncio.wait(self._talks, timeout=2)
+            _, late = await asyncio.wait(self._talks, timeout=30)
             for talk in late:
                 talk.cancel()
 

@@ -134,7 +134,7 @@ def test_every_rule_has_a_known_reason_and_a_source() -> None:
 def test_no_text_can_make_it_slow(text: str) -> None:
     begin = process_time()
     classify("dot", 550, text)
-    assert process_time() - begin < 0.25
+    assert process_time() - begin < 3  # seconds; what backtracks without end takes minutes
 
 
 @pytest.mark.parametrize(

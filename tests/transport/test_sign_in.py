@@ -15,14 +15,12 @@ import trustme
 
 from portal.transport.connection import Account, Connection, Encryption, Envelope, SMTPFailure, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
-from tests.transport.scripted_server import CLOSE, DRIP, SILENCE, Answer, ScriptedServer
+from tests.transport.scripted_server import CLOSE, DRIP, PLENTY, SILENCE, Answer, ScriptedServer, ends_in
 
 pytestmark = pytest.mark.any_database
 
 NAME = "smtp.shop.example"
 USER, PASSWORD = "shop@shop.example", "correct horse battery"
-SHORT = Timeouts(connect=0.3, command=0.3, dot=0.3, session=10)
-PLENTY = Timeouts(connect=5, command=5, dot=5, session=60)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +59,11 @@ def connection(
     return Connection(account, policy=policy, ca_file=ca_file, timeouts=timeouts, local_hostname="portal.example")
 
 
-def refusal(server: ScriptedServer, ca_file: str | None, encryption: Encryption = "starttls") -> SMTPFailure:
+def refusal(
+    server: ScriptedServer, ca_file: str | None, encryption: Encryption = "starttls", timeouts: Timeouts = PLENTY
+) -> SMTPFailure:
     with server, pytest.raises(SMTPFailure) as caught:
-        connection(server, ca_file, encryption, SHORT).__enter__()
+        connection(server, ca_file, encryption, timeouts).__enter__()
     return caught.value
 
 
@@ -192,7 +192,10 @@ def test_a_service_without_tls_behind_the_port_ends_quickly(ca_file: str, encryp
 def test_a_server_that_fails_on_the_way_in_is_bounded(
     authority: trustme.CA, ca_file: str, point: str, behaviour: str, text: str
 ) -> None:
-    failure = refusal(submission(server_context(authority), {point: behaviour}), ca_file)
+    def attempt(timeouts: Timeouts) -> SMTPFailure:
+        return refusal(submission(server_context(authority), {point: behaviour}), ca_file, timeouts=timeouts)
+
+    failure = ends_in(point.lower(), attempt)
     assert (failure.phase, failure.reply.code, failure.reply.text) == (point.lower(), 0, text)
 
 

@@ -21,7 +21,8 @@ from portal.services.transaction import transaction
 from portal.transport.presets import PRESETS
 from portal.transport.replies import REASONS
 from portal.views import log_texts, reason_texts
-from tests.services.test_driver_gate import SHORT, allow
+from tests.services.steps import PATIENT
+from tests.services.test_driver_gate import allow
 from tests.support.mail_service import MailService
 from tests.views.conftest import Person
 
@@ -56,7 +57,7 @@ def run_test(app: Flask) -> DriverTest:
     with app.app_context():
         test = db.session.scalars(select(DriverTest).order_by(DriverTest.id.desc())).first()
         assert test is not None
-        driver_tests.run(test.id, SHORT)
+        driver_tests.run(test.id, PATIENT)
         db.session.expire_all()
         return db.session.get_one(DriverTest, test.id)
 

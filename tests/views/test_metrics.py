@@ -73,7 +73,7 @@ def test_messages_are_counted_by_route_and_state(tenant: Tenant) -> None:
         2, 1, 1, 0,
     ]  # fmt: skip
     assert found["absender_messages_due", ("relay",)] == 2
-    assert 100 <= found["absender_oldest_due_seconds", ("relay",)] < 110
+    assert 100 <= found["absender_oldest_due_seconds", ("relay",)] < 160
     assert found["absender_oldest_due_seconds", ("interactive",)] == 0
 
 
@@ -126,7 +126,7 @@ def test_the_processes_are_seen(ctx: Flask) -> None:
     found = read()
     assert ("absender_clock_age_seconds", ()) not in found and found["absender_workers", ("mail",)] == 0
     vitals.tick()
-    assert 0 <= read()["absender_clock_age_seconds", ()] < 5
+    assert 0 <= read()["absender_clock_age_seconds", ()] < 60
 
 
 def test_a_redis_that_is_away_is_a_figure(tenant: Tenant, valkey: Valkey) -> None:

@@ -130,6 +130,7 @@ def contents(redis: Redis, key: bytes) -> list[bytes]:
         b"set": lambda: redis.smembers(key),
         b"zset": lambda: redis.zrange(key, 0, -1),
         b"stream": lambda: redis.xrange(key),
+        b"none": list,  # expired since it was listed
     }
     return list(readers[kind]())
 
