@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 from flask import Flask
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 
 from portal import delivery_cli, staff_cli
 from portal.config import settings
@@ -60,6 +60,7 @@ def create_api_key(name: str) -> None:
 @click.option("--role", type=click.Choice((*ROLES, staff.ROLE)), default="admin", show_default=True)
 @click.option("--email", default="admin@shop.example", show_default=True, help="Whom test mails go to.")
 @click.option("--locale", type=click.Choice(LOCALES), help="The tenant's own if not given.")
+@with_appcontext
 def launch_link(tenant: str, role: str, email: str, locale: str | None) -> None:
     """Print a URL that opens the portal as a person of the tenant, or as support: once, within a minute."""
     if not tenant and role != staff.ROLE:
@@ -76,6 +77,7 @@ def launch_link(tenant: str, role: str, email: str, locale: str | None) -> None:
 
 
 @click.command("demo")
+@with_appcontext
 def demo() -> None:
     """Seed the demo: a tenant per plan, and an API key for the demo dashboard."""
     lanes.ensure()

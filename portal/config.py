@@ -22,9 +22,9 @@ from redis import Redis
 from portal import launch_keys
 from portal.plans import SHIPPED, Plan
 from portal.plans import load as load_plans
+from portal.transport.addresses import Mailbox, parse_mailbox
 from portal.transport.connection import Account
 from portal.transport.destinations import Policy
-from portal.transport.mime import Mailbox, parse_mailbox
 
 _MIN_SECRET = 32
 _MIN_TOKEN = 16

@@ -35,6 +35,8 @@ def respond(described: dict[str, Any]) -> Response:
     response = jsonify(described)
     response.status_code = described["status"]
     response.content_type = "application/problem+json"
+    if described["status"] == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 section 15.5.2
     if "retry_after" in described:
         response.headers["Retry-After"] = str(described["retry_after"])
     return response

@@ -64,7 +64,7 @@ def line() -> Line:
     return cast(Line, current_app.extensions["portal_queue"])
 
 
-def wake(lane_id: int, queue_name: str) -> bool:
+def wake(lane_id: int, queue_name: str = MAIL) -> bool:
     """Have a worker drain the lane, unless that is already under way to it.
 
     Returns whether Redis could be told; if not, the clock wakes the lane later.

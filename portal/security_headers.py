@@ -48,5 +48,5 @@ class _Always:
 
 
 def _frame_ancestors() -> str:
-    """The session's parent; or, for the page that refuses an authentic but used or old token, that token's."""
-    return sessions.allowed_parent() or g.get("refused_parent") or "'none'"
+    """The session's parent, or the tenant's list; for the page that refuses an authentic, used token, that token's."""
+    return sessions.allowed_parent() or g.get("refused_parent") or " ".join(sessions.listed_parents()) or "'none'"

@@ -140,6 +140,14 @@ def allowed_parent() -> str | None:
     return str(session.parent)
 
 
+def listed_parents() -> list[str]:
+    """The origins of the tenant's list, for its people whose launch named none."""
+    session, tenant = g.get("session"), g.get("tenant")
+    if session is None or session.parent or session.tenant_id is None or tenant is None:
+        return []
+    return [origin for origin in tenant.frame_ancestors if _ORIGIN.fullmatch(origin)]
+
+
 def init_app(app: Flask) -> None:
     app.session_interface = FormCookie()
     app.jinja_env.globals.update(session_token=token, session_parent=allowed_parent)

@@ -141,7 +141,9 @@ class MessageBody(Base):
     message_id: Mapped[int] = mapped_column(BigId, ForeignKey("message.id", ondelete="CASCADE"), primary_key=True)
     text: Mapped[str | None] = mapped_column(Text)
     html: Mapped[str | None] = mapped_column(Text)
+    to_name: Mapped[str | None] = mapped_column(String(100))  # before the recipient's address
     reply_to: Mapped[str | None] = mapped_column(String(320))
+    locale: Mapped[str | None] = mapped_column(String(35))  # the language that it is in, where known
     # How many files belong to it: most mail has none, and then nobody looks for any.
     attachments: Mapped[int] = mapped_column(default=0, server_default="0")
 

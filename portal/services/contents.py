@@ -32,6 +32,8 @@ class Stored(Protocol):
     def html(self) -> str | None: ...
     @property
     def reply_to(self) -> str | None: ...
+    @property
+    def locale(self) -> str | None: ...
 
 
 def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
@@ -41,6 +43,7 @@ def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
         text=message.text,
         html=message.html,
         reply_to=message.reply_to,
+        language=message.locale,
         headers=() if message.kind in WRITTEN_BY_A_PERSON else AUTO_GENERATED,
         attachments=files,
     )
@@ -102,6 +105,7 @@ def _render(name: str, subject: str, locale: str, context: dict[str, object]) ->
             subject=subject,
             text=render_template(f"emails/{name}/body.txt", **context).strip() + "\n",
             html=render_template(f"emails/{name}/body.html", **context),
+            language=known,
             headers=AUTO_GENERATED,
         )
 

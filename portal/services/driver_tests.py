@@ -19,9 +19,10 @@ from portal.services import contents, driver_settings, drivers, outbox, pace, pl
 from portal.services.driver_settings import DriverSettings
 from portal.services.errors import AlreadyTesting, InvalidFields, SettingsUntested
 from portal.services.transaction import after_commit, transaction
+from portal.transport.addresses import Mailbox
 from portal.transport.connection import Connection, Envelope, Reply, SMTPFailure, Timeouts
 from portal.transport.dialog import NO_TLS
-from portal.transport.mime import Mailbox, build
+from portal.transport.mime import build
 from portal.transport.replies import classify
 
 PASS_LIFE = timedelta(minutes=30)

@@ -62,7 +62,10 @@ def verify_token(token: str) -> LaunchClaims:
         claims = launch_keys.claims(token, secret=settings().launch_secret, jwks=settings().launch_jwks)
     except launch_keys.Unverified as error:
         raise LaunchRefused("invalid", str(error)) from None
-    if claims.get("aud") not in (AUDIENCE, [AUDIENCE]) or claims.get("iss") != settings().launch_issuer:
+    audience = claims.get("aud")  # one, or a list of them (RFC 7519 section 4.1.3)
+    if AUDIENCE not in (audience if isinstance(audience, list) else [audience]) or (
+        claims.get("iss") != settings().launch_issuer
+    ):
         raise LaunchRefused("invalid", "aud or iss")
     try:
         _check_kinds(claims)
@@ -77,14 +80,22 @@ def _check_kinds(claims: dict[str, Any]) -> None:
     for name in _REQUIRED:
         if name == "tenant" and claims.get("role") == staff.ROLE:
             continue  # staff look at all of them, whichever it names
-        kind = int if name in ("iat", "exp") else str
-        if not isinstance(claims.get(name), kind) or isinstance(claims[name], bool) or claims[name] == "":
+        if not (_is_time if name in ("iat", "exp") else _is_text)(claims.get(name)):
             raise LaunchRefused("incomplete", name)
-    if not isinstance(claims.get("nbf", 0), int):
+    if not _is_time(claims.get("nbf", 0)):
         raise LaunchRefused("incomplete", "nbf")
     for name, value in claims.items():
         if isinstance(value, str) and not value.isprintable():
             raise LaunchRefused("incomplete", name)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_time(value: object) -> bool:
+    """A NumericDate (RFC 7519 section 2), within what a computer's calendar holds."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**33
 
 
 def _check_time(claims: dict[str, Any]) -> None:

@@ -45,7 +45,9 @@ class Row(NamedTuple):
     has_body: int | None
     text: str | None
     html: str | None
+    to_name: str | None
     reply_to: str | None
+    locale: str | None
     kind: str
     attachments: int | None  # how many
 
@@ -107,7 +109,9 @@ def _rows_of(count: int) -> Statement:
             MessageBody.message_id,
             MessageBody.text,
             MessageBody.html,
+            MessageBody.to_name,
             MessageBody.reply_to,
+            MessageBody.locale,
             Message.kind,
             MessageBody.attachments,
         )
@@ -190,6 +194,7 @@ def _mail(attempt: Attempt, message: Row, sender: Sender, content: MailContent) 
         content,
         sender=sender.mailbox,
         to=message.to_address,
+        to_name=message.to_name or "",
         date=_moment(date),
         message_id=message.message_id,
         boundary=boundary,

@@ -20,6 +20,7 @@ from portal.services.bulk import insert_rows
 from portal.services.errors import NotCancellable, NotFound
 from portal.services.senders import Sender
 from portal.services.transaction import after_commit, transaction
+from portal.transport.addresses import parse_mailbox, validate_address
 from portal.transport.attachments import Attachment
 
 GIVE_UP = timedelta(hours=48)
@@ -42,7 +43,7 @@ _ID_OF = select(_MESSAGE.c.public_id, _MESSAGE.c.id).where(
 
 @dataclass(frozen=True)
 class Draft:
-    """A message that is to be accepted; `to` and `reply_to` are addresses that were checked.
+    """A message that is to be accepted; `to` and `reply_to` are mailboxes that were checked, an address or with a name.
 
     `data` instead of a body: the body is built at sending (for a link with power). `route` is for interactive mail; the
     rest goes by the tenant's sender. `resent_of` is the id of the message that this one repeats.
@@ -55,6 +56,7 @@ class Draft:
     text: str | None = None
     html: str | None = None
     reply_to: str | None = None
+    locale: str | None = None
     data: dict[str, Any] | None = None
     route: str | None = None
     attachments: Sequence[Attachment] = ()
@@ -91,6 +93,9 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
     ids = _ids([row["public_id"] for row in rows])
     accepted = [Accepted(row["public_id"], row["state"], ids[row["public_id"]]) for row in rows]
     bodies = [_body(a.id, draft) for a, draft in zip(accepted, drafts, strict=True) if draft.data is None]
+    if any(draft.locale or draft.to.endswith(">") for draft in drafts):
+        said = [_said(draft) for draft in drafts if draft.data is None]
+        bodies = [body | more for body, more in zip(bodies, said, strict=True)]
     if any(draft.attachments for draft in drafts):
         counts = [len(draft.attachments) for draft in drafts if draft.data is None]
         bodies = [body | {"attachments": count} for body, count in zip(bodies, counts, strict=True)]
@@ -139,7 +144,7 @@ def _row(draft: Draft, sender: Sender | None, at: datetime, domain: str) -> dict
         "public_id": public_id,
         "tenant_id": draft.tenant.id,
         "kind": draft.kind,
-        "to_address": draft.to,
+        "to_address": _address(draft.to),
         "subject": draft.subject,
         "message_id": f"<{public_id.removeprefix('msg_')}@{domain}>",
         "route": draft.route or (sender.route if sender else RELAY),
@@ -154,6 +159,15 @@ def _ids(public_ids: list[str]) -> dict[str, int]:
 
 def _body(message_id: int, draft: Draft) -> dict[str, Any]:
     return {"message_id": message_id, "text": draft.text, "html": draft.html, "reply_to": draft.reply_to}
+
+
+def _said(draft: Draft) -> dict[str, Any]:
+    """What few messages have."""
+    return {"to_name": parse_mailbox(draft.to).name or None, "locale": draft.locale}
+
+
+def _address(mailbox: str) -> str:
+    return parse_mailbox(mailbox).address if mailbox.endswith(">") else validate_address(mailbox)
 
 
 def _entry(accepted: Accepted, row: dict[str, Any], event: str) -> dict[str, Any]:

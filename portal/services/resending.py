@@ -14,6 +14,7 @@ from portal.models.message import ENDED, PLATFORM_KINDS
 from portal.services import attachments, audit, mail_log, outbox
 from portal.services.errors import NotFound, NotResendable
 from portal.services.transaction import serialize, transaction
+from portal.transport.addresses import Mailbox
 
 # Not verification and driver tests: their mail is built at sending, and has a way of its own to be sent again.
 KINDS = (*PLATFORM_KINDS, "notice")
@@ -63,8 +64,9 @@ def send_again(tenant: Tenant, user: User, public_id: str, known: str) -> tuple[
             return newest or message, False
         body = session.get_one(MessageBody, message.id)
         copy = outbox.accept(
-            tenant, kind=message.kind, to=message.to_address, subject=message.subject, text=body.text, html=body.html,
-            reply_to=body.reply_to, attachments=attachments.load(message.id) if body.attachments else (),
+            tenant, kind=message.kind, to=_recipient(message, body), subject=message.subject, text=body.text,
+            html=body.html, reply_to=body.reply_to, locale=body.locale,
+            attachments=attachments.load(message.id) if body.attachments else (),
             route=INTERACTIVE if message.kind == "notice" else None, resent_of=message.id,
         )  # fmt: skip
         about = {"tenant_id": tenant.id, "message_id": message.id}
@@ -72,6 +74,10 @@ def send_again(tenant: Tenant, user: User, public_id: str, known: str) -> tuple[
         audit.record(tenant, user, "sent_again", message.public_id, after={"message": copy.public_id})
     log.info("message %s sent again as %s by user %s", message.public_id, copy.public_id, user.id)
     return copy, True
+
+
+def _recipient(message: Message, body: MessageBody) -> str:
+    return Mailbox(body.to_name or "", message.to_address).as_header()
 
 
 def _copies(tenant: Tenant, message: Message, most: int) -> list[Message]:

@@ -14,7 +14,7 @@ from portal.models.driver import route_of
 from portal.models.lane import RELAY
 from portal.services import plans
 from portal.services.direct import Statement
-from portal.transport.mime import Mailbox
+from portal.transport.addresses import Mailbox
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import lru_cache
 
 import idna
@@ -13,6 +14,7 @@ MAX_LOCAL_PART = 64
 MAX_DOMAIN = 253
 MAX_DISPLAY_NAME = 78
 
+_NAMED = re.compile(r' *(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^<>"]*?)) *<(?P<address>[^<>]*)> *', re.S)
 _PLAIN = re.compile(  # what nearly every address looks like: no need to look closer
     r"(?P<local>[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*)@(?P<domain>(?:[a-z0-9](?:-?[a-z0-9])*\.)+[a-z]{2,})"
 )
@@ -116,6 +118,32 @@ def check_display_name(text: str) -> str:
     if re.search(r"\S@\S", unicodedata.normalize("NFKC", name)):
         raise InvalidAddress("name_looks_like_address")
     return name
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A display name (may be empty) and an address. As text, it is as a person reads it."""
+
+    name: str
+    address: str
+
+    def __str__(self) -> str:
+        address = readable_address(self.address)
+        return f"{self.name} <{address}>" if self.name else address
+
+    def as_header(self) -> str:
+        """As parse_mailbox reads it, whatever the name holds."""
+        quoted = re.sub(r'(["\\])', r"\\\1", self.name)
+        return f'"{quoted}" <{self.address}>' if self.name else self.address
+
+
+def parse_mailbox(text: str) -> Mailbox:
+    """A mailbox from "Name <address>" or an address alone. Raises InvalidAddress, a ValueError with the reason."""
+    named = _NAMED.fullmatch(text) if "<" in text else None
+    if named is None:
+        return Mailbox("", validate_address(text))
+    name = named["plain"] if named["quoted"] is None else re.sub(r"\\(.)", r"\1", named["quoted"])
+    return Mailbox(check_display_name(name) if name.strip() else "", validate_address(named["address"]))
 
 
 def _is_control(character: str) -> bool:

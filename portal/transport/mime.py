@@ -11,12 +11,11 @@ from email.utils import format_datetime
 from functools import lru_cache
 
 from portal.transport import attachments, headers
-from portal.transport.addresses import InvalidAddress, check_display_name, readable_address, validate_address
+from portal.transport.addresses import InvalidAddress, Mailbox, parse_mailbox, validate_address
 from portal.transport.attachments import Attachment
 from portal.transport.html_text import text_from_html
 
 MAX_LINE = 998  # octets without CRLF (RFC 5322 section 2.1.1)
-_NAMED = re.compile(r' *(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^<>"]*?)) *<(?P<address>[^<>]*)> *', re.S)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,70}")
 _OWN_HEADER = re.compile(  # written here and nowhere else, or never
@@ -37,30 +36,19 @@ class MailContent:
     reply_to: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    language: str | None = None  # a tag of RFC 5646
 
 
-@dataclass(frozen=True)
-class Mailbox:
-    """A display name (may be empty) and an address. As text, it is as a person reads it."""
-
-    name: str
-    address: str
-
-    def __str__(self) -> str:
-        address = readable_address(self.address)
-        return f"{self.name} <{address}>" if self.name else address
-
-
-def parse_mailbox(text: str) -> Mailbox:
-    """A mailbox from "Name <address>" or an address alone. Raises InvalidAddress, a ValueError with the reason."""
-    named = _NAMED.fullmatch(text)
-    if named is None:
-        return Mailbox("", validate_address(text))
-    name = named["plain"] if named["quoted"] is None else re.sub(r"\\(.)", r"\1", named["quoted"])
-    return Mailbox(check_display_name(name) if name.strip() else "", validate_address(named["address"]))
-
-
-def build(content: MailContent, *, sender: Mailbox, to: str, date: datetime, message_id: str, boundary: str) -> bytes:
+def build(
+    content: MailContent,
+    *,
+    sender: Mailbox,
+    to: str,
+    date: datetime,
+    message_id: str,
+    boundary: str,
+    to_name: str = "",
+) -> bytes:
     """The whole mail with CRLF line ends: the same arguments give the same bytes.
 
     `date` must know its time zone. Raises InvalidAddress for a sender, recipient or Reply-To that is none, and
@@ -74,7 +62,7 @@ def build(content: MailContent, *, sender: Mailbox, to: str, date: datetime, mes
         raise ValueError("not a boundary")
     fields = [
         headers.mailbox("From", sender.name, validate_address(sender.address)),
-        headers.mailbox("To", "", validate_address(to)),
+        headers.mailbox("To", to_name, validate_address(to)),
         headers.unstructured("Subject", content.subject),
         _date(date),
         f"Message-ID:{' ' if len(message_id) < 64 else chr(13) + chr(10) + ' '}{message_id}",
@@ -82,6 +70,8 @@ def build(content: MailContent, *, sender: Mailbox, to: str, date: datetime, mes
     if content.reply_to:
         mailbox = parse_mailbox(content.reply_to)
         fields.append(headers.mailbox("Reply-To", mailbox.name, mailbox.address))
+    if content.language:
+        fields.append(headers.unstructured("Content-Language", content.language))  # RFC 3282
     fields += [_extra(name, value) for name, value in content.headers]
     fields.append("MIME-Version: 1.0")
     head = "\r\n".join(fields)

@@ -63,7 +63,15 @@ def test_an_unusable_idempotency_key_is_refused(api: FlaskClient, app: Flask) ->
         ({"to": "jane@customer.example\r\nBcc: x@y.example"}, "to"),
         ({"to": "a" * 255 + "@customer.example"}, "to"),
         ({"to": "jörg@customer.example"}, "to"),
+        ({"to": "Jane <jane@customer.example>, Bob <bob@customer.example>"}, "to"),
+        ({"to": "Jane\r\nBcc: x@y.example <jane@customer.example>"}, "to"),
+        ({"to": "boss@bank.example <jane@customer.example>"}, "to"),
+        ({"to": "J" * 79 + " <jane@customer.example>"}, "to"),
+        ({"to": "Jane <>"}, "to"),
         ({"reply_to": "nobody"}, "reply_to"),
+        ({"locale": "d"}, "locale"),
+        ({"locale": "de\r\nBcc: x@y.example"}, "locale"),
+        ({"locale": ""}, "locale"),
         ({"subject": ""}, "subject"),
         ({"subject": "a\r\nBcc: x@y.example"}, "subject"),
         ({"subject": "x" * 501}, "subject"),
@@ -72,6 +80,7 @@ def test_an_unusable_idempotency_key_is_refused(api: FlaskClient, app: Flask) ->
         ({"tenant": 7}, "tenant"),
         ({"text": "x" * (1024 * 1024 + 1)}, "text"),
         ({"html": "x" * (1024 * 1024 + 1)}, "html"),
+        ({"text": "ä" * (512 * 1024 + 1)}, "text"),
         ({"text": "a\x00b"}, "text"),
         ({"text": "\ud800"}, "text"),
         ({"cc": "x@y.example"}, "cc"),
@@ -92,6 +101,24 @@ def test_a_missing_field_and_a_missing_body_are_named(api: FlaskClient) -> None:
     assert "text, html" in problem(api.post("/api/v1/messages", json=without_body), 422)["errors"][0]["detail"]
 
 
+def test_mailboxes_may_have_names_and_a_message_a_language(api: FlaskClient, app: Flask, smtp: SMTPSink) -> None:
+    named = {
+        "to": r'"Jane \"JD\" Döe" <jane@Customer.example>',
+        "reply_to": '"Basil, Service" <help@acme.example>',
+    }
+    answer = api.post("/api/v1/messages", json=MESSAGE | named | {"locale": "de_AT"})
+    assert answer.status_code == 202
+    with app.app_context():
+        drain()
+    assert smtp.received[0].rcpt_to == ("jane@customer.example",)
+    mail = smtp.received[0].message
+    (to,), (reply_to,) = mail["To"].addresses, mail["Reply-To"].addresses
+    assert (to.display_name, to.addr_spec) == ('Jane "JD" Döe', "jane@customer.example")
+    assert (reply_to.display_name, reply_to.addr_spec) == ("Basil, Service", "help@acme.example")
+    assert mail["Content-Language"] == "de-AT"
+    assert api.get(answer.headers["Location"]).get_json()["to"] == "jane@customer.example"
+
+
 def test_an_idn_recipient_is_accepted(api: FlaskClient, app: Flask) -> None:
     answer = api.post("/api/v1/messages", json=MESSAGE | {"to": "jane@bücher.example"})
     assert answer.status_code == 202
@@ -101,9 +128,15 @@ def test_a_body_of_a_megabyte_is_accepted(api: FlaskClient) -> None:
     assert api.post("/api/v1/messages", json=MESSAGE | {"text": "x" * 1024 * 1024}).status_code == 202
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'"text"', b"\xff", b"[" * 200_000])
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"text"', b"\xff", b'{"a": ' + b"9" * 5000 + b"}"])
 def test_what_is_no_json_object_is_refused(api: FlaskClient, body: bytes) -> None:
-    problem(api.post("/api/v1/messages", data=body, content_type="application/json"), 400)
+    refused = problem(api.post("/api/v1/messages", data=body, content_type="application/json"), 400)
+    assert (refused["title"], refused["detail"]) == ("Invalid JSON", "The body must be a JSON object.")
+
+
+def test_json_of_any_depth_is_refused_with_a_sentence(api: FlaskClient) -> None:
+    refused = problem(api.post("/api/v1/messages", data=b"[" * 200_000, content_type="application/json"), 400)
+    assert refused["title"] == "Invalid JSON"
 
 
 def test_another_content_type_is_refused(api: FlaskClient) -> None:
@@ -121,6 +154,7 @@ def test_a_wrong_api_key_is_refused(client: FlaskClient, app: Flask, header: str
     for method, path in (("POST", "/api/v1/messages"), ("GET", "/api/v1/messages/msg_x"), ("PUT", "/api/v1/tenants/a")):
         answer = client.open(path, method=method, json=MESSAGE, headers={"Authorization": header})
         problem(answer, 401)
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 def test_an_api_key_is_kept_as_a_digest_only(app: Flask, key: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from portal.transport.mime import Mailbox, MailContent, build
+from portal.transport.addresses import Mailbox
+from portal.transport.mime import MailContent, build
 
 SENDER = Mailbox("Marketplace", "notifications@marketplace.example")
 

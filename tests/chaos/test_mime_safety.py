@@ -16,9 +16,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from portal.transport.attachments import safe_filename
+from portal.transport.addresses import InvalidAddress, Mailbox, parse_mailbox
+from portal.transport.attachments import Attachment, safe_filename
 from portal.transport.headers import clean
-from portal.transport.mime import Attachment, InvalidAddress, Mailbox, MailContent, build, parse_mailbox
+from portal.transport.mime import MailContent, build
 from tests.support.figures import FULL, Figure
 
 pytestmark = pytest.mark.any_database

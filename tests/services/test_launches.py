@@ -86,6 +86,8 @@ def test_of_many_replays_at_once_one_gets_in(app: Flask) -> None:
         ({"iat": 600, "exp": 640}, "future"),
         ({"exp": 3600}, "invalid"),
         ({"aud": "somebody-else"}, "invalid"),
+        ({"aud": ["somebody-else"]}, "invalid"),
+        ({"iat": 1e300}, "incomplete"),
         ({"iss": "somebody-else"}, "invalid"),
         ({"role": "owner"}, "role"),
         ({"tenant": ""}, "incomplete"),
@@ -103,6 +105,12 @@ def test_what_a_token_must_not_say(ctx: Flask, claims: dict[str, Any], expected:
     moments = {name: int(time.time()) + value for name, value in claims.items() if type(value) is int and name != "sub"}
     assert reason(launches.make_token(**({"tenant": "acme"} | claims | moments))) == expected
     assert tenants.find("acme") is None
+
+
+def test_times_may_have_fractions_and_the_audience_may_be_one_of_several(ctx: Flask) -> None:
+    at = time.time()
+    token = launches.make_token("acme", iat=at, exp=at + 59.5, nbf=at - 0.5, aud=["other", "absender"])
+    assert launches.accept(token).tenant.external_id == "acme"
 
 
 @pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS512"}])

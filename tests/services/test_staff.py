@@ -78,8 +78,7 @@ def test_the_operators_commands(app: Flask) -> None:
 
 
 def test_the_operator_gets_a_link_that_opens_the_portal_as_support(app: Flask) -> None:
-    with app.app_context():
-        made = app.test_cli_runner().invoke(args=["launch-link", "--role", "support", "--email", ADDRESS])
+    made = app.test_cli_runner().invoke(args=["launch-link", "--role", "support", "--email", ADDRESS])
     assert made.exit_code == 0
     page = app.test_client().get(made.output.strip().removeprefix("http://localhost:8000"))
     assert page.status_code == 200 and "Find the shop" in page.text

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from portal.transport.addresses import InvalidAddress
+from portal.transport.addresses import InvalidAddress, Mailbox, parse_mailbox
 from portal.transport.html_text import text_from_html
-from portal.transport.mime import Mailbox, MailContent, build, parse_mailbox
+from portal.transport.mime import MailContent, build
 
 pytestmark = pytest.mark.any_database
 

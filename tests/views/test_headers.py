@@ -41,8 +41,15 @@ def test_the_signed_parent_may_frame_a_tenant_without_a_list(arrive: Callable[..
     assert policy(arrive(parent=DASHBOARD).landing.headers)["frame-ancestors"] == DASHBOARD
 
 
-def test_without_a_parent_nobody_may_frame(person: Person) -> None:
+def test_without_a_parent_nobody_may_frame_but_whom_the_tenants_list_names(
+    app: Flask, arrive: Callable[..., Person], person: Person
+) -> None:
     assert policy(person.landing.headers)["frame-ancestors"] == "'none'"
+    with app.app_context():
+        tenants.upsert("acme", frame_ancestors=[DASHBOARD, "https://other.example"])
+    listed = f"{DASHBOARD} https://other.example"
+    assert policy(arrive().landing.headers)["frame-ancestors"] == listed
+    assert policy(arrive(tenant="another").landing.headers)["frame-ancestors"] == "'none'"
 
 
 @pytest.mark.parametrize(("listed", "expected"), [([DASHBOARD], DASHBOARD), (["https://other.example"], "'none'")])

@@ -65,7 +65,8 @@ def test_it_says_when_the_recipient_may_get_it_twice(app: Flask, person: Person,
 
 def test_the_new_message_says_the_same_and_both_lead_to_one_another(app: Flask, person: Person, smtp: SMTPSink) -> None:
     files = [Attachment("a.pdf", "application/pdf", b"%PDF")]
-    message = ended(app, html="<p>Hello</p>", reply_to="help@acme.example", attachments=files)
+    message = ended(app, html="<p>Hello</p>", reply_to="help@acme.example", attachments=files,
+                    to='"Carla, C." <carla@customer.example>', locale="de")  # fmt: skip
     answer = person.post(f"{LOG}/{message}/send-again", {"known": ""})
     (copy,) = copies(app, message)
     assert answer.status_code == 303 and f"open={copy}" in answer.location
@@ -80,8 +81,9 @@ def test_the_new_message_says_the_same_and_both_lead_to_one_another(app: Flask, 
         drain()
     mail = smtp.received[-1].message
     assert (mail["Subject"], mail["Reply-To"], mail["To"]) == (
-        "Your order 7", "help@acme.example", "carla@customer.example"
+        "Your order 7", "help@acme.example", '"Carla, C." <carla@customer.example>'
     )  # fmt: skip
+    assert mail["Content-Language"] == "de"
     assert [f.get_filename() for f in mail.iter_attachments()] == ["a.pdf"]
     assert mail["Message-ID"].startswith(f"<{copy.removeprefix('msg_')}@")
 

@@ -6,11 +6,12 @@ from typing import Any, NoReturn, TypeVar
 
 from flask import abort, request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from werkzeug.exceptions import BadRequest
 
 from portal.errors import document, problem, respond
 from portal.views.api.problems import PROBLEMS
 
-MAX_BODY_CHARS = 1024 * 1024
+MAX_BODY = 1024 * 1024  # octets of UTF-8
 MAX_BATCH = 500
 
 _ENTRIES = f"This must be a list of 1 to {MAX_BATCH} entries."
@@ -42,6 +43,8 @@ def read(model: type[Model]) -> Model:
         value = request.get_json()
     except RecursionError:
         abort(problem(400, "Invalid JSON", "The body is nested too deeply."))
+    except BadRequest:
+        abort(respond(PROBLEMS["bad_json"]))
     if not isinstance(value, dict):
         abort(respond(PROBLEMS["bad_json"]))
     try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from typing_extensions import TypedDict
 
 from portal.models.message import STATES
-from portal.transport.addresses import InvalidAddress, validate_address
+from portal.transport.addresses import MAX_DISPLAY_NAME, InvalidAddress, parse_mailbox
 from portal.views.api import parsing
 from portal.views.api.attachments import Attachments
 
 MAX_KEY = 255
+_TOO_LARGE = f"This must have at most {parsing.MAX_BODY:,} bytes."
 
 _ADDRESS_SENTENCES = {
     "empty": "This must not be empty.",
@@ -20,15 +22,33 @@ _ADDRESS_SENTENCES = {
     "line_break": "An address must not hold line breaks or control characters.",
     "non_ascii_local_part": "Before the @ only ASCII letters, digits and signs work: few servers accept others.",
     "no_such_domain_form": "What stands after the @ is not a domain name.",
+    "name_too_long": f"The name before the address is too long: at most {MAX_DISPLAY_NAME} characters.",
+    "name_looks_like_address": "The name before the address must not look like an address.",
+    "name_control_characters": "The name before the address must not hold control characters.",
 }
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # the shape of RFC 5646's tags
 
 
-def _address(text: str) -> str:
+def _mailbox(text: str) -> str:
     try:
-        return validate_address(text)
+        mailbox = parse_mailbox(text)
     except InvalidAddress as error:
         sentence = _ADDRESS_SENTENCES.get(error.reason, "This must be one e-mail address, such as jane@example.com.")
         raise ValueError(sentence) from None
+    return mailbox.as_header()
+
+
+def _language(text: str) -> str:
+    tag = text.replace("_", "-")  # as POSIX spells it
+    if not _LANGUAGE.fullmatch(tag):
+        raise ValueError("This must be a language, such as en or de-AT.")
+    return tag
+
+
+def _body(text: str) -> str:
+    if len(text.encode()) > parsing.MAX_BODY:
+        raise ValueError(_TOO_LARGE)
+    return text
 
 
 def _subject(text: str) -> str:
@@ -61,22 +81,24 @@ def _key(text: str) -> str:
     return text
 
 
-Address = Annotated[str, Field(max_length=1000), AfterValidator(_address)]
+Mailbox = Annotated[str, Field(max_length=320), AfterValidator(_mailbox)]
+Language = Annotated[str, Field(max_length=35), AfterValidator(_language)]
 Subject = Annotated[str, Field(max_length=500), AfterValidator(_storable), AfterValidator(_subject)]
-Body = Annotated[str, Field(max_length=parsing.MAX_BODY_CHARS), AfterValidator(_storable)]
+Body = Annotated[str, Field(max_length=parsing.MAX_BODY), AfterValidator(_storable), AfterValidator(_body)]
 Key = Annotated[str, AfterValidator(_key), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_KEY})]
 
 
 class MessageRequest(parsing.Request):
-    """One mail to one mailbox; `text`, `html`, or both."""
+    """One mail to one mailbox; `text`, `html`, or both. `locale` is the language they are in."""
 
     tenant: Annotated[str, Field(max_length=100), AfterValidator(_storable)]
     kind: Literal["order_update", "vendor_notification", "customer_message"]
-    to: Address
+    to: Mailbox
     subject: Subject
     text: Body | None = None
     html: Body | None = None
-    reply_to: Address | None = None
+    reply_to: Mailbox | None = None
+    locale: Language | None = None
     attachments: Attachments = []
 
     @model_validator(mode="after")
