@@ -108,6 +108,15 @@ def test_every_reason_of_the_service_has_a_sentence_of_its_own() -> None:
         assert f'"{reason}"' in inspect.getsource(sender.sentence)
 
 
+@pytest.mark.parametrize(("locale", "words"), [("en", "at most 78 characters"), ("de", "höchstens 78 Zeichen")])
+def test_the_length_that_a_name_may_have_is_the_one_that_is_named(
+    arrive: Callable[..., Person], locale: str, words: str
+) -> None:
+    person = arrive(locale=locale)
+    assert words in person.post(FORM, {"address": "hello@acme.example", "display_name": "x" * 79}).text
+    assert person.post(FORM, {"address": "hello@acme.example", "display_name": "x" * 78}).status_code == 303
+
+
 def test_an_international_domain_is_accepted(app: Flask, person: Person) -> None:
     assert person.post(FORM, {"address": "hallo@bücher.example", "display_name": "Bücher"}).status_code == 303
     assert "bücher.example" in person.get(SETTINGS).text or "xn--bcher-kva.example" in person.get(SETTINGS).text
