@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -146,7 +147,9 @@ def test_too_many_mails_to_one_address_name_the_next_time(
 
 def test_a_free_mail_address_is_accepted_with_a_warning(person: Person) -> None:
     assert person.post(FORM, {"address": "acme@gmail.com", "display_name": "Acme"}).status_code == 303
-    assert "This is a free-mail address" in person.get(SETTINGS).text
+    warning = re.search(r'<p class="hint hint-warn">.*?</p>', person.get(SETTINGS).text, re.S)
+    assert warning and "This is a free-mail address" in warning[0] and "later" not in warning[0]
+    assert 'href="/settings/email/driver"' in warning[0]
     refused = person.post(FORM, {"address": "acme@gmail.com", "display_name": "x@y.example"})
     assert refused.text.count("This is a free-mail address") == 2  # at the field and at the pending one
 
