@@ -163,9 +163,8 @@ def post_again() -> Response:
 @access("admin")
 def post_save() -> Response:
     form = DriverForm()
-    version = (form.version.data or "").strip()
     try:
-        driver_tests.save(g.tenant, g.user, driver_form.wanted(form), int(version) if version.isdecimal() else -1)
+        driver_tests.save(g.tenant, g.user, driver_form.wanted(form), driver_form.seen_version(form))
     except InvalidFields as error:
         form.refuse(error)
         return refused(form, 422)

@@ -281,6 +281,16 @@ def test_two_admins_at_once_the_later_learns_what_the_other_changed(
     assert admin.post(PAGE, fields | {"from_name": "Acme Store", "version": "2"}).status_code == 303  # knowingly
 
 
+@pytest.mark.parametrize("version", ["9" * 5_000, "-1", "many", ""])
+def test_a_version_that_the_page_never_held_is_a_conflict_and_no_crash(
+    app: Flask, admin: Person, fields: dict[str, str], version: str
+) -> None:
+    saved(app, admin, fields)
+    assert admin.post(PAGE, fields | {"version": version, "from_name": "Acme Outlet"}).status_code == 409
+    driver = stored(app)
+    assert driver is not None and driver.from_name == "Acme Shop"
+
+
 def test_an_empty_password_keeps_the_stored_one_but_only_for_its_server(
     app: Flask, admin: Person, fields: dict[str, str]
 ) -> None:
