@@ -106,8 +106,8 @@ def _number(text: str | None, *, digits: int) -> int | None:
 
 
 def mark_failure(form: DriverForm, test: DriverTest) -> None:
-    """The field that the failing step asks to change says so."""
-    field = driver_tests.FIELD_OF_STEP.get(test.failed_step or "")
+    """The field that has to be changed says so."""
+    field = driver_texts.failing_field(test)
     if driver_tests.state_of(test) == "failed" and field:
         form.mark(field, driver_texts.failure(test)[0])
 

@@ -23,6 +23,7 @@ from portal.transport.replies import REASONS
 from portal.views import log_texts, reason_texts
 from tests.services.test_driver_gate import SHORT, allow
 from tests.support.mail_service import MailService
+from tests.transport.scripted_server import ScriptedServer
 from tests.views.conftest import Person
 
 PAGE = "/settings/email/driver"
@@ -208,6 +209,40 @@ def test_a_failed_test_marks_its_step_and_its_field_and_says_what_to_do(
     assert "User name or password of the mail account is wrong." in words and "app password" in words
     assert "535 5.7.8 Username and Password not accepted" in words  # under Details
     assert "Next: correct it" in words
+
+
+@pytest.mark.parametrize(
+    ("answers", "step", "name", "says"),
+    [
+        (
+            {"RCPT": "553 5.7.1 <boss@acme.example>: Sender address rejected: not owned by user shop@acme.example"},
+            "recipient", "from_address", "The sender was refused",
+        ),
+        ({".": "554 5.2.252 SendAsDenied; shop@acme.example not allowed to send as boss@acme.example"},
+         "accepted", "from_address", "The sender was refused"),
+        ({".": "554 Message rejected: Email address is not verified."}, "accepted", "from_address",
+         "The sender was refused"),
+        ({"AUTH": "538 5.7.11 Encryption required for requested authentication mechanism"}, "sign_in", "encryption",
+         "Signing in failed"),
+        ({"MAIL": "530 5.7.0 Authentication required"}, "sender", "secret", "The sender was refused"),
+        ({"RCPT": "550 5.1.1 No such user"}, "recipient", None, "The recipient was refused"),
+    ],
+)  # fmt: skip
+def test_the_field_to_change_follows_from_the_reason_and_not_from_the_step_alone(
+    app: Flask, admin: Person, service: MailService, fields: dict[str, str], answers: dict[str, str], step: str,
+    name: str | None, says: str,
+) -> None:  # fmt: skip
+    with ScriptedServer(answers, extensions=("STARTTLS", "AUTH PLAIN"), tls=service.context) as server:
+        app.extensions["settings"].smtp_allowed_ports = str(server.port)
+        app.extensions["settings"].__dict__.pop("destination_policy", None)
+        admin.post(f"{PAGE}/test", fields | {"port": str(server.port)})
+        run_test(app)
+    page = admin.get(PAGE)
+    failed = re.search(rf'<li id="step-{step}" class="step-failed">.*?</li>', page.text, re.S)
+    assert failed and says in failed[0]
+    for field_name in ("host", "encryption", "secret", "from_address"):
+        assert ('aria-invalid="true"' in field(page, field_name)) == (field_name == name), field_name
+    assert (f'<a href="#{name}">Go to the field</a>' in page.text) == (name is not None)
 
 
 def test_a_certificate_for_another_name_is_told_apart(
