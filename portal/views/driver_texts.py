@@ -45,7 +45,8 @@ STEP_FAILURES = {
 # sender's address only when they are asked about the recipient, or have the whole message.
 _FIELD_OF_REASON = {
     "send_as_denied": "from_address", "sender_not_verified": "from_address", "domain_authentication": "from_address",
-    "tls_required": "encryption", "bad_credentials": "secret", "app_password_required": "secret",
+    "tls_required": "encryption", "tls_failed": "encryption", "dns_failure": "host",
+    "bad_credentials": "secret", "app_password_required": "secret",
 }  # fmt: skip
 # A step without one has nothing to do with the form.
 _FIELD_OF_STEP = {
@@ -105,7 +106,11 @@ def steps(test: DriverTest, state: str) -> list[Step]:
 
 def failing_field(test: DriverTest) -> str | None:
     """The field of the form that a failed test asks to change, if one is to blame."""
-    return _FIELD_OF_REASON.get(test.reason or "") or _FIELD_OF_STEP.get(test.failed_step or "")
+    return field_of(test.reason) or _FIELD_OF_STEP.get(test.failed_step or "")
+
+
+def field_of(reason: str | None) -> str | None:
+    return _FIELD_OF_REASON.get(reason or "")
 
 
 def seconds(took: float) -> str:
@@ -175,6 +180,11 @@ def server_words(test: DriverTest) -> str | None:
 def is_credentials(reason: str | None) -> bool:
     """Whether a wrong or outdated password may be behind it."""
     return reason in ("bad_credentials", "app_password_required", "browser_sign_in_required", "too_many_logins")
+
+
+def needs_password(reason: str | None) -> bool:
+    """Whether a driver that stands still for this reason waits for another password."""
+    return is_credentials(reason) or reason == "unreadable_secret"
 
 
 def provider(host: str) -> str:

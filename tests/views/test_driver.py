@@ -425,6 +425,26 @@ def test_a_broken_driver_names_both_causes_and_what_waits(app: Flask, admin: Per
     assert "Working" in text_of(admin.get("/settings/email"))
 
 
+@pytest.mark.parametrize(
+    ("reason", "offered", "place"),
+    [
+        ("bad_credentials", "new-password", f"{PAGE}#secret"),
+        ("unreadable_secret", "new-password", f"{PAGE}#secret"),
+        ("send_as_denied", "check-settings", f"{PAGE}#from_address"),
+        ("tls_failed", "check-settings", f"{PAGE}#encryption"),
+        ("ip_blocked", "check-settings", PAGE),
+    ],
+)
+def test_a_new_password_is_asked_for_only_where_the_old_one_may_be_wrong(
+    app: Flask, admin: Person, fields: dict[str, str], reason: str, offered: str, place: str
+) -> None:
+    saved(app, admin, fields)
+    change(app, update(Driver).values(state="broken", reason=reason))
+    page = admin.get("/settings/email").text
+    found = re.findall(r'<a class="button" id="(new-password|check-settings)" href="([^"]+)"', page)
+    assert found == [(offered, place)]
+
+
 def test_discard_forgets_what_was_tested(app: Flask, admin: Person, fields: dict[str, str]) -> None:
     pass_a_test(app, admin, fields)
     assert "shop@acme.example" in field(admin.get(PAGE), "username")
