@@ -120,6 +120,18 @@ def test_without_a_test_save_is_locked_and_a_forged_one_refused(
     assert stored(app) is None
 
 
+def test_support_stands_beside_each_refusal(app: Flask, admin: Person, fields: dict[str, str]) -> None:
+    untested = admin.post(PAGE, fields)
+    admin.post(f"{PAGE}/test", fields)
+    busy = admin.post(f"{PAGE}/test", fields)
+    assert run_test(app).state == "passed"
+    conflict = admin.post(PAGE, fields | {"version": "7"})
+    assert [answer.status_code for answer in (untested, busy, conflict)] == [422, 409, 409]
+    for answer in (untested, busy, conflict):
+        said = answer.text.partition('id="driver-form"')[2].partition("<fieldset")[0]
+        assert 'role="alert"' in said and "help@marketplace.example" in said
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
