@@ -196,6 +196,18 @@ def test_a_confirmed_address_can_be_left_and_chosen_again(app: Flask, person: Pe
     assert "From now on your mail comes from Acme &lt;hello@acme.example&gt;" in person.get(answer.location).text
 
 
+def test_a_confirmed_address_is_not_offered_where_the_plan_has_none(app: Flask, person: Person) -> None:
+    person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
+    confirm(app, "hello@acme.example")
+    number = identity(app, "hello@acme.example").id
+    with app.app_context():
+        tenants.upsert("acme", plan="basic")
+    earlier = person.get(SETTINGS).text.partition('id="earlier"')[2]
+    assert "hello@acme.example" in earlier and "Use this address" not in earlier
+    assert "is part of the Pro plan." in earlier
+    assert person.post(f"{SETTINGS}/identities/{number}/use").status_code == 403
+
+
 def test_the_poll_answers_304_until_something_changes_and_then_asks_no_more(app: Flask, person: Person) -> None:
     person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
     poll = f"{SETTINGS}/sender?awaited={identity(app, 'hello@acme.example').id}"
