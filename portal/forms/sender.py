@@ -7,6 +7,7 @@ from flask_wtf import FlaskForm
 from wtforms import StringField
 
 from portal.services.errors import InvalidSender
+from portal.transport.addresses import MAX_DISPLAY_NAME
 
 
 class SenderForm(FlaskForm):
@@ -35,7 +36,7 @@ def sentence(reason: str) -> str:
             "because many mail servers refuse anything else."
         ),
         "no_such_domain_form": gettext("The part after the @ is not a domain name, for example your-shop.com."),
-        "name_too_long": gettext("This name is too long. Use at most 100 characters."),
+        "name_too_long": gettext("This name is too long. Use at most %(most)s characters.", most=MAX_DISPLAY_NAME),
         "name_looks_like_address": gettext(
             "The name must not look like an email address, because recipients would take it for the sender. "
             "Use the name of your shop."

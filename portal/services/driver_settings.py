@@ -21,8 +21,13 @@ MAX_SECRET = 512  # characters; the longest keys of providers known are below 20
 IMPLICIT_TLS_PORT = 465
 # What decides whether a server accepts our mail: a test of one of these says nothing about another.
 TESTED = ("host", "port", "encryption", "username", "secret", "from_address")
-# Providers whose app passwords are shown in groups and pasted with their spaces, which don't belong to them.
-_APP_PASSWORDS = frozenset({"gmail", "microsoft365", "yahoo", "icloud", "zoho"})
+# App passwords are shown in groups and pasted with their spaces, which don't belong to them. Some providers take only
+# such ones; where the mailbox's own password signs in as well, only what is grouped like an app password is one.
+_APP_PASSWORDS_ONLY = frozenset({"gmail", "yahoo", "icloud"})
+_GROUPED = {
+    "microsoft365": re.compile(r"[a-z]{4}(?:\s+[a-z]{4}){3}"),
+    "zoho": re.compile(r"[A-Za-z0-9]{4}(?:\s+[A-Za-z0-9]{4}){2}"),
+}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -53,10 +58,10 @@ class DriverSettings:
     def cleaned(self, tenant: Tenant) -> DriverSettings:
         """Trimmed and checked. Raises InvalidFields with every field that can't be used."""
         preset = PRESETS.get(self.preset, PRESETS["other"])
-        secret = re.sub(r"\s", "", self.secret) if preset.key in _APP_PASSWORDS else self.secret.strip("\r\n")
         clean = replace(
-            self, preset=preset.key, host=self.host.strip().rstrip("."), username=self.username.strip(), secret=secret
-        )
+            self, preset=preset.key, host=self.host.strip().rstrip("."), username=self.username.strip(),
+            secret=_pasted(self.secret, preset.key),
+        )  # fmt: skip
         errors: list[tuple[str, str]] = []
         for check in (_host, _port, _username, _secret, _from_address, _from_name):
             try:
@@ -66,6 +71,13 @@ class DriverSettings:
         if errors:
             raise InvalidFields(errors)
         return clean
+
+
+def _pasted(secret: str, preset: str) -> str:
+    """The password without what was copied along with it."""
+    secret = secret.strip()
+    grouped = preset in _GROUPED and _GROUPED[preset].fullmatch(secret)
+    return re.sub(r"\s", "", secret) if grouped or preset in _APP_PASSWORDS_ONLY else secret
 
 
 def of(stored: Driver | DriverTest) -> DriverSettings:

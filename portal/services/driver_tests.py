@@ -28,10 +28,6 @@ from portal.transport.replies import classify
 PASS_LIFE = timedelta(minutes=30)
 GIVE_UP = timedelta(seconds=90)
 STEPS = ("resolve", "connect", "tls", "sign_in", "sender", "recipient", "accepted")
-# Where a failing step asks for a change; a step without one has nothing to do with the form.
-FIELD_OF_STEP = {
-    "resolve": "host", "connect": "host", "tls": "encryption", "sign_in": "secret", "sender": "from_address",
-}  # fmt: skip
 _TIMEOUTS = Timeouts(connect=10, command=20, dot=40, session=80)
 _UNREACHED = Reply(0, "lost")  # closed, filtered, or open and silent: a test is no port scanner
 _JOB = "jobs.driver_test.run"

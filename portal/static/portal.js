@@ -176,8 +176,9 @@
   // ---- Own mail service: any edit of what was tested locks Save; what is typed is not lost unseen ----
   const TESTED = ["host", "port", "encryption", "username", "secret", "from_address"];
   const driverForm = () => byId("driver-form");
+  const guardedForm = () => document.querySelector("form[data-guarded]"); // what is typed there would be lost
   const typed = (form, names) => names.map((name) => form.elements[name]?.value ?? "").join("\n");
-  const everything = [...TESTED, "from_name"];
+  const everything = (form) => typed(form, [...form.elements].filter(({ type }) => type !== "hidden").map(({ name }) => name));
   let known = { form: null, tested: "", all: "" }; // what the form held when it came
   let secret = "";
 
@@ -196,10 +197,10 @@
 
   // A form that has just come: the password that was typed into the one before stays in the browser.
   const takeStock = (keepSecret) => {
-    const form = driverForm();
+    const form = guardedForm();
     if (form && form !== known.form) {
-      if (keepSecret && secret && !form.elements.secret.value) form.elements.secret.value = secret;
-      known = { form, tested: typed(form, TESTED), all: typed(form, everything) };
+      if (keepSecret && secret && form.elements.secret?.value === "") form.elements.secret.value = secret;
+      known = { form, tested: typed(form, TESTED), all: everything(form) };
     } else if (!form) known = { form: null, tested: "", all: "" };
     secret = "";
     showGate();
@@ -209,9 +210,9 @@
     secret = driverForm()?.elements.secret.value ?? "";
   });
 
-  const edited = () => known.form !== null && known.form === driverForm()
-    && (known.form.dataset.unsaved === "typed" || typed(known.form, everything) !== known.all);
-  const unsaved = () => edited() || (driverForm() && known.form.dataset.unsaved === "tested");
+  const edited = () => known.form !== null && known.form === guardedForm()
+    && (known.form.dataset.unsaved === "typed" || everything(known.form) !== known.all);
+  const unsaved = () => edited() || (guardedForm() && known.form.dataset.unsaved === "tested");
 
   // Port and encryption belong together; the server decides, this only saves a step.
   const couple = (field) => {
@@ -238,7 +239,7 @@
 
   const onEdit = (event) => {
     const field = event.target;
-    if (!known.form || field.form !== known.form) return;
+    if (!known.form || known.form !== driverForm() || field.form !== known.form) return;
     if (event.type === "change" && ["host", "username", "port"].includes(field.name)) field.value = field.value.trim();
     if (event.type === "change" && field.name === "username" && field.value.includes("@") && !known.form.elements.from_address.value) {
       known.form.elements.from_address.value = field.value; // most accounts send as themselves
@@ -272,7 +273,9 @@
   const guard = (event) => {
     const element = event.target.closest?.("a[href], button");
     if (!element || leaving === "free" || !unsaved()) return;
-    const stays = element.form === driverForm() || ["discard-form", "driver-choice"].includes(element.form?.id)
+    // An action that swaps no more than its own parts leaves the form as it is.
+    const stays = element.form === guardedForm() || ["discard-form", "driver-choice"].includes(element.form?.id)
+      || element.hasAttribute("data-discard") || element.form?.getAttribute("hx-swap") === "none"
       || element.closest("#notices") || (!element.form && element.tagName === "BUTTON")
       || element.target === "_blank" || element.form?.target === "_blank" || element.getAttribute("href")?.startsWith("#");
     if (stays) return;

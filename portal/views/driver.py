@@ -16,7 +16,7 @@ from portal.services import driver_tests, drivers, plans, senders
 from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, NotFound, SettingsUntested
 from portal.services.sender_settings import driver_status, sender_settings
 from portal.transport.presets import PRESETS
-from portal.views import driver_form, driver_texts, email_settings, plan_texts
+from portal.views import driver_form, driver_texts, email_settings, plan_texts, reason_texts
 from portal.views.email_settings import Notice
 from portal.views.fragments import not_modified, see_other, tagged, wants_fragment
 from portal.views.rich_text import rich
@@ -26,6 +26,11 @@ blueprint.add_app_template_filter(rich)
 blueprint.add_app_template_global(plan_texts.sentence, "plan_sentence")
 blueprint.add_app_template_global(plans.first_with, "first_plan_with")
 blueprint.add_app_template_global(format_decimal, "number")
+# For the admins' mail as well, which no view renders.
+blueprint.add_app_template_global(driver_texts.is_credentials, "is_credentials")
+blueprint.add_app_template_global(driver_texts.needs_password, "needs_password")
+blueprint.add_app_template_global(reason_texts.sentence, "reason_sentence")
+blueprint.add_app_template_global(reason_texts.fix, "reason_fix")
 
 
 def context(form: DriverForm | None = None, **more: Any) -> dict[str, Any]:
@@ -163,9 +168,8 @@ def post_again() -> Response:
 @access("admin")
 def post_save() -> Response:
     form = DriverForm()
-    version = (form.version.data or "").strip()
     try:
-        driver_tests.save(g.tenant, g.user, driver_form.wanted(form), int(version) if version.isdecimal() else -1)
+        driver_tests.save(g.tenant, g.user, driver_form.wanted(form), driver_form.seen_version(form))
     except InvalidFields as error:
         form.refuse(error)
         return refused(form, 422)

@@ -89,14 +89,25 @@ def choose(form: DriverForm, preset: Preset) -> None:
 
 def wanted(form: DriverForm) -> DriverSettings:
     """What the form asks for."""
-    port = (form.port.data or "").strip()
     text = {name: form[name].data or "" for name in ("preset", *FIELDS) if name != "port"}
-    return DriverSettings(**text, port=int(port) if port.isdecimal() and len(port) < 6 else 0)
+    return DriverSettings(**text, port=_number(form.port.data, digits=5) or 0)
+
+
+def seen_version(form: DriverForm) -> int:
+    """The driver's version that the page was made from; -1, which none has, for what is no number."""
+    version = _number(form.version.data, digits=9)
+    return -1 if version is None else version
+
+
+def _number(text: str | None, *, digits: int) -> int | None:
+    """None also for too many digits: int() refuses more than 4,300 of them."""
+    text = (text or "").strip()
+    return int(text) if text.isdecimal() and len(text) <= digits else None
 
 
 def mark_failure(form: DriverForm, test: DriverTest) -> None:
-    """The field that the failing step asks to change says so."""
-    field = driver_tests.FIELD_OF_STEP.get(test.failed_step or "")
+    """The field that has to be changed says so."""
+    field = driver_texts.failing_field(test)
     if driver_tests.state_of(test) == "failed" and field:
         form.mark(field, driver_texts.failure(test)[0])
 

@@ -8,7 +8,7 @@ from flask_babel import format_decimal
 
 from portal.i18n import clock, gettext, lazy_gettext
 from portal.models import DriverTest
-from portal.services.driver_tests import FIELD_OF_STEP, STEPS
+from portal.services.driver_tests import STEPS
 from portal.services.sender_settings import DriverStatus
 from portal.transport.presets import PRESETS, Preset, by_host
 from portal.views import reason_texts
@@ -41,7 +41,17 @@ STEP_FAILURES = {
     "recipient": lazy_gettext("The recipient was refused"),
     "accepted": lazy_gettext("The test message was refused"),
 }
-FIELDS = FIELD_OF_STEP  # for the templates
+# The field that has to be changed. What the server gave as its reason says more than when it said so: many judge the
+# sender's address only when they are asked about the recipient, or have the whole message.
+_FIELD_OF_REASON = {
+    "send_as_denied": "from_address", "sender_not_verified": "from_address", "domain_authentication": "from_address",
+    "tls_required": "encryption", "tls_failed": "encryption", "dns_failure": "host",
+    "bad_credentials": "secret", "app_password_required": "secret",
+}  # fmt: skip
+# A step without one has nothing to do with the form.
+_FIELD_OF_STEP = {
+    "resolve": "host", "connect": "host", "tls": "encryption", "sign_in": "secret", "sender": "from_address",
+}  # fmt: skip
 # Why Save is locked, or that it isn't.
 GATE = {
     "open": lazy_gettext("The test message was accepted: you can save. From then on this account sends all your mail."),
@@ -85,12 +95,22 @@ def steps(test: DriverTest, state: str) -> list[Step]:
         if number < reached:
             lines.append(Step(name, "done", str(STEP_RESULTS[name]), took.get(name)))
         elif number == reached and state == "failed":
-            lines.append(Step(name, "failed", str(STEP_FAILURES[name]), None))
+            refused = "sender" if failing_field(test) == "from_address" else name
+            lines.append(Step(name, "failed", str(STEP_FAILURES[refused]), None))
         elif number == reached and state == "running":
             lines.append(Step(name, "now", f"{STEP_NAMES[name]} …", None))
         else:
             lines.append(Step(name, "next", str(STEP_NAMES[name]), None))
     return lines
+
+
+def failing_field(test: DriverTest) -> str | None:
+    """The field of the form that a failed test asks to change, if one is to blame."""
+    return field_of(test.reason) or _FIELD_OF_STEP.get(test.failed_step or "")
+
+
+def field_of(reason: str | None) -> str | None:
+    return _FIELD_OF_REASON.get(reason or "")
 
 
 def seconds(took: float) -> str:
@@ -160,6 +180,11 @@ def server_words(test: DriverTest) -> str | None:
 def is_credentials(reason: str | None) -> bool:
     """Whether a wrong or outdated password may be behind it."""
     return reason in ("bad_credentials", "app_password_required", "browser_sign_in_required", "too_many_logins")
+
+
+def needs_password(reason: str | None) -> bool:
+    """Whether a driver that stands still for this reason waits for another password."""
+    return is_credentials(reason) or reason == "unreadable_secret"
 
 
 def provider(host: str) -> str:

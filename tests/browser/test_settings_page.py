@@ -111,6 +111,59 @@ def test_what_is_typed_survives_a_change_that_happens_elsewhere(
     )  # nothing pending, nothing asked
 
 
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en", ["Email logs", "isn't saved yet", "Stay on this page", "Leave without saving", "Discard"]),
+        ("de", ["E-Mail-Protokolle", "noch nicht gespeichert", "Auf der Seite bleiben", "Verlassen, ohne zu speichern",
+                "Verwerfen"]),
+    ],
+)  # fmt: skip
+def test_a_half_typed_address_is_not_lost_unseen(
+    site: Site, page: Page, shop: str, complaints: list[str], locale: str, words: list[str]
+) -> None:
+    logs, warns, stay, leave, discard = words
+    open_settings(site, page, shop, locale=locale)
+    address, warning = page.locator("#address"), page.locator("#notices [role=alert]")
+    address.fill("hello@@basil")
+    page.get_by_role("link", name=logs).click()
+    expect(warning).to_contain_text(warns)
+    expect(warning).to_be_focused()
+    page.get_by_role("button", name=stay).click()
+    expect(address).to_have_value("hello@@basil")
+    page.locator("#send-verification").click()
+    expect(page.locator("#verification [role=alert]")).to_be_focused()  # refused, and still not saved
+    page.get_by_role("link", name=logs).click()
+    expect(warning).to_contain_text(warns)
+    page.get_by_role("button", name=stay).click()
+    page.get_by_role("link", name=discard).click()
+    expect(page.locator("#notices [role=status]")).to_be_visible()
+    expect(address).to_have_value("")
+    address.fill("hello@basil")
+    page.get_by_role("link", name=logs).click()
+    page.get_by_role("button", name=leave).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(logs)
+
+
+def test_what_was_sent_or_never_typed_can_be_left_without_a_question(
+    site: Site, page: Page, shop: str, address: str
+) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    open_settings(site, page, shop)
+    page.get_by_label("Email address").press_sequentially(address)
+    page.get_by_role("button", name="Send verification email").click()
+    expect(page.locator("#sender")).to_contain_text(address)
+    page.get_by_label("Display name").press_sequentially("Basil")
+    page.get_by_role("button", name="Cancel the change").click()  # leaves the form as it is
+    expect(page.locator("#notices")).to_contain_text("The change was cancelled")
+    expect(page.get_by_label("Display name")).to_have_value("Basil")
+    page.get_by_label("Display name").fill("")
+    page.get_by_role("link", name="Email logs").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Email logs")
+    assert asked == []
+
+
 def test_a_pending_change_can_be_cancelled_and_a_free_mail_address_is_warned_about(
     site: Site, page: Page, shop: str, address: str
 ) -> None:

@@ -238,6 +238,26 @@ def test_pasted_values_lose_their_spaces(tenant: Tenant, user: User, wanted: Dri
     assert (clean.host, clean.username, clean.secret) == ("127.0.0.1", "shop@acme.example", "abcdefghijklmnop")
 
 
+@pytest.mark.parametrize(
+    ("preset", "pasted", "kept"),
+    [
+        ("gmail", "abcd\u00a0efgh\u00a0ijkl\u00a0mnop\n", "abcdefghijklmnop"),
+        ("yahoo", " abcdefgh ijklmnop", "abcdefghijklmnop"),
+        ("icloud", "abcd-efgh-ijkl-mnop ", "abcd-efgh-ijkl-mnop"),
+        ("microsoft365", "abcd efgh ijkl mnop", "abcdefghijklmnop"),
+        ("microsoft365", " correct Horse battery 4 staple\t", "correct Horse battery 4 staple"),
+        ("microsoft365", "purple cats dancing", "purple cats dancing"),
+        ("zoho", "aB3d eF6h iJ9l", "aB3deF6hiJ9l"),
+        ("zoho", "my shop's mail", "my shop's mail"),
+        ("other", " two words ", "two words"),
+    ],
+)
+def test_only_an_app_password_loses_the_spaces_within_it(
+    tenant: Tenant, user: User, wanted: DriverSettings, preset: str, pasted: str, kept: str
+) -> None:
+    assert replace(wanted, preset=preset, secret=pasted).cleaned(tenant).secret == kept
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254", "10.0.0.1", "[::1]".strip("[]")])
 def test_a_server_inside_our_network_is_not_dialled(
     tenant: Tenant, user: User, wanted: DriverSettings, service: MailService, ctx: Flask, host: str

@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 
 from portal.extensions import db
 from portal.models import Driver, Lane, LogEntry, Message, Tenant, User, now
-from portal.services import claims, driver_tests, drivers, identities, lanes, mails, outbox, pace, tenants
+from portal.services import claims, contents, driver_tests, drivers, identities, lanes, mails, outbox, pace, tenants
 from portal.services.driver_settings import DriverSettings
 from portal.services.errors import SettingsUntested
 from portal.services.sender_settings import driver_status, sender_settings
@@ -102,6 +102,29 @@ def test_a_refused_sign_in_costs_one_attempt_and_loses_nothing(
         pass
     assert states() == {"sent": 50}
     assert [mail.rcpt_to[0] for mail in service.sink.received] == [f"c{n}@customer.example" for n in range(50)]
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+@pytest.mark.parametrize(
+    ("reason", "names"),
+    [
+        ("bad_credentials", {"en": "The username or the password is wrong.", "de": "Passwort ist falsch."}),
+        ("ip_blocked", {"en": "The sending server is on a block list.", "de": "steht auf einer Sperrliste."}),
+        ("send_as_denied", {"en": "may not send from this address.", "de": "darf nicht von dieser Adresse senden."}),
+        ("account_suspended", {"en": "The mail account is suspended.", "de": "Das Mailkonto ist gesperrt."}),
+        ("tls_failed", {"en": "No secure connection", "de": "Es kam keine sichere Verbindung"}),
+        ("unknown", {"en": "The mail server refused it.", "de": "Der Mailserver hat abgelehnt."}),
+    ],
+)
+def test_the_admins_mail_names_the_cause_and_speaks_of_passwords_only_where_one_may_be_wrong(
+    tenant: Tenant, driver: Driver, locale: str, reason: str, names: dict[str, str]
+) -> None:
+    driver.reason = reason
+    content = contents.driver_broke(tenant, driver, locale)
+    for text in (content.text, content.html):
+        assert text and names[locale] in text
+        about_passwords = {"en": "Enter the new password", "de": "das neue Passwort"}[locale] in text
+        assert about_passwords == (reason == "bad_credentials")
 
 
 def test_mail_accepted_while_the_driver_stands_still_waits_too(tenant: Tenant, user: User, driver: Driver) -> None:

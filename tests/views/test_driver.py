@@ -24,6 +24,7 @@ from portal.views import log_texts, reason_texts
 from tests.services.steps import PATIENT
 from tests.services.test_driver_gate import allow
 from tests.support.mail_service import MailService
+from tests.transport.scripted_server import ScriptedServer
 from tests.views.conftest import Person
 
 PAGE = "/settings/email/driver"
@@ -120,6 +121,18 @@ def test_without_a_test_save_is_locked_and_a_forged_one_refused(
     assert stored(app) is None
 
 
+def test_support_stands_beside_each_refusal(app: Flask, admin: Person, fields: dict[str, str]) -> None:
+    untested = admin.post(PAGE, fields)
+    admin.post(f"{PAGE}/test", fields)
+    busy = admin.post(f"{PAGE}/test", fields)
+    assert run_test(app).state == "passed"
+    conflict = admin.post(PAGE, fields | {"version": "7"})
+    assert [answer.status_code for answer in (untested, busy, conflict)] == [422, 409, 409]
+    for answer in (untested, busy, conflict):
+        said = answer.text.partition('id="driver-form"')[2].partition("<fieldset")[0]
+        assert 'role="alert"' in said and "help@marketplace.example" in said
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -211,6 +224,40 @@ def test_a_failed_test_marks_its_step_and_its_field_and_says_what_to_do(
     assert "Next: correct it" in words
 
 
+@pytest.mark.parametrize(
+    ("answers", "step", "name", "says"),
+    [
+        (
+            {"RCPT": "553 5.7.1 <boss@acme.example>: Sender address rejected: not owned by user shop@acme.example"},
+            "recipient", "from_address", "The sender was refused",
+        ),
+        ({".": "554 5.2.252 SendAsDenied; shop@acme.example not allowed to send as boss@acme.example"},
+         "accepted", "from_address", "The sender was refused"),
+        ({".": "554 Message rejected: Email address is not verified."}, "accepted", "from_address",
+         "The sender was refused"),
+        ({"AUTH": "538 5.7.11 Encryption required for requested authentication mechanism"}, "sign_in", "encryption",
+         "Signing in failed"),
+        ({"MAIL": "530 5.7.0 Authentication required"}, "sender", "secret", "The sender was refused"),
+        ({"RCPT": "550 5.1.1 No such user"}, "recipient", None, "The recipient was refused"),
+    ],
+)  # fmt: skip
+def test_the_field_to_change_follows_from_the_reason_and_not_from_the_step_alone(
+    app: Flask, admin: Person, service: MailService, fields: dict[str, str], answers: dict[str, str], step: str,
+    name: str | None, says: str,
+) -> None:  # fmt: skip
+    with ScriptedServer(answers, extensions=("STARTTLS", "AUTH PLAIN"), tls=service.context) as server:
+        app.extensions["settings"].smtp_allowed_ports = str(server.port)
+        app.extensions["settings"].__dict__.pop("destination_policy", None)
+        admin.post(f"{PAGE}/test", fields | {"port": str(server.port)})
+        run_test(app)
+    page = admin.get(PAGE)
+    failed = re.search(rf'<li id="step-{step}" class="step-failed">.*?</li>', page.text, re.S)
+    assert failed and says in failed[0]
+    for field_name in ("host", "encryption", "secret", "from_address"):
+        assert ('aria-invalid="true"' in field(page, field_name)) == (field_name == name), field_name
+    assert (f'<a href="#{name}">Go to the field</a>' in page.text) == (name is not None)
+
+
 def test_a_certificate_for_another_name_is_told_apart(
     app: Flask, admin: Person, fields: dict[str, str], tmp_path: Path
 ) -> None:
@@ -280,6 +327,16 @@ def test_two_admins_at_once_the_later_learns_what_the_other_changed(
     driver = stored(app)
     assert driver is not None and driver.from_name == "Acme Outlet"
     assert admin.post(PAGE, fields | {"from_name": "Acme Store", "version": "2"}).status_code == 303  # knowingly
+
+
+@pytest.mark.parametrize("version", ["9" * 5_000, "-1", "many", ""])
+def test_a_version_that_the_page_never_held_is_a_conflict_and_no_crash(
+    app: Flask, admin: Person, fields: dict[str, str], version: str
+) -> None:
+    saved(app, admin, fields)
+    assert admin.post(PAGE, fields | {"version": version, "from_name": "Acme Outlet"}).status_code == 409
+    driver = stored(app)
+    assert driver is not None and driver.from_name == "Acme Shop"
 
 
 def test_an_empty_password_keeps_the_stored_one_but_only_for_its_server(
@@ -379,6 +436,26 @@ def test_a_broken_driver_names_both_causes_and_what_waits(app: Flask, admin: Per
     assert admin.post(f"{PAGE}/again").status_code == 303
     run_test(app)
     assert "Working" in text_of(admin.get("/settings/email"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "offered", "place"),
+    [
+        ("bad_credentials", "new-password", f"{PAGE}#secret"),
+        ("unreadable_secret", "new-password", f"{PAGE}#secret"),
+        ("send_as_denied", "check-settings", f"{PAGE}#from_address"),
+        ("tls_failed", "check-settings", f"{PAGE}#encryption"),
+        ("ip_blocked", "check-settings", PAGE),
+    ],
+)
+def test_a_new_password_is_asked_for_only_where_the_old_one_may_be_wrong(
+    app: Flask, admin: Person, fields: dict[str, str], reason: str, offered: str, place: str
+) -> None:
+    saved(app, admin, fields)
+    change(app, update(Driver).values(state="broken", reason=reason))
+    page = admin.get("/settings/email").text
+    found = re.findall(r'<a class="button" id="(new-password|check-settings)" href="([^"]+)"', page)
+    assert found == [(offered, place)]
 
 
 def test_discard_forgets_what_was_tested(app: Flask, admin: Person, fields: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -108,6 +109,15 @@ def test_every_reason_of_the_service_has_a_sentence_of_its_own() -> None:
         assert f'"{reason}"' in inspect.getsource(sender.sentence)
 
 
+@pytest.mark.parametrize(("locale", "words"), [("en", "at most 78 characters"), ("de", "höchstens 78 Zeichen")])
+def test_the_length_that_a_name_may_have_is_the_one_that_is_named(
+    arrive: Callable[..., Person], locale: str, words: str
+) -> None:
+    person = arrive(locale=locale)
+    assert words in person.post(FORM, {"address": "hello@acme.example", "display_name": "x" * 79}).text
+    assert person.post(FORM, {"address": "hello@acme.example", "display_name": "x" * 78}).status_code == 303
+
+
 def test_an_international_domain_is_accepted(app: Flask, person: Person) -> None:
     assert person.post(FORM, {"address": "hallo@bücher.example", "display_name": "Bücher"}).status_code == 303
     assert "bücher.example" in person.get(SETTINGS).text or "xn--bcher-kva.example" in person.get(SETTINGS).text
@@ -137,7 +147,9 @@ def test_too_many_mails_to_one_address_name_the_next_time(
 
 def test_a_free_mail_address_is_accepted_with_a_warning(person: Person) -> None:
     assert person.post(FORM, {"address": "acme@gmail.com", "display_name": "Acme"}).status_code == 303
-    assert "This is a free-mail address" in person.get(SETTINGS).text
+    warning = re.search(r'<p class="hint hint-warn">.*?</p>', person.get(SETTINGS).text, re.S)
+    assert warning and "This is a free-mail address" in warning[0] and "later" not in warning[0]
+    assert 'href="/settings/email/driver"' in warning[0]
     refused = person.post(FORM, {"address": "acme@gmail.com", "display_name": "x@y.example"})
     assert refused.text.count("This is a free-mail address") == 2  # at the field and at the pending one
 
@@ -182,6 +194,18 @@ def test_a_confirmed_address_can_be_left_and_chosen_again(app: Flask, person: Pe
     assert "Use this address" in page and "hello@acme.example" in page
     answer = person.post(f"{SETTINGS}/identities/{number}/use")
     assert "From now on your mail comes from Acme &lt;hello@acme.example&gt;" in person.get(answer.location).text
+
+
+def test_a_confirmed_address_is_not_offered_where_the_plan_has_none(app: Flask, person: Person) -> None:
+    person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
+    confirm(app, "hello@acme.example")
+    number = identity(app, "hello@acme.example").id
+    with app.app_context():
+        tenants.upsert("acme", plan="basic")
+    earlier = person.get(SETTINGS).text.partition('id="earlier"')[2]
+    assert "hello@acme.example" in earlier and "Use this address" not in earlier
+    assert "is part of the Pro plan." in earlier
+    assert person.post(f"{SETTINGS}/identities/{number}/use").status_code == 403
 
 
 def test_the_poll_answers_304_until_something_changes_and_then_asks_no_more(app: Flask, person: Person) -> None:

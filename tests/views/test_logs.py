@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
 from flask import Flask
+from sqlalchemy import update
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
@@ -156,6 +159,19 @@ def test_the_timeline_tells_what_happened_with_the_servers_words(app: Flask, per
     assert "The message could not be sent: this address does not exist" in page
     assert "550 5.1.1 No &lt;b&gt;such&lt;/b&gt; user" in page
     assert f"Message number for support: {opened}" in page
+
+
+@pytest.mark.parametrize(("locale", "ago"), [("en", "2 hours ago"), ("de", "vor 2 Stunden")])
+def test_the_timeline_tells_how_long_ago_and_the_exact_time_to_those_who_go_there(
+    app: Flask, arrive: Callable[..., Person], locale: str, ago: str
+) -> None:
+    person = arrive(locale=locale)
+    opened = accept(app, "Your order 7")
+    with app.app_context():
+        db.session.execute(update(LogEntry).values(at=utcnow() - timedelta(hours=2)))
+        db.session.commit()
+    timeline = person.get(f"{LOG}?open={opened}").text.partition('class="timeline"')[2]
+    assert re.search(rf'<time datetime="[^"]+" title="([^"]+)" data-exact="\1" tabindex="0">{ago}</time>', timeline)
 
 
 def test_a_message_that_is_not_on_this_page_is_shown_above_it(app: Flask, person: Person) -> None:
