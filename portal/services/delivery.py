@@ -31,7 +31,7 @@ _SLOW_AFTER = 10
 _SESSION_PHASES = ("connect", "ehlo", "starttls", "auth")
 
 _UNKNOWN = Verdict("fail_message", "unknown")
-# A relay that fails so many messages in a row with a 5yz that nobody knows is out of order, not its recipients.
+# A route that fails so many messages in a row by a 5yz that nobody knows is out of order, not their recipients.
 _UNKNOWN_IN_A_ROW = 3
 # Seconds before writing an outcome is tried again; the lease after the dot lasts longer than all of them.
 _WRITE_AGAIN = (0.5, 1, 2, 4, 8)
@@ -81,8 +81,6 @@ class _Session:
         self.kept_at = 0.0
         self.began_at = time.monotonic()
         self.sent = 0
-        # Failed in a row by what nobody knows; a route that waited because of it begins one below the limit.
-        self.unknown = _UNKNOWN_IN_A_ROW - 1 if lease.reason == "unknown" else 0
 
     def __enter__(self) -> _Session:
         return self
@@ -150,7 +148,7 @@ class _Session:
             return self._failed(mail, SMTPFailure("dot" if dot_marked else "data", Reply(0, "lost")))
         self.sent += 1
         self._write_sent(mail, reply)
-        if self.unknown or self.lease.failures:
+        if self.lease.failures:
             self._recovered()
         return True
 
@@ -166,10 +164,8 @@ class _Session:
                 threading.Event().wait(wait)
 
     def _recovered(self) -> None:
-        self.unknown = 0
-        if self.lease.failures:
-            lanes.recovered(self.lease.route)
-            self.lease = replace(self.lease, failures=0, reason=None)
+        lanes.recovered(self.lease.route)
+        self.lease = replace(self.lease, failures=0)
 
     def _failed(self, mail: Mail, failure: SMTPFailure) -> bool:
         attempt, message, shown = mail.attempt, mail.message, str(mail.sender.mailbox)
@@ -181,10 +177,10 @@ class _Session:
             self.claimed.appendleft(attempt)  # at once again, on a new connection
             return True
         verdict = classify(failure.phase, failure.reply.code, failure.reply.text)
-        self.unknown = self.unknown + 1 if verdict == _UNKNOWN else 0
-        if self.driver_id is not None and (verdict.action == "pause_driver" or self.unknown >= _UNKNOWN_IN_A_ROW):
+        out_of_order = verdict == _UNKNOWN and outcomes.last_were_unknown(self.lease.route, _UNKNOWN_IN_A_ROW - 1)
+        if self.driver_id is not None and (verdict.action == "pause_driver" or out_of_order):
             return self._stand_still(attempt, self.driver_id, verdict.reason, failure.reply)
-        if failure.phase in _SESSION_PHASES or verdict.action == "backoff_driver" or self.unknown >= _UNKNOWN_IN_A_ROW:
+        if failure.phase in _SESSION_PHASES or verdict.action == "backoff_driver" or out_of_order:
             outcomes.backed_off(attempt, self.lease.route, verdict.reason, failure.reply)
             log.error("route %s has to wait: %s", self.lease.route, verdict.reason)
             return False

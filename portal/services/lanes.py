@@ -39,7 +39,6 @@ class Lease:
     route: str
     token: str
     failures: int = 0  # of the route in a row, when the lane was taken
-    reason: str | None = None  # of the last of them
 
 
 class LeaseLost(Exception):
@@ -83,9 +82,9 @@ def take(lane_id: int) -> Lease | None:
                 or_(Lane.not_before.is_(None), Lane.not_before <= now()),
             )
             .values(lease_token=token, leased_until=now(LEASE_SECONDS))
-            .returning(Lane.route, Lane.failures, Lane.reason)
+            .returning(Lane.route, Lane.failures)
         ).one_or_none()
-    return Lease(lane_id, taken.route, token, taken.failures, taken.reason) if taken is not None else None
+    return Lease(lane_id, taken.route, token, taken.failures) if taken is not None else None
 
 
 def extend(lease: Lease, seconds: float = LEASE_SECONDS, **values: object) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import JSON, bindparam, insert, null, update
+from sqlalchemy import JSON, bindparam, insert, null, select, update
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, now, utcnow
@@ -219,6 +219,16 @@ def _write(attempt: Attempt, **values: Any) -> None:
         .execution_options(synchronize_session=False)
     )
     _changed(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def last_were_unknown(route: str, count: int) -> bool:
+    """Whether the last `count` messages that ended on the route have all failed by a refusal that nobody knows."""
+    ended = select(Message.state, Message.reason).where(
+        Message.route == route, Message.finished_at.is_not(None), Message.state.in_(("sent", "unconfirmed", "failed"))
+    )
+    last = db.session.execute(ended.order_by(Message.finished_at.desc()).limit(count)).all()
+    db.session.commit()  # ends the read
+    return [tuple(row) for row in last] == [("failed", "unknown")] * count
 
 
 def _log(

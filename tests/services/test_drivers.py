@@ -250,6 +250,15 @@ def test_three_unknown_failures_in_a_row_stop_the_driver(tenant: Tenant, driver:
     assert drivers.get(tenant).state == "broken"
 
 
+def test_they_are_in_a_row_however_many_drains_they_take(tenant: Tenant, driver: Driver, service: MailService) -> None:
+    for number, reply in enumerate(("599 what", "599 what", "250 2.0.0 ok", "599 what", "599 what", "599 what")):
+        service.reply = lambda: reply  # noqa: B023
+        accept(tenant, number)
+        drain_driver(driver)
+    assert states() == {"failed": 4, "sent": 1, "held": 1}
+    assert drivers.get(tenant).state == "broken"
+
+
 def test_removing_the_driver_goes_back_to_the_sender_before(
     tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
 ) -> None:
