@@ -140,7 +140,7 @@ def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[A
         outcomes.held(attempt, "driver_paused")
         return None
     if sender.route != message.route:
-        outcomes.moved(attempt, sender.route)
+        outcomes.moved(attempt, sender.route, stands_in=sender.stands_in)
         lanes.wake(sender.route)
         return None
     try:

@@ -88,7 +88,8 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
     """Take responsibility for many, in a few statements; answers in their order. Within a transaction."""
     if not drafts:
         return []
-    rows = _rows(drafts)
+    in_force = _senders(drafts)
+    rows = _rows(drafts, in_force)
     insert_rows(_MESSAGE, rows, _WRITTEN_OUT)
     ids = _ids([row["public_id"] for row in rows])
     accepted = [Accepted(row["public_id"], row["state"], ids[row["public_id"]]) for row in rows]
@@ -105,9 +106,12 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
         attachments.store(made.id, draft.attachments)
     written = list(zip(accepted, rows, strict=True))
     insert_rows(_ENTRY, [_entry(a, row, "queued") for a, row in written])
-    held = [_entry(a, row, "held") for a, row in written if a.state == "held"]
+    held = [_entry(a, row, "held", row["reason"]) for a, row in written if a.state == "held"]
     if held:
         insert_rows(_ENTRY, held)
+    if any(sender.stands_in for sender in in_force.values()):
+        replaced = [one for one, draft in zip(written, drafts, strict=True) if _stands_in(draft, in_force)]
+        insert_rows(_ENTRY, [_entry(a, row, "sender_changed", "driver_stands_still") for a, row in replaced])
     for route in sorted({row["route"] for row in rows if row["state"] == "queued"}):
         after_commit(partial(lanes.wake, route))
     return accepted
@@ -118,9 +122,17 @@ def take_back(accepted: Sequence[Accepted]) -> None:
     db.session.execute(delete(_MESSAGE).where(_MESSAGE.c.id.in_([a.id for a in accepted])))
 
 
-def _rows(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
+def _senders(drafts: Sequence[Draft]) -> dict[int, Sender]:
+    """The sender in force of each tenant, by its id, where one is needed."""
     by_tenant = {draft.tenant.id: draft.tenant for draft in drafts if draft.route is None}
-    in_force = {number: senders.resolve(tenant) for number, tenant in by_tenant.items()}
+    return {number: senders.resolve(tenant) for number, tenant in by_tenant.items()}
+
+
+def _stands_in(draft: Draft, in_force: dict[int, Sender]) -> bool:
+    return draft.route is None and in_force[draft.tenant.id].stands_in
+
+
+def _rows(drafts: Sequence[Draft], in_force: dict[int, Sender]) -> list[dict[str, Any]]:
     at, domain = utcnow(), settings().message_id_domain
     rows = [_row(draft, in_force.get(draft.tenant.id), at, domain) for draft in drafts]
     # Each column costs each row some microseconds, and most batches have none of these.
@@ -170,8 +182,7 @@ def _address(mailbox: str) -> str:
     return parse_mailbox(mailbox).address if mailbox.endswith(">") else validate_address(mailbox)
 
 
-def _entry(accepted: Accepted, row: dict[str, Any], event: str) -> dict[str, Any]:
-    reason = row["reason"] if event == "held" else None
+def _entry(accepted: Accepted, row: dict[str, Any], event: str, reason: str | None = None) -> dict[str, Any]:
     at = row["accepted_at"]
     return {"tenant_id": row["tenant_id"], "message_id": accepted.id, "at": at, "event": event, "reason": reason}
 

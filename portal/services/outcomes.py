@@ -151,11 +151,16 @@ def held(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str 
         _log(attempt, "held", reason=reason, reply=reply, sender=sender)
 
 
-def moved(attempt: Attempt, route: str) -> None:
-    """The sender in force goes by another route now: the message waits there."""
+def moved(attempt: Attempt, route: str, *, stands_in: bool = False) -> None:
+    """The sender in force goes by another route now: the message waits there.
+
+    `stands_in`: it is the default one, in place of a driver that can't send.
+    """
     with transaction():
         lanes.extend(attempt.lease)
         _write(attempt, state="queued", route=route, lane_id=None)
+        if stands_in:
+            _log(attempt, "sender_changed", reason="driver_stands_still")
 
 
 def ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from sqlalchemy import ColumnElement, and_, insert, literal, select, update
+from sqlalchemy import ColumnElement, and_, exists, insert, literal, or_, select, update
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
@@ -14,6 +14,11 @@ from portal.services import lanes, senders
 from portal.services.transaction import after_commit
 
 _BATCH = 1000
+# What the log says of a message that goes by the default sender in place of a driver that can't send: event and reason.
+_STANDS_IN = ("sender_changed", "driver_stands_still")
+_TOLD = exists().where(
+    LogEntry.message_id == Message.id, LogEntry.event == _STANDS_IN[0], LogEntry.reason == _STANDS_IN[1]
+)
 
 
 def reroute(tenant: Tenant, reason: str | None = None) -> None:
@@ -27,10 +32,13 @@ def reroute(tenant: Tenant, reason: str | None = None) -> None:
     if sender.held:
         _hold(and_(ours, Message.state.in_(WAITING)), sender.route, reason)
         return
+    waiting = and_(ours, Message.state.in_(WAITING))
+    if sender.stands_in:  # before what is held is let go, which is told the same below
+        _log(and_(waiting, or_(Message.route != sender.route, ~_TOLD)), *_STANDS_IN)
     _release(ours, sender.route, stands_in=sender.stands_in)
     db.session.execute(
         update(Message)
-        .where(ours, Message.state.in_(WAITING), Message.route != sender.route)
+        .where(waiting, Message.route != sender.route)
         .values(route=sender.route)
         .execution_options(synchronize_session=False)
     )
@@ -49,7 +57,7 @@ def _hold(waiting: ColumnElement[bool], route: str, reason: str | None) -> None:
 
 def _release(ours: ColumnElement[bool], route: str, *, stands_in: bool) -> None:
     held = and_(ours, Message.state == "held")
-    _log(held, "sender_changed" if stands_in else "resumed", "driver_stands_still" if stands_in else None)
+    _log(held, *_STANDS_IN if stands_in else ("resumed", None))
     now = utcnow()
     while rows := db.session.execute(
         select(Message.id, Message.expires_at, Message.held_at).where(held).limit(_BATCH)

@@ -12,7 +12,19 @@ from sqlalchemy import func, select, update
 
 from portal.extensions import db
 from portal.models import Driver, Lane, LogEntry, Message, Tenant, User, now
-from portal.services import claims, contents, driver_tests, drivers, identities, lanes, mails, outbox, pace, tenants
+from portal.services import (
+    claims,
+    contents,
+    direct,
+    driver_tests,
+    drivers,
+    identities,
+    lanes,
+    mails,
+    outbox,
+    pace,
+    tenants,
+)
 from portal.services.driver_settings import DriverSettings
 from portal.services.errors import SettingsUntested
 from portal.services.sender_settings import driver_status, sender_settings
@@ -22,6 +34,7 @@ from tests.services.steps import drain
 from tests.services.test_driver_gate import allow, run_test, saved
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
+from tests.support.statements import recorded
 
 
 @pytest.fixture
@@ -160,6 +173,92 @@ def test_by_choice_held_mail_goes_by_the_default_sender_and_the_log_says_so(
     ).all()
     assert list(events) == ["queued", "held", "sender_changed", "sent"]
     assert sender_settings(tenant).stands_in
+
+
+def events_of(message: Message) -> list[str]:
+    db.session.rollback()
+    query = select(LogEntry.event).where(LogEntry.message_id == message.id).order_by(LogEntry.id)
+    return list(db.session.scalars(query))
+
+
+def test_mail_accepted_while_the_default_sender_stands_in_is_marked_in_the_log(
+    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
+) -> None:
+    drivers.set_held_mail(tenant, user, "default")
+    drivers.pause(tenant, user)
+    with transaction():
+        accepted = outbox.write(
+            [
+                outbox.Draft(tenant, "order_update", "a@customer.example", "A", text="x"),
+                outbox.Draft(tenant, "notice", "b@customer.example", "B", text="x", route="interactive"),
+            ]
+        )
+    marked, interactive = (db.session.get_one(Message, one.id) for one in accepted)
+    drain()
+    assert smtp.received[0].message["From"] == "Marketplace <notifications@marketplace.example>"
+    assert events_of(marked) == ["queued", "sender_changed", "sent"]
+    assert events_of(interactive) == ["queued"]
+
+
+def test_mail_that_waited_when_the_driver_broke_is_marked_once_when_the_default_sender_stands_in(
+    tenant: Tenant, user: User, driver: Driver, service: MailService, smtp: SMTPSink
+) -> None:
+    drivers.set_held_mail(tenant, user, "default")
+    at_hand, behind, deferred = (accept(tenant, number) for number in range(3))
+    with transaction() as session:
+        later = update(Message).where(Message.id == deferred.id)
+        session.execute(later.values(state="deferred", due_at=now(3600)))
+    service.password = "changed-at-the-provider"
+    drain_driver(driver)
+    drivers.set_held_mail(tenant, user, "wait")
+    drivers.set_held_mail(tenant, user, "default")
+    with transaction() as session:
+        session.execute(update(Message).values(due_at=now(-1)))
+    drain()
+    assert [mail.message["From"] for mail in smtp.received] == ["Marketplace <notifications@marketplace.example>"] * 3
+    assert events_of(at_hand) == ["queued", "held", "sender_changed", "held", "sender_changed", "sent"]
+    for message in (behind, deferred):
+        assert events_of(message) == ["queued", "sender_changed", "held", "sender_changed", "sent"]
+
+
+def test_mail_of_another_sender_is_marked_once_when_the_default_one_stands_in(
+    tenant: Tenant, user: User, driver: Driver
+) -> None:
+    drivers.set_held_mail(tenant, user, "default")
+    drivers.pause(tenant, user)
+    identities.use_default(tenant, user)
+    message = accept(tenant)
+    drivers.use(tenant, user)
+    drivers.use(tenant, user)
+    assert events_of(message) == ["queued", "sender_changed"]
+
+
+def test_mail_that_a_drain_had_claimed_when_the_driver_was_paused_is_marked_too(
+    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
+) -> None:
+    drivers.set_held_mail(tenant, user, "default")
+    message = accept(tenant)
+    lane = db.session.scalars(select(Lane).where(Lane.route == driver.route)).one()
+    lease = lanes.take(lane.id)
+    assert lease is not None
+    with direct.connected():
+        (attempt,) = claims.claim(lease)
+        drivers.pause(tenant, user)
+        assert mails.prepare(attempt) is None
+    lanes.release(lease)
+    drain()
+    assert events_of(message) == ["queued", "sender_changed", "sent"]
+
+
+def test_a_normal_mail_costs_no_statement_for_it(
+    tenant: Tenant, user: User, driver: Driver, service: MailService
+) -> None:
+    accept(tenant)
+    with recorded() as asked:
+        accept(tenant)
+        drain_driver(driver)
+    assert len([text for text, _ in asked if "INTO log_entry" in text]) == 3  # one queued, two sent
+    assert not [text for text, values in asked if "driver_stands_still" in f"{text}{values}"]
 
 
 def test_a_daily_quota_makes_the_driver_wait_and_then_go_on_by_itself(
