@@ -46,7 +46,6 @@ YAHOO = "senders.yahooinc.com/smtp-error-codes"
 COX = "cox.com/residential/support/email-error-codes.html"
 GODADDY = "GoDaddy's bounce codes (IB...)"
 FRENCH = "Orange's and La Poste's bounce codes (OFR, LPN)"
-GMX = "postmaster.gmx.net"
 CHINESE = "help.mail.qq.com, help.mail.163.com"
 RUSSIAN = "help.yandex.ru/mail, help.mail.ru"
 RELAYS = "sending services: SendGrid, Mailgun, Brevo, Postmark, SparkPost, Mailjet, Resend"
@@ -60,11 +59,11 @@ VAGUE = r"^\d{3}(?! \d\.(1\.\d|2\.[1-4]|6\.\d|7\.[489]|7\.[12]\d)$)"
 _WHO = r"(account|user|server|sender|domain|tenant|customer|organi[sz]ation|mailbox)s?"
 _SHUT = (
     r"(suspended|disabled|deactivated|blocked|locked|frozen|terminated|banned|inactive|bloque|archived|paused|"
-    r"restricted)"
+    r"restricted|compromised)"
 )
-_DAILY = r"(daily|monthly|(per|a|the|this) (day|month)|24[- ]?hours?|today|tomorrow|credits)"
+_DAILY = r"(daily|monthly|(per|a|one|the|this) (day|month)|24[- ]?hours?|today|tomorrow|credits)"
 _HOURLY = r"(hourly|(per|an?|this|each|last) (hour|minute|second))"
-_LIMIT = r"(quota|limits?|credits|maximum|exceed\w*)"
+_LIMIT = r"(quota|limits?|credits|maximum|too many|exceed\w*)"
 _FULL = (
     r"over ?(the |its |his )?(disk )?quota|(mailbox|inbox|account|user|folder)\b.{0,30}\bfull|out of storage|pleine|"
     r"storage (allocation|limit|space)|mailbox size|(mail|in)box exceed|quota violation|"
@@ -84,7 +83,7 @@ RULES: tuple[Rule, ...] = (
     _rule("tls_required", r"(issue|use|send) (a |the )?starttls|starttls (command )?(is )?(first|required)", GOOGLE),
     _rule("tls_required", r"\b(tls|ssl|encryption)\b.{0,20} (required|needed)\b|over a (tls|secure) conn", GOOGLE),
     _rule("tls_required", r"(requires?|without|must use) [\w ]{0,12}(ssl|tls|encryption|secure conn)", RUSSIAN),
-    _rule("tls_required", r"", RFC, codes=r"^(523|538)|\d\.7\.1[01]$"),
+    _rule("tls_required", r"", RFC, codes=r"^(523|538)(?! \d\.[^7])|\d\.7\.1[01]$"),
     # Sign-in: what is wrong with the account comes before wrong passwords
     _rule("app_password_required", r"app(lication)?[- ](specific )?password|authori[sz]ation code|授权码", GOOGLE),
     _rule("app_password_required", r"parol\w* prilozheni|пароль приложени", RUSSIAN, "auth"),
@@ -146,12 +145,12 @@ RULES: tuple[Rule, ...] = (
     _rule("domain_authentication", r"rate limited because .*(unauth|\bfrom:|\b(dmarc|spf|dkim)\b)", GOOGLE),
     _rule("dns_failure", r"rate limited because .*\bptr\b", GOOGLE, codes="^4", action=BACKOFF),
     _rule("ip_blocked", r"\bip\b.*blocked for|unusual rate of unsolicited.* ip address", GODADDY, action=BACKOFF),
-    _rule("quota_daily", r"(submission|sending|e-?mail|relay|message) quota (has been |was |is )?(exceeded|reached)",
-          OUTLOOK, MESSAGE),
-    _rule("quota_daily", r"(exceed|reach)ed .*(sending|relay|submission) (quota|limit)|limit for message recipients|"
-          r"(insufficient|not enough|no|out of) (\w+ )?credits?\b", GODADDY, MESSAGE),
+    _rule("quota_daily", r"(submission|sending|e-?mail|relay|message) quota (has been |was |is )?(exceeded|reached|"
+          r"used up|exhausted)", OUTLOOK, MESSAGE),
+    _rule("quota_daily", r"(exceeded|reached|hit) .*(sending|relay|submission) (quota|limit)|"
+          r"limit for message recipients|(insufficient|not enough|no|out of) (\w+ )?credits?\b", GODADDY, MESSAGE),
     _rule("quota_daily", rf"{_DAILY}\b.*\b{_LIMIT}|{_LIMIT}\b.*\b{_DAILY}", GOOGLE),
-    _rule("rate_limited", rf"{_HOURLY}\b.*\b{_LIMIT}|({_LIMIT}|too many)\b.*\b{_HOURLY}", HOSTING),
+    _rule("rate_limited", rf"{_HOURLY}\b.*\b{_LIMIT}|{_LIMIT}\b.*\b{_HOURLY}", HOSTING),
     _rule("quota_daily", r"", GOOGLE, codes=r"^\d+ 5\.4\.5$"),
     _rule("too_many_connections", r"(too many|concurrent|simultaneous|maximum|trop de|number of) .{0,24}(connexion|"
           r"connection|session)s?\b(?!.*rate)|connections? (count )?limit|thread limit", POSTFIX),
@@ -163,24 +162,27 @@ RULES: tuple[Rule, ...] = (
     _rule("message_too_large", r"size limit|exceed\w* .*size", GOOGLE, MESSAGE, "^5"),
     _rule("rate_limited", r"rate.?limit|ratelimit|(message|mail|connection|sending) rate|limits?\b.* (exceed|reach)ed|"
           r"throttl|too fast|slow down|too quickly|(unusual|unexpected|excessive) (volume|mail|sending|rate)|"
-          r"(exceed|reach)ed .*limit|frequen(cy|tly)|too much mail|too many (messages|e?-?mails|requests|recipients)|"
-          r"max defers|user complaints", HOSTING),
+          r"((exceed|reach)ed .*|over (its|your|the) (\w+ )?)limit|frequen(cy|tly)|too much mail|"
+          r"too many (messages|e?-?mails|requests|recipients)|max defers|user complaints", HOSTING),
     # Who may send as whom
-    _rule("policy_rejected", r"resolver\.rst\.(auth|sender|not ?auth)", NDR),
+    _rule("policy_rejected", r"resolver\.rst\.(auth|sender|not ?auth)|recipient (only|does(n't| not)) accept", NDR),
+    _rule("unknown_recipient", r"(recipient|user|mailbox) (address )?(is |was )?not (verified|registered|confirmed)",
+          COMMON, "rcpt"),
     _rule("smtp_auth_disabled", r"permissions? to submit", NDR, MESSAGE),
     _rule("sender_not_verified", r"(not|isn't|un|never)[ -]?(been |yet )*(verified|registered|confirmed|"
           r"associated with)(?! address)|verif(y|ied) (a |your |the )?(domain|sender|from)|sandbox|unconfigured|"
           r"sender signature|can only send|authorized recipients", RELAYS, f"auth {MESSAGE}"),
     _rule("domain_authentication", r"\b(dmarc|spf|dkim(?!-sig)|sender ?id|sender policy framework)\b", GOOGLE, MESSAGE),
     _rule("bad_credentials", r"auth\w* (is )?(required|requise|needed)|auth\w* first|not logged in|turn on smtp auth|"
-          r"without auth|unauthenticated senders|requires? auth|authenticated to send|client was not auth|"
+          r"without auth|unauthenticated senders|requires? (smtp )?auth|authenticated to send|client was not auth|"
           r"must (be )?auth|log ?in (first|required)|please (auth|log ?in)|(submitter|client|user) failed to auth|"
-          r"(invalid|wrong|unknown|missing) (api|smtp) ?(key|token|password|credential)", EXIM, MESSAGE),
-    _rule("send_as_denied", r"send ?as ?denied|permissions to send as|send on behalf|(disallowed|denied) as\b|"
+          r"(invalid|wrong|unknown|missing) (api|smtp) ?(key|token|password|credential)|"
+          r"(key|token) (revoked|expired)", EXIM, MESSAGE),
+    _rule("send_as_denied", r"send ?as ?denied|permissions? to send (as|from)|send on behalf|(disallowed|denied) as\b|"
           r"not owned|local user only", OUTLOOK, MESSAGE),
     _rule("send_as_denied", r"not (allowed|permitted|authori[sz]ed) to (send|perform|use)(?! (\w+ ){0,2}to\b).*"
           r"\b(as|from|address|behalf|ses:)", SES, MESSAGE),
-    _rule("send_as_denied", r"(invalid|unknown|wrong|illegal) (sender|mail from)|emetteur invalide|"
+    _rule("send_as_denied", r"(invalid|unknown|wrong|illegal|unauthori[sz]ed) (sender|mail from)|emetteur invalide|"
           r"sender verify fail|sender (address )?(is |was )?(invalid|mismatch|unknown)|authori[sz]e the sender|"
           r"sender\b.{0,40}\bnot (allowed|valid|permitted|authori[sz]ed|belong)(?! to relay| to \w+ (\w+ ){0,2}to\b)|"
           r"badmailfrom", FRENCH, MESSAGE),
@@ -229,10 +231,10 @@ RULES: tuple[Rule, ...] = (
     _rule("dns_failure", r"", POSTFIX, RECIPIENT, r"^4\d\d \d\.1\.2$"),
     _rule("unknown", r"configuration set", SES, MESSAGE, action=PAUSE),
     _rule("unknown_recipient", r"unknown (user|recipient|address|mailbox|local|or)|no such|(does(n't| not)|"
-          r"not) exist|doesn't have an?|invalid (recipient|mailbox|address|user)|(mailbox|recipient|address|account|"
-          r"user) (address )?(is )?(un(available|known|deliverable|routeable)|not (found|available|known|valid|"
-          r"local)|invalid)|unrout|unbekannt|recipient (address(es)? )?rejected|destinataire invalide|no mailbox|"
-          r"addressee|address syntax|mailbox name|empf(ae|ä)nger", COMMON, RECIPIENT),
+          r"not) exist|doesn't have an?|(invalid|not a valid) (recipient|mailbox|address|user)|"
+          r"(mailbox|recipient|address|account|user) (address )?(is )?(un(available|known|deliverable|routeable)|"
+          r"not (found|available|known|valid|local)|invalid)|unrout|unbekannt|recipient (address(es)? )?rejected|"
+          r"destinataire invalide|no mailbox|addressee|address syntax|mailbox name|empf(ae|ä)nger", COMMON, RECIPIENT),
     # Relaying
     _rule("relay_denied", r"\brelay not permitted", EXIM, RECIPIENT, action=FAIL),
     _rule("relay_denied", r"relay|rcpthosts|non-accepted domain", GOOGLE, MESSAGE),
@@ -247,7 +249,7 @@ RULES: tuple[Rule, ...] = (
           r"lookup|queue file|insufficient|storage", POSTFIX, MESSAGE, "^4"),
     _rule("service_unavailable", r"(service|server|system|smtp|tls) .{0,30}(un|not )available|busy|not accepting|"
           r"system problem|unavailable|upstream|time(d )?[ -]?out|shutting|overload|high load|no smtp service|"
-          r"try again|refuse\b|expired", COMMON, codes="^4|^5..$"),
+          r"try again|refuse\b", COMMON, codes="^4|^5..$"),
     _rule("policy_rejected", r"helo", POSTFIX, action=PAUSE, codes="^5"),
     _rule("policy_rejected", r"client host rejected", POSTFIX, action=PAUSE, codes="^5"),
     _rule("policy_rejected", r"whitelist|policy|denied|administrative|rejected|prohibit|not (allowed|permitted)|"

@@ -30,11 +30,17 @@ SAID = {
         "dot 554 5.7.1 Reject, id=12345-01 - SPAM",
         "dot 550 5.7.1 Message considered as junk",
         "dot 550 OU-002 (BAY004) Unfortunately, messages from 203.0.113.5 weren't sent because they are likely spam",
+        "dot 554 5.7.1 Message scored too high on spam scale",
+        "dot 550 5.7.1 Message rejected because of phishing content",
+        "dot 550 5.7.1 Your message looks like SPAM or has been reported as SPAM please read: https://...",
+        "dot 554 5.7.1 Missing Message-ID header",
+        "dot 550 Headers are not RFC 5322 compliant",
     ],
     (RETRY, "dns_failure"): [
         "rcpt 450 4.4.3 Domain gmial.example: temporary DNS failure",
         "rcpt 451 4.4.312 DNS query failed",
         "mail 451 4.1.8 Domain of sender address info@shop.example does not resolve",
+        "mail 450 4.1.8 Sender domain not found",
     ],
     (FAIL, "domain_authentication"): [
         "dot 550 5.7.23 The message was rejected because of Sender Policy Framework violation",
@@ -48,6 +54,8 @@ SAID = {
         "dot 550 5.7.1 Email rejected per DMARC policy for shop.example",
         "rcpt 550 SPF check failed: 203.0.113.5 is not allowed to send mail from shop.example",
         "dot 550 5.7.1 Sender ID (PRA) Not Permitted",
+        "rcpt 550 5.7.1 Blocked by SPF policy",
+        "dot 554 5.7.1 DMARC: reject policy",
     ],
     (RETRY, "domain_authentication"): [
         "dot 421 4.7.40 rate limited because the sending domain's DMARC policy missing",
@@ -58,6 +66,8 @@ SAID = {
     (RETRY, "greylisted"): [
         "rcpt 451 DEFER: graylisted, retry in 5 minutes",
         "mail 450 4.7.1 Greylisting in action, please try later",
+        "mail 450 4.7.1 Sender address rejected: Greylisted",
+        "rcpt 450 4.2.0 <jane@example.net>: Recipient address rejected: Postgrey active, try again in 60 seconds",
     ],
     (RETRY, "local_error"): [
         "mail 502 5.5.1 Unrecognized command.",
@@ -70,6 +80,7 @@ SAID = {
         "data 503 5.5.1 Bad sequence of commands",
         "rcpt 451 Temporary local problem - please try later",
         "mail 451 4.3.0 Temporary server error",
+        "dot 451 4.3.0 mail-proxy: temporary failure",
     ],
     (FAIL, "mailbox_full"): [
         "dot 552 5.2.2 The email account that you tried to reach is over quota.",
@@ -80,12 +91,16 @@ SAID = {
         "rcpt 550 5.7.0 mailbox quota limit exceeded",
         "dot 550 5.2.2 User has exhausted allowed storage space",
         "rcpt 550 User mailbox exceeds allowed size",
+        "rcpt 550 5.2.1 The email account is over quota",
+        "rcpt 552 5.2.2 Mailbox size limit exceeded",
+        "rcpt 550 5.2.2 Mailbox is full",
     ],
     (RETRY, "mailbox_full"): [
         "rcpt 450 4.2.2 Postfach voll / mailbox full",
         "rcpt 452 4.1.1 <jane@example.net> user over quota",
         "rcpt 450 4.2.2 xyzzy",
         "rcpt 452 4.2.2 Over quota",
+        "rcpt 452 4.2.2 Mailbox size limit exceeded",
     ],
     (FAIL, "message_too_large"): [
         "mail 552 5.3.4 xyzzy",
@@ -95,6 +110,7 @@ SAID = {
         "dot 554 5.2.3 Message exceeds maximum fixed size",
         "mail 552 5.2.3 Message size exceeds fixed maximum message size (10485760)",
         "dot 554 Message too big",
+        "dot 552 5.3.4 Error: message file too big",
     ],
     (FAIL, "policy_rejected"): [
         "dot 550 5.7.520 Access denied, Your organization does not allow external forwarding.",
@@ -109,6 +125,8 @@ SAID = {
         "rcpt 550 5.7.1 You are not allowed to send mail to this address",
         "rcpt 550 Denied by policy",
         "rcpt 571 Delivery not authorized, message refused",
+        "rcpt 550 5.7.1 Message rejected due to user rules",
+        "rcpt 554 5.7.1 Recipient address rejected: Policy violation",
     ],
     (RETRY, "rate_limited"): [
         "dot 550 5.2.122 Recipient has exceeded limit",
@@ -130,6 +148,10 @@ SAID = {
         "dot 550 5.1.1 Recipient account suspended",
         "rcpt 550 5.1.2 Recipient domain suspended",
         "rcpt 550 5.1.6 xyzzy",
+        "rcpt 550 5.1.1 The user's mailbox in Orange is disabled",
+        "rcpt 550 5.1.1 This mailbox was archived",
+        "rcpt 550 5.1.1 This address no longer accepts mail.",
+        "rcpt 550 That account has been discontinued",
     ],
     (RETRY, "recipient_disabled"): [
         "rcpt 451 4.2.1 <jane@example.net>: mailbox temporarily disabled",
@@ -142,6 +164,7 @@ SAID = {
         "data 451 4.4.2 Timeout - closing connection.",
         "mail 451 4.7.500 Server busy. Please try again later from [203.0.113.5]. (S77719)",
         "dot 451 4.4.2 xyzzy",
+        "rcpt 451 4.4.1 No answer from host",
     ],
     (FAIL, "unknown"): [
         "rcpt 550 5.2.0 xyzzy",
@@ -195,6 +218,14 @@ SAID = {
         "rcpt 550 5.7.1 Unknown recipient",
         "rcpt 521 5.2.1 Host does not accept mail",
         "rcpt 556 xyzzy",
+        "rcpt 550 User not registered",
+        "rcpt 550 5.1.1 recipient not registered here",
+        "rcpt 550 5.1.1 unverified address: host mx said: 550 no such user",
+        "rcpt 550 5.1.1 unknown or illegal alias: jane@example.net",
+        "rcpt 550 Unknown user account",
+        "rcpt 550 5.1.1 Recipient not found. <jane@example.net>",
+        "rcpt 550 Invalid mailbox",
+        "rcpt 550 jane@example.net is not a valid mailbox",
     ],
 }
 
