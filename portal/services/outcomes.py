@@ -26,6 +26,8 @@ from portal.transport.replies import retry_after
 RETRY_MINUTES = (1, 5, 15, 30, 60, 120, 240, 480)
 # Before the second copy: a server that has just dropped a connection is likely to drop the next one too.
 AMBIGUOUS_SECONDS = 10
+# What a server names may be shorter than it means ("in 0 seconds"); asked again at once it would take us for a flood.
+_SHORTEST_WAIT = 5
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def backed_off(attempt: Attempt, route: str, reason: str, reply: Reply) -> None:
 def _named_by(reply: Reply) -> int | None:
     """The seconds after which the server wants to be asked again, if it names any that make sense."""
     seconds = retry_after(reply.text)
-    return min(max(seconds, 1), RETRY_MINUTES[-1] * 60) if seconds is not None else None
+    return min(max(seconds, _SHORTEST_WAIT), RETRY_MINUTES[-1] * 60) if seconds is not None else None
 
 
 def held(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str | None = None) -> None:

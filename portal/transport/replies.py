@@ -55,13 +55,20 @@ REASONS = frozenset(ACTIONS)
 # No mail is at stake yet in these phases, so what would fail or delay one concerns the driver as a whole.
 _BEFORE_SIGN_IN = frozenset({"connect", "ehlo", "starttls"})
 _OPENING = _BEFORE_SIGN_IN | {"auth"}
+# Reasons that nothing can have given cause for before a mail is spoken of.
+_OF_A_MAIL = frozenset({"mailbox_full", "message_too_large", "recipient_disabled", "unknown_recipient"})
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?=\s|$)")
 _NOISE = re.compile(r"https?://\S+|<[^<>\s]*>|\S+@\S+|\[[0-9a-f.: ]+\]")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _RETRY_IN = re.compile(
-    r"(?:(?:try|retry|again|wait|greylisted|come back|reset)\D{0,20}?(?:in|after|for)|retry-after:?)\s+"
-    r"(?P<number>\d{1,6}(?:\.\d+)?)\s*(?P<unit>s|m|h)?",
-    re.I,
+    r"""(?:\b(?:try|retry|again|wait|come\ back|resets?|(?:greylist|delay|deferr)ed)\b\D{0,20}?\b(?P<how>in|after|for)
+        |\bwait|\bretry-after:?)\s+
+    (?:(?:at\ least|about|around|approximately|another|up\ to|the\ next)\s+)?
+    (?:\d+\s?(?:-|to)\s?)?
+    (?:(?P<clock>\d{1,2}:\d\d(?::\d\d)?)(?!\w|:|\s*(?:[ap]m|utc|gmt)\b)
+        |(?P<number>\d{1,6}(?:\.\d+)?|(?:an?|one)(?=\s+[smhd]))
+        (?:\s*(?P<unit>s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?)\b|(?!\s*[\w:-]|\.\d)))""",
+    re.I | re.X,
 )
 
 
@@ -97,28 +104,37 @@ def _normalised(text: str) -> tuple[str, str]:
 
 def _by_code(phase: str, code: int, enhanced: str) -> str:
     """The reason where no wording is known: from the enhanced code, else from the basic one in its phase."""
-    if phase == "auth":
-        return "bad_credentials" if code >= 500 else "service_unavailable"
-    if code == 530:
-        return "bad_credentials"
-    if code == 503 or enhanced[2:] in ("5.1", "5.2", "5.4"):
-        return "local_error"
     reason = ENHANCED.get(enhanced[2:])
+    if phase == "auth" or code in (530, 534, 535):
+        if reason in ("account_suspended", "smtp_auth_disabled"):
+            return reason
+        return "bad_credentials" if code >= 500 else "service_unavailable"
+    if code == 503:
+        return "local_error"
     if reason:
-        return "send_as_denied" if reason == "unknown_recipient" and phase == "mail" else reason
-    if code == 552:
+        return _in_phase(reason, phase, code)
+    if code == 552 and phase not in _OPENING:
         return "mailbox_full" if phase == "rcpt" else "message_too_large"
-    if code in (553, 556) and phase in ("mail", "rcpt"):
+    if code in (501, 553, 556) and phase in ("mail", "rcpt"):
         return "send_as_denied" if phase == "mail" else "unknown_recipient"
     if code < 500:
         return "service_unavailable" if code == 421 or phase in _OPENING else "local_error"
     return "unknown"
 
 
+def _in_phase(reason: str, phase: str, code: int) -> str:
+    """What an enhanced code's reason comes to here."""
+    if reason == "unknown_recipient" and phase == "mail":
+        return "send_as_denied"
+    if (reason == "service_unavailable" and code >= 500) or (reason in _OF_A_MAIL and phase in _BEFORE_SIGN_IN):
+        return "unknown" if code >= 500 else "service_unavailable"
+    return reason
+
+
 def _action(reason: str, phase: str, code: int) -> str:
     temporary, permanent = ACTIONS[reason]
     action = temporary if code < 500 else permanent
-    if action == FAIL and (phase in _OPENING or phase == "mail") and reason != "message_too_large":
+    if action == FAIL and (phase in _OPENING or (phase == "mail" and reason != "message_too_large")):
         return PAUSE  # nothing has been said of a recipient yet: the next mail would meet the same
     if action == RETRY and (phase in _BEFORE_SIGN_IN or (reason == "service_unavailable" and phase == "auth")):
         return BACKOFF
@@ -142,8 +158,16 @@ def _without_reply(phase: str, text: str) -> Verdict:
 
 
 def retry_after(text: str) -> int | None:
-    """Seconds after which the server itself wants to be asked again, if it says so."""
+    """Seconds after which the server itself wants to be asked again, if it says so.
+
+    A number alone means seconds; hours, minutes and perhaps seconds with colons are a time to wait after "in" (as
+    milter-greylist writes it), else one of the day. What is not understood is not guessed at.
+    """
     found = _RETRY_IN.search(text)
     if found is None:
         return None
-    return round(float(found["number"]) * _SECONDS[(found["unit"] or "s").lower()])
+    if found["clock"]:
+        hours, minutes, seconds = (int(part) for part in f"{found['clock']}:00".split(":")[:3])
+        return hours * 3600 + minutes * 60 + seconds if (found["how"] or "").lower() == "in" else None
+    number = float(found["number"]) if found["number"][0].isdigit() else 1
+    return round(number * _SECONDS[(found["unit"] or "s")[0].lower()])

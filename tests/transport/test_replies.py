@@ -91,6 +91,18 @@ def test_an_unknown_5yz_says_that_it_is_unknown() -> None:
     assert classify("dot", 599, "xyzzy").reason == "unknown"
 
 
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("enhanced", ["5.0.0", "5.2.0", "5.3.0", "5.3.2", "5.4.0", "5.4.7", "5.5.0", "5.5.2", "5.5.4"])
+def test_an_enhanced_code_that_says_nothing_makes_a_5yz_no_less_permanent(phase: str, enhanced: str) -> None:
+    assert classify(phase, 550, f"{enhanced} xyzzy").action == (FAIL if phase in ("rcpt", "data", "dot") else PAUSE)
+
+
+@pytest.mark.parametrize("phase", ["connect", "ehlo", "starttls", "auth"])
+def test_no_mail_fails_before_any_was_spoken_of(phase: str) -> None:
+    said = ["", "too large", "spam", "user unknown", "relay not permitted", *(f"5.{one} xyzzy" for one in ENHANCED)]
+    assert FAIL not in {classify(phase, code, text).action for text in said for code in range(400, 600)}
+
+
 @pytest.mark.parametrize("enhanced", ["7.8", "1.1", "2.2", "3.4", "7.26"])
 def test_without_known_words_the_enhanced_code_decides(enhanced: str) -> None:
     assert classify("rcpt", 550, f"5.{enhanced} xyzzy").reason == ENHANCED[enhanced]
@@ -137,17 +149,48 @@ def test_no_text_can_make_it_slow(text: str) -> None:
     assert process_time() - begin < 3  # seconds; what backtracks without end takes minutes
 
 
+WAITS = [
+    ("4.7.1 Greylisted, please try again in 300 seconds", 300),
+    ("4.2.0 Greylisted for 5 minutes", 300),
+    ("please retry after 30s", 30),
+    ("Relay quota will reset in 21.99 hours.", 79164),
+    ("Retry-After: 60", 60),
+    ("Greylisting in action, please come back in 00:04:59", 299),
+    ("try again in 01:00:00", 3600),
+    ("Daily limit exceeded, try again in 1 day", 86400),
+    ("try again in 2 days", 172800),
+    ("please wait 600 seconds", 600),
+    ("wait 5 minutes", 300),
+    ("try again in at least 10 minutes", 600),
+    ("try again in one hour", 3600),
+    ("retry in approximately 5 minutes", 300),
+    ("try again in 5 to 10 minutes", 600),
+    ("DEFER: retry in 5 mins\n4.7.1 see our pages", 300),
+    ("retry in 2h", 7200),
+    ("try again in 90", 90),
+]
+
+
+@pytest.mark.parametrize(("text", "seconds"), WAITS)
+def test_the_servers_own_waiting_time_is_heard(text: str, seconds: int) -> None:
+    assert retry_after(text) == seconds
+
+
 @pytest.mark.parametrize(
-    ("text", "seconds"),
+    "text",
     [
-        ("4.7.1 Greylisted, please try again in 300 seconds", 300),
-        ("4.2.0 Greylisted for 5 minutes", 300),
-        ("please retry after 30s", 30),
-        ("Relay quota will reset in 21.99 hours.", 79164),
-        ("Retry-After: 60", 60),
-        ("Try again later", None),
-        ("550 5.1.1 no such user", None),
+        "Try again later",
+        "550 5.1.1 no such user",
+        "try again after 17:30",
+        "try again in 12:00 UTC",
+        "retry after 2024-01-01",
+        "retry in 500 ms",
+        "try again after 3 failed attempts",
+        "quota resets in 3 weeks",
+        "wait for 5m30s",
+        "please wait a moment",
+        "try again in a few minutes",
     ],
 )
-def test_the_servers_own_waiting_time_is_heard(text: str, seconds: int | None) -> None:
-    assert retry_after(text) == seconds
+def test_a_waiting_time_that_is_not_understood_is_not_guessed_at(text: str) -> None:
+    assert retry_after(text) is None
