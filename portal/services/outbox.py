@@ -20,7 +20,7 @@ from portal.services.bulk import insert_rows
 from portal.services.errors import NotCancellable, NotFound
 from portal.services.senders import Sender
 from portal.services.transaction import after_commit, transaction
-from portal.transport.addresses import parse_mailbox, validate_address
+from portal.transport.addresses import parse_mailbox
 from portal.transport.attachments import Attachment
 
 GIVE_UP = timedelta(hours=48)
@@ -179,7 +179,7 @@ def _said(draft: Draft) -> dict[str, Any]:
 
 
 def _address(mailbox: str) -> str:
-    return parse_mailbox(mailbox).address if mailbox.endswith(">") else validate_address(mailbox)
+    return parse_mailbox(mailbox).address if mailbox.endswith(">") else mailbox
 
 
 def _entry(accepted: Accepted, row: dict[str, Any], event: str, reason: str | None = None) -> dict[str, Any]:
