@@ -14,6 +14,8 @@ from portal.config import Settings, SettingsError, load_settings
 from tests.conftest import SECRETS
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.any_database
+
 
 def test_the_embedded_default_lies_in_the_instance_folder(tmp_path: Path) -> None:
     settings = load_settings(instance_path=tmp_path, **SECRETS)
