@@ -6,6 +6,7 @@ import logging
 import random
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +40,14 @@ class Lease:
     route: str
     token: str
     failures: int = 0  # of the route in a row, when the lane was taken
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A route sends nothing before `until`: its pace or a back-off. `reason` keys why."""
+
+    until: datetime
+    reason: str
 
 
 class LeaseLost(Exception):
@@ -163,6 +172,17 @@ def wait_until(lease: Lease, moment: datetime | None, reason: str | None) -> Non
     """Keep to the route's pace: the lane is not taken again before `moment`. Raises LeaseLost."""
     with transaction():
         extend(lease, not_before=moment, reason=reason)
+
+
+def waits(routes: Collection[str]) -> dict[str, Wait]:
+    """Which of these routes have to wait, and why."""
+    if not routes:
+        return {}
+    waiting = select(Lane.route, Lane.not_before, Lane.reason).where(
+        Lane.route.in_(routes), Lane.not_before > now(), Lane.reason.is_not(None)
+    )
+    found = db.session.execute(waiting.order_by(Lane.not_before)).all()
+    return {row.route: Wait(row.not_before, row.reason) for row in found}  # of several lanes the one that waits longest
 
 
 def recovered(route: str) -> None:

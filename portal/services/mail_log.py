@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
-from portal.models.message import is_public_id
-from portal.services import direct
+from portal.models.message import WAITING, is_public_id
+from portal.services import direct, lanes
 from portal.services.direct import Statement
+from portal.services.lanes import Wait
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 PAGE = 50
@@ -50,6 +51,7 @@ class Listed(NamedTuple):
     accepted_at: datetime
     due_at: datetime
     ambiguous: int
+    route: str
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,11 @@ def last_entries(ids: list[int]) -> dict[int, LogEntry]:
         return {}
     newest = select(func.max(LogEntry.id)).where(LogEntry.message_id.in_(ids)).group_by(LogEntry.message_id)
     return {entry.message_id: entry for entry in db.session.scalars(select(LogEntry).where(LogEntry.id.in_(newest)))}
+
+
+def waits(messages: Iterable[Message | Listed]) -> dict[str, Wait]:
+    """The routes of these messages that have to wait, for those that something waits for; mostly nothing is asked."""
+    return lanes.waits({message.route for message in messages if message.state in WAITING})
 
 
 def latest_entry_id(tenant: Tenant) -> int:

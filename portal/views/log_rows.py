@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from portal.i18n import catalog, gettext, moments
 from portal.models import LogEntry
+from portal.services.lanes import Wait
 from portal.services.mail_log import Listed
 from portal.views import log_texts
 
@@ -24,9 +25,13 @@ _OPEN, _CLOSE = "\ue000", "\ue001"
 
 
 class ClosedRows:
-    """Makes the rows of one answer; `opening` is the address of a row's link, but for the message's id."""
+    """Makes the rows of one answer; `opening` is the address of a row's link, but for the message's id.
 
-    def __init__(self, opening: str) -> None:
+    `waits`: the routes that have to wait.
+    """
+
+    def __init__(self, opening: str, waits: Mapping[str, Wait]) -> None:
+        self._waits = waits
         self._texts = catalog()
         self._opening = escape(opening)
         self._nobody = gettext("Sender in force when it is sent")
@@ -50,8 +55,9 @@ class ClosedRows:
         }
 
     def _state(self, message: Listed, newest_entry: LogEntry | None) -> Markup:
-        if message.state == "deferred":  # until a time of its own
-            return escape(log_texts.state(message, newest_entry))
+        wait = self._waits.get(message.route) if self._waits else None
+        if message.state == "deferred" or wait:  # until a time of its own, or its route's
+            return escape(log_texts.state(message, newest_entry, wait))
         shown = message.state, message.reason, message.ambiguous
         if shown not in self._states:
             self._states[shown] = escape(log_texts.state(message))

@@ -5,8 +5,11 @@ A final 250 means that the next server took the message over, so nothing here sa
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from portal.i18n import clock, gettext, lazy_gettext
-from portal.models import LogEntry, Message
+from portal.models import LogEntry, Message, utcnow
+from portal.services.lanes import Wait
 from portal.services.mail_log import Listed
 from portal.views import reason_texts
 
@@ -63,17 +66,21 @@ PERIODS = {
 CHOICES = {"state": STATES, "kind": KINDS, "period": PERIODS}
 
 
-def state(message: Message | Listed, last: LogEntry | None = None) -> str:
-    """One line: where the message is, and why."""
+# What may be said of the platform's own account: the rest is nothing that a merchant could mend.
+_PLATFORMS_REASONS = ("rate_limited", "service_unavailable", "too_many_connections")
+# Slowing down by some seconds is how sending works, and nothing to tell.
+_PACE = timedelta(minutes=1)
+
+
+def state(message: Message | Listed, last: LogEntry | None = None, wait: Wait | None = None) -> str:
+    """One line: where the message is, and why. `last` is its newest log entry; `wait` is its route's."""
     because = reason(message.reason)
     match message.state:
         case "sent":
             return gettext("Accepted by the mail server")
         case "deferred":
-            at = clock((last and last.until) or message.due_at)
-            if because:
-                return gettext("Waiting: %(reason)s, goes on at %(time)s", reason=because, time=at)
-            return gettext("Waiting: goes on at %(time)s", time=at)
+            until = (last and last.until) or message.due_at
+            return _waiting(because, max(until, wait.until) if wait else until)
         case "held":
             return gettext("On hold: %(reason)s", reason=because) if because else gettext("On hold")
         case "failed":
@@ -86,7 +93,20 @@ def state(message: Message | Listed, last: LogEntry | None = None) -> str:
             return gettext("Outcome unknown: the connection broke off")
         case "queued" if message.ambiguous:
             return gettext("Being sent once more, because the connection broke off")
+        case "queued" if wait is not None and not _is_pace(wait):
+            told = message.route.startswith("driver:") or wait.reason in _PLATFORMS_REASONS
+            return _waiting(reason(wait.reason) if told else "", wait.until)
     return str(STATES.get(message.state, message.state))
+
+
+def _waiting(because: str, until: datetime) -> str:
+    if because:
+        return gettext("Waiting: %(reason)s, goes on at %(time)s", reason=because, time=clock(until))
+    return gettext("Waiting: goes on at %(time)s", time=clock(until))
+
+
+def _is_pace(wait: Wait) -> bool:
+    return wait.reason == "rate_limited" and wait.until - utcnow() <= _PACE
 
 
 def event(entry: LogEntry) -> str:

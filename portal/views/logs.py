@@ -98,6 +98,7 @@ def context(view: View) -> dict[str, Any]:
         )
     if view.filtered and view.until is None and view.before is None:
         view = view.with_(until=page.newest)  # a filtered list stands still until the reader asks
+    waits = mail_log.waits([*page.rows, *([opened] if opened else [])])
     return {
         "view": view,
         "page": page,
@@ -105,7 +106,8 @@ def context(view: View) -> dict[str, Any]:
         "entries": mail_log.entries(opened) if opened else [],
         "links": resending.links(g.tenant, opened) if opened else resending.Links(),
         "last": mail_log.last_entries([row.id for row in page.rows if row.state == "deferred"]),  # until when
-        "closed_rows": log_rows.ClosedRows(view.opening),
+        "waits": waits,
+        "closed_rows": log_rows.ClosedRows(view.opening, waits),
         "filter_list": log_rows.filter_list,
         "texts": log_texts,
         "tag": tag_of(view, latest),

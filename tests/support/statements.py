@@ -1,9 +1,9 @@
-"""What is asked of the database, by sessions and by the drain's own connection alike."""
+"""What is asked of the database, by sessions and by the statements that go past them alike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -21,15 +21,18 @@ def recorded() -> Iterator[list[tuple[str, Any]]]:
     def record(*details: Any) -> None:
         found.append((details[2], details[3]))
 
-    execute = direct._Connection.execute
+    def recording(execute: Any) -> Any:
+        def execute_and_record(self: Any, text: str, values: Any = ()) -> Any:
+            found.append((text, values))
+            return execute(self, text, values)
 
-    def execute_and_record(self: Any, text: str, values: Any = ()) -> Any:
-        found.append((text, values))
-        return execute(self, text, values)
+        return execute_and_record
 
     event.listen(db.engine, "before_cursor_execute", record)
     try:
-        with patch.object(direct._Connection, "execute", execute_and_record):
+        with ExitStack() as patches:
+            for kind in (direct._Connection, direct._Borrowed):
+                patches.enter_context(patch.object(kind, "execute", recording(kind.execute)))
             yield found
     finally:
         event.remove(db.engine, "before_cursor_execute", record)

@@ -6,20 +6,23 @@ import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
 import time_machine
+from babel import dates
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from portal.extensions import db
-from portal.models import LogEntry, Message, Tenant, utcnow
+from portal.models import Lane, LogEntry, Message, Tenant, utcnow
 from portal.models.log import EVENTS
 from portal.models.message import STATES
 from portal.services import outbox, tenants
 from portal.transport.replies import REASONS
 from portal.views import log_texts, logs
+from tests.support.statements import recorded
 from tests.views.conftest import Person
 
 LOG = "/settings/email/logs"
@@ -194,6 +197,92 @@ def test_the_poll_answers_304_until_the_log_or_the_clock_moves(app: Flask, perso
     changed = person.as_htmx("GET", f"{LOG}/rows", headers={"HX-PTag": shown.group(1)})
     assert subjects(changed.text) == ["Order 2", "Order 1"]
     assert changed.headers["HX-PTag"] != shown.group(1)
+
+
+def states(page: str) -> list[str]:
+    return [unescape(text) for text in re.findall(r'class="row-state [^>]*>.*?<span>([^<]*)</span>', page, re.S)]
+
+
+def make_wait(app: Flask, route: str, reason: str | None, seconds: float) -> str:
+    """Have the route's lane wait; returns the time of day that the page shows for it."""
+    with app.app_context():
+        lane = db.session.scalars(select(Lane).where(Lane.route == route)).first() or Lane(route=route)
+        until = utcnow() + timedelta(seconds=seconds)
+        lane.not_before, lane.reason = until, reason
+        db.session.add(lane)
+        db.session.commit()
+        return dates.format_time(until, "short", locale="en")
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_mail_whose_route_has_to_wait_says_why_and_until_when(app: Flask, person: Person, opened: bool) -> None:
+    number = accept(app, "Order 1", route="driver:7")
+    accept(app, "Order 2", route="driver:8")
+    accept(app, "Order 3", route="driver:7", state="sent")
+    at = make_wait(app, "driver:7", "quota_daily", 7200)
+    page = person.get(f"{LOG}?open={number}" if opened else LOG).text
+    assert states(page) == [
+        "Accepted by the mail server",
+        "Waiting to be sent",
+        f"Waiting: the mail account's daily limit is reached, goes on at {at}",
+    ]
+
+
+def test_it_is_said_in_german_too(app: Flask, arrive: Callable[..., Person]) -> None:
+    person = arrive(locale="de")
+    accept(app, "Order 1", route="driver:7")
+    make_wait(app, "driver:7", "quota_daily", 7200)
+    (text,) = states(person.get(LOG).text)
+    assert text.startswith("Wartet: ") and "Tageslimit" in text and "weiter um" in text
+
+
+UNREACHABLE = "Waiting: the mail server can't be reached at the moment, goes on at {at}"
+
+
+@pytest.mark.parametrize(
+    ("route", "reason", "seconds", "expected"),
+    [
+        ("driver:7", "rate_limited", 30, "Waiting to be sent"),  # only its pace
+        ("driver:7", "rate_limited", 900, "Waiting: too many messages in a short time, goes on at {at}"),
+        ("driver:7", "service_unavailable", 30, UNREACHABLE),
+        ("driver:7", "quota_daily", -1, "Waiting to be sent"),  # over
+        ("relay", "service_unavailable", 300, UNREACHABLE),
+        ("relay", "bad_credentials", 300, "Waiting: goes on at {at}"),  # the platform's, not the shop's
+    ],
+)
+def test_how_much_is_said_of_a_wait(
+    app: Flask, person: Person, route: str, reason: str, seconds: float, expected: str
+) -> None:
+    accept(app, "Order 1", route=route)
+    at = make_wait(app, route, reason, seconds)
+    assert states(person.get(LOG).text) == [expected.format(at=at)]
+
+
+def test_mail_that_would_be_tried_again_sooner_than_its_route_may_send_says_the_later_time(
+    app: Flask, person: Person
+) -> None:
+    accept(app, "Order 1", route="driver:7", state="deferred", reason="greylisted", due_at=utcnow())
+    at = make_wait(app, "driver:7", "quota_daily", 7200)
+    assert states(person.get(LOG).text) == [f"Waiting: the recipient's server asked to try later, goes on at {at}"]
+
+
+def test_a_wait_comes_and_goes_by_the_poll_which_asks_no_more_for_it(app: Flask, person: Person) -> None:
+    accept(app, "Order 1", route="driver:7")
+    start = int(time.time()) // logs.SLOT * logs.SLOT
+
+    def poll(seconds: int, tag: str = "") -> Any:
+        with time_machine.travel(start + seconds, tick=False):
+            return person.as_htmx("GET", f"{LOG}/rows", headers={"HX-PTag": tag})
+
+    first = poll(0)
+    make_wait(app, "driver:7", "quota_daily", 7200)
+    with app.app_context(), recorded() as asked:
+        assert poll(logs.SLOT - 1, first.headers["HX-PTag"]).status_code == 304
+    assert len(asked) == 1
+    waiting = poll(logs.SLOT, first.headers["HX-PTag"])
+    assert states(waiting.text)[0].startswith("Waiting: the mail account's daily limit is reached")
+    make_wait(app, "driver:7", None, -1)
+    assert states(poll(2 * logs.SLOT, waiting.headers["HX-PTag"]).text) == ["Waiting to be sent"]
 
 
 def test_rows_that_came_later_wait_behind_a_button(app: Flask, person: Person) -> None:
