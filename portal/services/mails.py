@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -190,6 +190,8 @@ def _mail(attempt: Attempt, message: Row, sender: Sender, content: MailContent) 
     again = _recorded(message)
     date = again["date"] if again else _second(int(time.time()))
     boundary = again["boundary"] if again else secrets.token_hex(16)
+    if sender.reply_to and not content.reply_to:
+        content = replace(content, reply_to=sender.reply_to)
     made = build(
         content,
         sender=sender.mailbox,

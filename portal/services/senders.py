@@ -19,7 +19,10 @@ from portal.transport.addresses import Mailbox
 
 @dataclass(frozen=True)
 class Sender:
-    """Who is in From, where bounces go (the reverse-path), and the route that carries it."""
+    """Who is in From, where answers go, where bounces go (the reverse-path), and the route that carries it.
+
+    `reply_to` holds where the message names nobody; without it answers go to From.
+    """
 
     mailbox: Mailbox
     reverse_path: str
@@ -28,6 +31,7 @@ class Sender:
     driver_id: int | None = None
     held: bool = False  # the driver can't send now, and the tenant's mail waits for it
     stands_in: bool = False  # the default sender in place of a driver that can't send now
+    reply_to: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -37,6 +41,7 @@ class Sender:
             "route": self.route,
             "identity_id": self.identity_id,
             "driver_id": self.driver_id,
+            "reply_to": self.reply_to,
         }
 
     @staticmethod
@@ -47,6 +52,7 @@ class Sender:
             value["route"],
             value["identity_id"],
             value["driver_id"],
+            reply_to=value.get("reply_to"),
         )
 
 
@@ -108,9 +114,9 @@ def decide(given: Facts) -> Sender:
         sender = Sender(mailbox, given.driver_address, route_of(given.driver_id), driver_id=given.driver_id)
         if given.driver_state == "active":
             return sender
-        return (
-            replace(platform_sender(), stands_in=True) if given.held_mail == "default" else replace(sender, held=True)
-        )
+        if given.held_mail != "default":
+            return replace(sender, held=True)
+        return replace(platform_sender(), stands_in=True, reply_to=mailbox.as_header())
     return _without_driver(given)
 
 
