@@ -133,8 +133,10 @@ class Mailbox:
 
     def as_header(self) -> str:
         """As parse_mailbox reads it, whatever the name holds."""
+        if not self.name:
+            return self.address
         quoted = re.sub(r'(["\\])', r"\\\1", self.name)
-        return f'"{quoted}" <{self.address}>' if self.name else self.address
+        return f'"{quoted}" <{self.address}>'
 
 
 def parse_mailbox(text: str) -> Mailbox:
