@@ -25,6 +25,7 @@ from portal.models import Base, Tenant
 from portal.services import direct, lanes, launches, tenants
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
+from tests.support.warm import Nursery, Warm, WarmProcess
 
 pytest_plugins = ["tests.support.figures"]
 
@@ -44,6 +45,18 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> None:
 def valkey() -> Iterator[Valkey]:
     with Valkey() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def warm(nursery: Nursery) -> Warm:
+    """Like tests.support.processes.Process, where it doesn't matter how the process came to be."""
+    return functools.partial(WarmProcess, nursery)
 
 
 @pytest.fixture

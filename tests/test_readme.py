@@ -17,9 +17,10 @@ from portal.extensions import db
 from portal.models import Message, Tenant
 from tests.support import processes
 from tests.support.ports import free_port
-from tests.support.processes import ROOT, Process
+from tests.support.processes import ROOT
 from tests.support.smtp_sink import SMTPSink
 from tests.support.waiting import eventually
+from tests.support.warm import Warm
 
 
 def backend_lines() -> str:
@@ -30,7 +31,7 @@ def backend_lines() -> str:
 
 
 def test_the_backends_lines_work_as_written(
-    app: Flask, smtp: SMTPSink, environment: Callable[..., dict[str, str]]
+    app: Flask, smtp: SMTPSink, environment: Callable[..., dict[str, str]], warm: Warm
 ) -> None:
     port = free_port()
     values = environment(port=port)
@@ -38,14 +39,14 @@ def test_the_backends_lines_work_as_written(
     # The README's commands lie in the checkout's .venv; the tests may run in another one.
     script = script.replace(".venv/bin/flask", str(Path(sys.executable).with_name("flask")))
     everything = values | {"PATH": os.environ["PATH"]}
-    with Process(processes.web(port), values) as web:
+    with warm(processes.web(port), values) as web:
         processes.wait_for_page(f"http://127.0.0.1:{port}/readyz", web)
         done = subprocess.run(
             ["sh", "-eu", "-c", script], cwd=ROOT, env=everything, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
     assert '"state":"cancelled"' in done.stdout  # no worker was quicker than the script
-    with Process(processes.WORKER_MAIL, values), Process(processes.CLOCK, values):
+    with warm(processes.WORKER_MAIL, values), warm(processes.CLOCK, values):
         (mail,) = smtp.wait_for(1)
         with app.app_context():
             states = select(Message.state)

@@ -12,9 +12,10 @@ from flask import Flask
 
 from tests.support import processes
 from tests.support.ports import free_port
-from tests.support.processes import ROOT, Process
+from tests.support.processes import ROOT
 from tests.support.smtp_sink import Received, SMTPSink
 from tests.support.waiting import eventually
+from tests.support.warm import Warm
 
 
 def text_of(message: EmailMessage) -> str:
@@ -23,7 +24,7 @@ def text_of(message: EmailMessage) -> str:
 
 
 def test_a_script_goes_the_whole_way(
-    app: Flask, smtp: SMTPSink, environment: Callable[..., dict[str, str]], tmp_path: Path
+    app: Flask, smtp: SMTPSink, environment: Callable[..., dict[str, str]], warm: Warm, tmp_path: Path
 ) -> None:
     mails = tmp_path / "mails"
     mails.mkdir()
@@ -47,7 +48,7 @@ def test_a_script_goes_the_whole_way(
     base = f"http://localhost:{port}"
     values = environment(port=port)
     commands = (processes.web(port), processes.WORKER_INTERACTIVE, processes.WORKER_MAIL, processes.CLOCK)
-    web, *others = [Process(command, values) for command in commands]
+    web, *others = [warm(command, values) for command in commands]
     with web, others[0], others[1], others[2]:
         processes.wait_for_page(f"http://127.0.0.1:{port}/readyz", web)
         flask = str(Path(sys.executable).with_name("flask"))

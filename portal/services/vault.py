@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from sqlalchemy import Column, select, true, update
+from sqlalchemy import Column, bindparam, select, true, update
 
 from portal.config import settings
 from portal.models import Base
@@ -53,6 +53,8 @@ def rotate() -> int:
 def _rotate_column(column: Column[str]) -> int:
     """Row by row conditional on the old text: a secret that is being replaced meanwhile stays replaced."""
     key = column.table.primary_key.columns[0]
+    anew = update(column.table).where(key == bindparam("row"), column == bindparam("old"))
+    anew = anew.values({column.name: bindparam("new")})
     done, last = 0, None
     while True:
         with transaction() as session:
@@ -60,10 +62,9 @@ def _rotate_column(column: Column[str]) -> int:
             rows = session.execute(
                 select(key, column).where(column.is_not(None), after).order_by(key).limit(_BATCH)
             ).all()
-            for row_id, token in rows:
-                session.execute(
-                    update(column.table).where(key == row_id, column == token).values({column.name: _rotated(token)})
-                )
+            if rows:
+                changes = [{"row": row_id, "old": token, "new": _rotated(token)} for row_id, token in rows]
+                session.connection().execute(anew, changes)
         if not rows:
             return done
         time.sleep(_BREATH)  # or SQLite, which lets waiters in by chance, keeps everybody else out

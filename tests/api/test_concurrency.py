@@ -20,13 +20,13 @@ from portal.services import tenants
 from tests.api.conftest import MESSAGE
 from tests.support import processes
 from tests.support.ports import free_port
-from tests.support.processes import Process
+from tests.support.warm import Warm
 
 Ask = Callable[[int, str, Any, dict[str, str]], tuple[int, Any, Any]]
 
 
 @pytest.fixture
-def ask(app: Flask, key: str, environment: Callable[..., dict[str, str]]) -> Iterator[Ask]:
+def ask(app: Flask, key: str, environment: Callable[..., dict[str, str]], warm: Warm) -> Iterator[Ask]:
     """Post to one of two web processes, in turn: status, headers, and the answer's JSON."""
     with app.app_context():
         tenants.upsert("acme", name="Acme")
@@ -43,7 +43,7 @@ def ask(app: Flask, key: str, environment: Callable[..., dict[str, str]]) -> Ite
 
     with ExitStack() as stack:
         for port in ports:
-            process = stack.enter_context(Process(processes.web(port), environment(port=port)))
+            process = stack.enter_context(warm(processes.web(port), environment(port=port)))
             processes.wait_for_page(f"http://127.0.0.1:{port}/readyz", process)
         yield post
 

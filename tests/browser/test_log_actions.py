@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import update
 
@@ -16,6 +17,8 @@ from portal.models import Message, utcnow
 from tests.browser.site import Site, held_back
 from tests.browser.test_frame import open_frame
 from tests.browser.test_log_page import open_log
+
+pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
 
 
 def end(site: Site, public_id: str, state: str) -> None:

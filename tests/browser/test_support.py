@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.site import Site, another_page
 
+pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
+
 WORDS = {
     "en": {"bar": "Viewing Basil Books, read-only", "found": "1 message found", "back": "Back to the shops",
            "find": "Find the message", "happened": "What happened", "activity": "Activity", "message": "Message",

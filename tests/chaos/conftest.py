@@ -24,24 +24,17 @@ def smtp() -> Iterator[HostileServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery | None]:
-    """Short forms fork their processes; the full forms start them as an operator does."""
-    if FULL:
-        yield None
-        return
-    with Nursery() as nursery:
-        yield nursery
-
-
 @pytest.fixture
-def start(environment: Callable[..., dict[str, str]], nursery: Nursery | None) -> Iterator[Start]:
-    """Start one of the product's processes: `start(processes.WORKER_MAIL, relay_lanes=1)`."""
+def start(environment: Callable[..., dict[str, str]], nursery: Nursery) -> Iterator[Start]:
+    """Start one of the product's processes: `start(processes.WORKER_MAIL, relay_lanes=1)`.
+
+    Short forms fork them; the full forms start them as an operator does.
+    """
     with ExitStack() as stack:
 
         def start(command: list[str], **settings: Any) -> Process | WarmProcess:
             made = environment(**settings)
-            process = WarmProcess(nursery, command, made) if nursery else Process(command, made)
+            process = Process(command, made) if FULL else WarmProcess(nursery, command, made)
             return stack.enter_context(process)
 
         yield start

@@ -21,8 +21,9 @@ from portal.services.transaction import transaction
 from tests.support import processes
 from tests.support.figures import Figure
 from tests.support.mail_service import MailService
-from tests.support.processes import ROOT, Process, python
+from tests.support.processes import ROOT, python
 from tests.support.waiting import eventually
+from tests.support.warm import Warm
 
 SECRETS = 10_000
 
@@ -50,7 +51,12 @@ def store(app: Flask, service: MailService, count: int) -> int:
 
 @pytest.mark.security("key rotation of 10,000 stored secrets while mail is sent")
 def test_keys_are_rotated_while_mail_goes_out_and_the_old_one_can_go(
-    app: Flask, environment: Callable[..., dict[str, str]], options: dict[str, Any], tmp_path: Path, figure: Figure
+    app: Flask,
+    environment: Callable[..., dict[str, str]],
+    warm: Warm,
+    options: dict[str, Any],
+    tmp_path: Path,
+    figure: Figure,
 ) -> None:
     old, new = options["encryption_keys"][0], Fernet.generate_key().decode()
     with MailService(tmp_path) as service:
@@ -63,7 +69,7 @@ def test_keys_are_rotated_while_mail_goes_out_and_the_old_one_can_go(
         both = environment(**allowed) | {"PORTAL_ENCRYPTION_KEYS": f"{new},{old}"}
         sent_during = 0
         # The new key first in the list everywhere, the old one behind it: then rotate, then the old one goes.
-        with Process(processes.WORKER_MAIL, both), Process(processes.CLOCK, both):
+        with warm(processes.WORKER_MAIL, both), warm(processes.CLOCK, both):
             accept(app, tenant_id, 1)
             eventually(lambda: len(service.sink.received) >= 1, "mail goes out")
             rotation = subprocess.Popen(
@@ -76,7 +82,7 @@ def test_keys_are_rotated_while_mail_goes_out_and_the_old_one_can_go(
                 eventually(lambda: len(service.sink.received) >= 1 + sent_during, "mail goes out meanwhile")  # noqa: B023
             said, _ = rotation.communicate()
             assert rotation.returncode == 0, said
-        with Process(processes.WORKER_MAIL, both | {"PORTAL_ENCRYPTION_KEYS": new}):
+        with warm(processes.WORKER_MAIL, both | {"PORTAL_ENCRYPTION_KEYS": new}):
             accept(app, tenant_id, 3)
             eventually(lambda: len(service.sink.received) >= 4 + sent_during, "mail goes out with the new key alone")
             eventually(lambda: states(app) == {"sent": 4 + sent_during}, "every outcome is written")

@@ -10,7 +10,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from tests.support.waiting import eventually
 
@@ -99,6 +99,11 @@ class Process:
         self.stop()
 
 
+class HasOutput(Protocol):
+    @property
+    def output(self) -> str: ...
+
+
 def answers(url: str) -> bool:
     """Whether a GET of `url` brings 200."""
     try:
@@ -108,7 +113,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_for_page(url: str, process: Process) -> None:
+def wait_for_page(url: str, process: HasOutput) -> None:
     try:
         eventually(lambda: answers(url), f"{url} answers")
     except AssertionError as error:

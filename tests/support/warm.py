@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Nursery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=180)
 
     def fork(self, module: str, arguments: list[str], environment: dict[str, str], log: str) -> int:
         """The id of a new process that runs the module."""
@@ -41,6 +42,9 @@ class Nursery:
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
+
+
+Warm = Callable[[list[str], dict[str, str]], "WarmProcess"]
 
 
 class WarmProcess:
