@@ -1,4 +1,4 @@
-"""One log line per request, by URL rule: paths and queries can hold tokens and addresses, so they are never written."""
+"""One log line per request but unchanged polls, by URL rule: paths and queries can hold tokens and addresses, so they are never written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def write_line(response: Response) -> Response:
-        if request.endpoint == "static":
+        # An open page asks every two seconds; that nothing has changed is not worth a line.
+        if request.endpoint == "static" or response.status_code == 304:
             return response
         started = g.get("started")
         elapsed = round((time.perf_counter() - started) * 1000, 1) if started else 0

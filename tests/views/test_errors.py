@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -71,6 +73,16 @@ def test_under_api_refusals_are_problem_documents(client: FlaskClient, method: s
     assert answer.content_type == "application/problem+json"
     assert answer.json["status"] == status
     assert answer.json["title"] and answer.json["detail"]
+
+
+def test_a_poll_that_finds_nothing_new_is_not_worth_a_line(
+    app: Flask, person: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = "/settings/email/logs/rows"
+    with time_machine.travel(time.time(), tick=False), caplog.at_level(logging.INFO, "portal.request"):
+        tag = person.as_htmx("GET", rows).headers["HX-PTag"]
+        assert person.as_htmx("GET", rows, headers={"HX-PTag": tag}).status_code == 304
+    assert len([record for record in caplog.records if record.name == "portal.request"]) == 1
 
 
 def test_the_request_log_knows_rules_and_no_paths(app: Flask, person: Person, caplog: pytest.LogCaptureFixture) -> None:
