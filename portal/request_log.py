@@ -1,4 +1,4 @@
-"""One log line per request but unchanged polls, by URL rule: paths and queries can hold tokens and addresses, so they are never written."""
+"""One log line per request, unchanged polls apart, by URL rule: paths and queries can hold tokens and addresses."""
 
 from __future__ import annotations
 
