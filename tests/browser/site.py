@@ -112,25 +112,6 @@ def scroll_the_top_out_of_sight(page: Page, frame: Frame | None = None) -> None:
     raise AssertionError("the top of the log stays in sight")
 
 
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-
-
-def at_all_widths(theme: str, locale: str) -> bool:
-    """Each theme and each language is searched by axe at all widths, in one combination; in the others at one."""
-    return (theme == "dark") == (locale == "de")
-
-
-def violations(page: Page) -> list[str]:
-    """What axe finds on the page as it is now."""
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE.read_text())  # not a script element: the page's policy forbids those
-    # Of what passes nothing is told.
-    options = {"runOnly": LEVELS, "resultTypes": ["violations"]}
-    found = page.evaluate("options => axe.run(options)", options)["violations"]
-    return [f"{v['id']}: {node['html'][:120]}" for v in found for node in v["nodes"]]
-
-
 class Site:
     """The running portal: `url`, its dashboard `host_url`, its outgoing mail `smtp`, a merchant's own `service`."""
 

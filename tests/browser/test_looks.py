@@ -12,7 +12,8 @@ from portal.models import LogEntry, Message, MessageBody, Tenant, utcnow
 from portal.models.message import STATES
 from portal.services import launches, people, verification
 from portal.services.transaction import transaction
-from tests.browser.site import Site, at_all_widths, violations
+from tests.browser.axe import at_all_widths, violations
+from tests.browser.site import Site
 
 pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
 

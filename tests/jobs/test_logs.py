@@ -34,7 +34,7 @@ from portal.services import (
     verification,
 )
 from portal.services.driver_settings import DriverSettings
-from tests.services.test_driver_gate import allow
+from tests.services.driver_steps import allow
 from tests.support import processes
 from tests.support.mail_service import MailService
 from tests.support.ports import free_port

@@ -17,8 +17,8 @@ from portal.extensions import db
 from portal.models import Driver, DriverTest, LogEntry, Message, Tenant, User
 from portal.services import driver_tests, drivers, outbox
 from portal.services.driver_settings import DriverSettings
+from tests.services.driver_steps import allow, saved
 from tests.services.steps import drain
-from tests.services.test_driver_gate import allow, saved
 from tests.support.mail_service import MailService
 from tests.views.conftest import Person
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
 
+from portal.models import Driver, Tenant, User
+from portal.services.driver_settings import DriverSettings
+from tests.services.driver_steps import allow, saved
+from tests.support.mail_service import MailService
 from tests.transport.scripted_server import ScriptedServer
 
 
@@ -18,3 +23,26 @@ def relay_to(ctx: Flask) -> Callable[[ScriptedServer], None]:
         ctx.extensions["settings"].relay = f"smtp://127.0.0.1:{server.port}"
 
     return point
+
+
+@pytest.fixture
+def service(ctx: Flask, tmp_path: Path) -> Iterator[MailService]:
+    with MailService(tmp_path) as service:
+        allow(ctx, service)
+        yield service
+
+
+@pytest.fixture
+def wanted(service: MailService) -> DriverSettings:
+    return DriverSettings(
+        preset="other", host="127.0.0.1", port=service.port, encryption="starttls", username="shop@acme.example",
+        secret=service.password, from_address="shop@acme.example", from_name="Acme Shop",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def driver(tenant: Tenant, user: User, service: MailService, wanted: DriverSettings) -> Driver:
+    driver = saved(tenant, user, wanted)
+    service.sink.clear()
+    service.sign_ins = 0
+    return driver

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy import select, update
 
 from portal.extensions import db
-from portal.models import Driver, DriverTest, Message, Tenant, User, utcnow
+from portal.models import DriverTest, Message, Tenant, User, utcnow
 from portal.services import driver_tests, drivers, launches, senders, tenants
 from portal.services.driver_settings import DriverSettings
 from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, PlanLocked, SettingsUntested
 from portal.services.transaction import transaction
 from portal.transport.connection import Timeouts
 from portal.transport.replies import REASONS
+from tests.services.driver_steps import allow, run_test, saved
 from tests.services.steps import PATIENT
 from tests.support.mail_service import MailService
 from tests.support.valkey import Valkey
@@ -26,46 +27,6 @@ from tests.transport.scripted_server import SILENCE, ScriptedServer
 
 IMPATIENT = Timeouts(connect=1, command=1, dot=1, session=5)
 Change = Callable[[DriverSettings], DriverSettings]
-
-
-@pytest.fixture
-def service(ctx: Flask, tmp_path: Path) -> Iterator[MailService]:
-    with MailService(tmp_path) as service:
-        allow(ctx, service)
-        yield service
-
-
-def allow(app: Flask, service: MailService) -> None:
-    """What an operator sets who lets merchants use a server on a private network."""
-    settings = app.extensions["settings"]
-    settings.smtp_ca_file = service.ca_file
-    settings.smtp_allowed_networks, settings.smtp_allowed_ports = "127.0.0.0/8", str(service.port)
-    settings.__dict__.pop("destination_policy", None)
-
-
-@pytest.fixture
-def wanted(service: MailService) -> DriverSettings:
-    return DriverSettings(
-        preset="other", host="127.0.0.1", port=service.port, encryption="starttls", username="shop@acme.example",
-        secret=service.password, from_address="shop@acme.example", from_name="Acme Shop",
-    )  # fmt: skip
-
-
-def run_test(tenant: Tenant, user: User, wanted: DriverSettings, timeouts: Timeouts = PATIENT) -> DriverTest:
-    """Start a test and run its job as a worker would."""
-    test = driver_tests.start(tenant, user, wanted)
-    db.session.rollback()
-    with current_app.app_context():  # type: ignore[attr-defined]
-        driver_tests.run(test.id, timeouts)
-    db.session.rollback()
-    latest = driver_tests.latest(tenant)
-    assert latest is not None and latest.id == test.id
-    return latest
-
-
-def saved(tenant: Tenant, user: User, wanted: DriverSettings) -> Driver:
-    assert run_test(tenant, user, wanted).state == "passed"
-    return driver_tests.save(tenant, user, wanted, 0)
 
 
 def test_a_passed_test_can_be_saved_and_sends_all_mail(

@@ -21,8 +21,8 @@ from portal.services.transaction import transaction
 from portal.transport.presets import PRESETS
 from portal.transport.replies import REASONS
 from portal.views import log_texts, reason_texts
+from tests.services.driver_steps import allow
 from tests.services.steps import PATIENT
-from tests.services.test_driver_gate import allow
 from tests.support.mail_service import MailService
 from tests.transport.scripted_server import ScriptedServer
 from tests.views.conftest import Person
