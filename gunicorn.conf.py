@@ -2,7 +2,7 @@
 
 import os
 
-from portal.event_log import GUNICORN, Formatter
+from portal.log_format import GUNICORN, Formatter
 
 Formatter.as_json = os.environ.get("PORTAL_LOG_FORMAT") == "json"
 logconfig_dict = GUNICORN

@@ -13,7 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import create_app
 from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
-from portal.services import claims, driver_tests, lanes, mail_retention, retention, sign_in, storage, vitals
+from portal.services.accounts import login_links
+from portal.services.delivery import claims
+from portal.services.drivers import save_gate
+from portal.services.operations import heartbeat, housekeeping, message_retention
+from portal.services.routing import lanes
 
 TICK_SECONDS = 1.0
 _EACH_MINUTE = 60  # ticks
@@ -24,12 +28,12 @@ log = logging.getLogger(__name__)
 
 def tick(number: int) -> bool:
     """One round: dead lanes come back, due ones are woken, and now and then the slower work. False: not all worked."""
-    work: list[Callable[[], object]] = [claims.reclaim_expired, driver_tests.give_up_old, lanes.wake_due, vitals.tick]
+    work: list[Callable[[], object]] = [claims.reclaim_expired, save_gate.give_up_old, lanes.wake_due, heartbeat.tick]
     if number % _EACH_MINUTE == 0:
-        work = [lanes.ensure, claims.expire, retention.clean_up, *work]
-    work.append(storage.checkpoint)
+        work = [lanes.ensure, claims.expire, housekeeping.clean_up, *work]
+    work.append(housekeeping.checkpoint)
     if number % _NOW_AND_THEN == 5:  # not together with the rest
-        work += [mail_retention.clean_up, sign_in.send_forgotten]
+        work += [message_retention.clean_up, login_links.send_forgotten]
     done = True
     for step in work:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portal.services import delivery
+from portal.services.delivery import drain as delivery
 
 
 def drain(lane_id: int) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from portal.services import driver_tests
+from portal.services.drivers import save_gate
 
 
 def run(test_id: int) -> None:
     """Send the test mail of one test."""
-    driver_tests.run(test_id)
+    save_gate.run(test_id)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from portal.services import sign_in
+from portal.services.accounts import login_links
 
 
 def send(link_id: int) -> None:
     """Mail one link that was asked for, if its address is known."""
-    sign_in.send(link_id)
+    login_links.send(link_id)

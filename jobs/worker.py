@@ -18,11 +18,11 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from portal import create_app, queue
+from portal import create_app, job_queue, redis_client
 from portal.config import stopped_by_wrong_settings
-from portal.event_log import error_text
 from portal.extensions import db
-from portal.services import delivery
+from portal.log_format import error_text
+from portal.services.delivery import drain as delivery
 
 _LONGEST_RECONNECT = 5  # seconds; RQ's own grows to 60
 _START_AGAIN = 2
@@ -76,15 +76,15 @@ def work(name: str, connection: Redis) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     arguments: list[Any] = sys.argv[1:] if argv is None else argv
-    if len(arguments) != 1 or arguments[0] not in queue.QUEUES:
-        sys.stderr.write(f"usage: python -m jobs.worker {'|'.join(queue.QUEUES)}\n")
+    if len(arguments) != 1 or arguments[0] not in job_queue.QUEUES:
+        sys.stderr.write(f"usage: python -m jobs.worker {'|'.join(job_queue.QUEUES)}\n")
         return 2
     with stopped_by_wrong_settings():
         app = create_app()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: delivery.stopping.set())  # until RQ installs its own
     with app.app_context():
-        work(arguments[0], queue.connect(app.extensions["settings"].redis_url, timeout=None))
+        work(arguments[0], redis_client.connect(app.extensions["settings"].redis_url, timeout=None))
     return 0
 
 

@@ -8,37 +8,18 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from portal import (
-    access,
-    assets,
-    cli,
-    errors,
-    event_log,
-    extensions,
-    i18n,
-    limits,
-    queue,
-    request_log,
-    security_headers,
-    templating,
-)  # fmt: skip
+from portal import cli, extensions, log_format, redis_client
 from portal.config import load_settings
-from portal.views import (
-    activity,
-    driver,
-    email_settings,
-    health,
-    launch,
-    log_export,
-    logs,
-    preferences,
-    resending,
-    sign_in,
-    support,
-    users,
-    verify,
-)
+from portal.views import errors, health, launch, preferences, sign_in, support, verify
+from portal.views.activity import page as activity
 from portal.views.api import messages, openapi, tenants
+from portal.views.driver import page as driver
+from portal.views.log import export as log_export
+from portal.views.log import page as logs
+from portal.views.log import send_again as resending
+from portal.views.people import page as users
+from portal.views.sender import page as email_settings
+from portal.web import access, assets, htmx, i18n, rate_limits, request_log, security_headers, templating, urls
 
 _MAX_REQUEST_BYTES = 15 * 1024 * 1024  # 10 MB of attachments are 14 in base64
 
@@ -59,7 +40,8 @@ def create_app(**overrides: Any) -> Flask:
         MAX_FORM_MEMORY_SIZE=500_000,
     )
     parts = (
-        event_log, extensions, queue, limits, i18n, access, assets, security_headers, errors, request_log, cli,
+        log_format, extensions, redis_client, rate_limits, i18n, access, assets, security_headers, htmx, urls, errors,
+        request_log, cli,
     )  # fmt: skip
     for part in parts:
         part.init_app(app)

@@ -20,11 +20,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis import Redis
 
 from portal import launch_keys
-from portal.plans import SHIPPED, Plan
-from portal.plans import load as load_plans
-from portal.transport.addresses import Mailbox, parse_mailbox
-from portal.transport.connection import Account
+from portal.plan_file import SHIPPED, Plan
+from portal.plan_file import load as load_plans
 from portal.transport.destinations import Policy
+from portal.transport.mime.addresses import Mailbox, parse_mailbox
+from portal.transport.smtp.connection import Account
 
 _MIN_SECRET = 32
 _MIN_TOKEN = 16

@@ -20,9 +20,11 @@ from sqlalchemy import Engine, create_engine, text
 from werkzeug.routing import Rule
 
 from portal import create_app
+from portal.db import prepared
 from portal.extensions import db
 from portal.models import Base, Tenant
-from portal.services import direct, lanes, launches, tenants
+from portal.services.accounts import launches, tenants
+from portal.services.routing import lanes
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 from tests.support.warm import Nursery, Warm, WarmProcess
@@ -204,7 +206,7 @@ def app(options: dict[str, Any]) -> Iterator[Flask]:
 @pytest.fixture
 def ctx(app: Flask) -> Iterator[Flask]:
     """The application with its context pushed: for tests of services. Requests need `app` alone."""
-    with app.app_context(), direct.connected():
+    with app.app_context(), prepared.connected():
         yield app
         db.session.remove()
 

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models import Base, LogEntry, Message, Tenant, User
-from portal.services import outbox
+from portal.services.outbox import accept as outbox
 
 WIDER_NAME = """
 import sqlalchemy as sa

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from portal.models import Tenant
-from portal.services import attention, metrics, vitals
+from portal.services.operations import health_checks, heartbeat, metrics
 from tests.support.processes import ROOT
 
 GUIDE = (ROOT / "docs/operations.md").read_text()
@@ -19,7 +19,7 @@ _NAME = re.compile(r"\babsender_[a-z0-9_]+\b")
 
 
 def test_every_figure_has_an_alarm_and_every_alarm_a_figure(tenant: Tenant) -> None:
-    vitals.tick()
+    heartbeat.tick()
     families = list(text_string_to_metric_families(metrics.text().decode()))
     samples = {family.name: {sample.name for sample in family.samples} for family in families}
     used = set(_NAME.findall(RULES))
@@ -47,7 +47,7 @@ def test_every_alarm_is_explained() -> None:
 
 
 def test_the_status_command_and_the_alarm_agree_on_what_is_late() -> None:
-    assert f"(absender_oldest_due_seconds) > {attention.OLDEST_DUE}'" in RULES
+    assert f"(absender_oldest_due_seconds) > {health_checks.OLDEST_DUE}'" in RULES
 
 
 def test_the_commands_named_are_the_programs(app: Flask, client: FlaskClient) -> None:

@@ -6,7 +6,8 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import Connection, text
 
-from portal.extensions import WRITES, db
+from portal.db.sqlite import WRITES
+from portal.extensions import db
 from portal.models import Base
 
 _LOCK = 7_240_311  # any number, the same in every process that migrates

@@ -35,7 +35,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 class EncryptedText(TypeDecorator[str]):
-    """Text that portal.services.vault has encrypted; the type is how `flask secrets rotate` finds it."""
+    """Text that portal.encryption has encrypted; the type is how `flask secrets rotate` finds it."""
 
     impl = Text
     cache_ok = True

@@ -19,7 +19,7 @@ def route_of(driver_id: int) -> str:
 class _Account:
     """The settings that a test tries and a driver keeps."""
 
-    preset: Mapped[str] = mapped_column(String(30), default="other")  # a key of portal.transport.presets
+    preset: Mapped[str] = mapped_column(String(30), default="other")  # a key of portal.providers
     host: Mapped[str] = mapped_column(String(253))
     port: Mapped[int]
     encryption: Mapped[str] = mapped_column(String(10))  # tls, starttls

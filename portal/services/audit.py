@@ -11,7 +11,7 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.models import AuditEntry, Tenant, User
 
-# Every kind of entry. Its words are in portal/views/activity_texts.py.
+# Every kind of entry. Its words are in portal/views/activity/texts.py.
 ACTIONS = (
     "sender_started", "sender_resent", "sender_cancelled", "sender_confirmed", "sender_chosen", "sender_default",
     "driver_saved", "driver_used", "driver_paused", "driver_resumed", "driver_removed", "held_mail",
@@ -80,7 +80,7 @@ def page(tenant: Tenant, before: int | None, limit: int) -> tuple[list[AuditEntr
 
 
 def entries(tenant: Tenant) -> Iterator[list[AuditEntry]]:
-    """All entries, newest first, in batches of which each is a read of its own (see portal.services.log_export)."""
+    """All entries, newest first, in batches of which each is a read of its own (as in outbox.log_export)."""
     before: int | None = None
     while True:
         rows = _rows(tenant, before, BATCH)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from portal.transport.account import Account, Envelope, Reply, SMTPFailure, Stopped, Timeouts
 from portal.transport.destinations import Policy
+from portal.transport.smtp.account import Account, Envelope, Reply, SMTPFailure, Stopped, Timeouts
 
 OPENING = ("connect", "ehlo", "starttls", "auth")
 STEPS = {"mail": "sender", "rcpt": "recipient"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
-from portal import queue
-from portal.access import access
-from portal.services import metrics, readiness
+from portal import redis_client
+from portal.services.operations import metrics, readiness
+from portal.web.access import access
 
 blueprint = Blueprint("health", __name__)
 
@@ -23,7 +23,7 @@ def healthz() -> ResponseReturnValue:
 def readyz() -> ResponseReturnValue:
     """Ready without Redis: mail is accepted all the same, and the clock sends it once Redis is back."""
     database = readiness.database_answers()
-    answer = {"status": "ready" if database else "not ready", "database": database, "redis": queue.is_alive()}
+    answer = {"status": "ready" if database else "not ready", "database": database, "redis": redis_client.is_alive()}
     return jsonify(answer), 200 if database else 503
 
 

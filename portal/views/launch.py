@@ -8,15 +8,17 @@ from flask import Blueprint, g, make_response, render_template, request, url_for
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
-from portal import limits
-from portal import session as sessions
-from portal.access import access
-from portal.i18n import gettext
-from portal.services import launches, users
+from portal.services.accounts import launches, users
 from portal.services.errors import LaunchRefused
-from portal.views import email_settings, logs
-from portal.views.fragments import home, local_path, see_other
+from portal.views.log import page as logs
+from portal.views.sender import page as email_settings
 from portal.views.support.search import page as support_page
+from portal.web import rate_limits
+from portal.web import session as sessions
+from portal.web.access import access
+from portal.web.htmx import see_other
+from portal.web.i18n import gettext
+from portal.web.urls import home, local_path
 
 blueprint = Blueprint("launch", __name__)
 log = logging.getLogger("portal.launch")
@@ -27,7 +29,7 @@ log = logging.getLogger("portal.launch")
 def launch() -> Response:
     token = request.form.get("token") or request.args.get("token") or ""
     try:
-        limits.spend(limits.LAUNCH)
+        rate_limits.spend(rate_limits.LAUNCH)
     except TooManyRequests:
         g.refused_parent = launches.parent_of(token)
         raise
@@ -44,7 +46,7 @@ def launch() -> Response:
     if launched.tenant is None:
         return support_page(landing=home())
     if request.values.get("page") == "logs":
-        return logs.show(logs.View(), landing=url_for("logs.get_page"))
+        return logs.show(logs.View(), landing=url_for("log.get_page"))
     return email_settings.page(landing=home())
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from portal.i18n import gettext
-from portal.services import plans
+from portal.services import entitlements
+from portal.web.i18n import gettext
 
 
 def title(feature: str) -> str:
@@ -15,7 +15,7 @@ def title(feature: str) -> str:
 
 def sentence(feature: str) -> str:
     """Which plan has the feature."""
-    plan = plans.first_with(feature)
+    plan = entitlements.first_with(feature)
     if plan is None:
         return gettext("“%(feature)s” is not part of any plan at the moment.", feature=title(feature))
     return gettext("“%(feature)s” is part of the %(plan)s plan.", feature=title(feature), plan=plan.name)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, g, request
 from werkzeug.wrappers import Response
 
-from portal.access import access
-from portal.errors import PageError
-from portal.i18n import gettext, supported
-from portal.services import tenants
-from portal.views.fragments import home, local_path, see_other
+from portal.services.accounts import tenants
+from portal.views.errors import PageError
+from portal.web.access import access
+from portal.web.htmx import see_other
+from portal.web.i18n import gettext, supported
+from portal.web.urls import home, local_path
 
 blueprint = Blueprint("preferences", __name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portal.i18n import gettext, lazy_gettext
+from portal.web.i18n import gettext, lazy_gettext
 
 # Reason: (why, as the rest of a sentence; what to do about it). Keys: transport.replies.REASONS, and our own below.
 _TEXTS = {

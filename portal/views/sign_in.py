@@ -9,16 +9,17 @@ from flask import Blueprint, g, make_response, render_template, request, url_for
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
-from portal import limits
-from portal import session as sessions
-from portal.access import access, refuse_cross_site
-from portal.forms.sender import sentence
-from portal.i18n import clock, select_locale, speak
-from portal.services import sign_in
-from portal.services.sign_in import Link, Place
-from portal.transport.addresses import InvalidAddress
-from portal.views import users_texts
-from portal.views.fragments import home, see_other
+from portal.services.accounts import login_links
+from portal.services.accounts.login_links import Link, Place
+from portal.transport.mime.addresses import InvalidAddress
+from portal.views.people import texts as users_texts
+from portal.views.sender.form import sentence
+from portal.web import rate_limits
+from portal.web import session as sessions
+from portal.web.access import access, refuse_cross_site
+from portal.web.htmx import see_other
+from portal.web.i18n import clock, select_locale, speak
+from portal.web.urls import home
 
 blueprint = Blueprint("sign_in", __name__)
 
@@ -38,9 +39,9 @@ def post_form() -> Response:
     refuse_cross_site()
     address = request.form.get("address", "")
     try:
-        limits.spend(limits.SIGN_IN_CLIENT)
-        limits.spend(limits.SIGN_IN_ADDRESS)
-        address = sign_in.ask(address, select_locale())
+        rate_limits.spend(rate_limits.SIGN_IN_CLIENT)
+        rate_limits.spend(rate_limits.SIGN_IN_ADDRESS)
+        address = login_links.ask(address, select_locale())
     except InvalidAddress as error:
         return show("ask", 422, address=address, error=sentence(error.reason))
     except TooManyRequests as limit:
@@ -55,14 +56,14 @@ def post_form() -> Response:
 @blueprint.get("/sign-in/<token>")
 @access("public")
 def get_link(token: str) -> Response:
-    return show_link(sign_in.read_link(token), token)
+    return show_link(login_links.read_link(token), token)
 
 
 @blueprint.post("/sign-in/<token>")
 @access("public")
 def post_link(token: str) -> Response:
     refuse_cross_site()
-    entered = sign_in.enter(token, request.form.get("user", type=int))
+    entered = login_links.enter(token, request.form.get("user", type=int))
     if isinstance(entered, Link):
         return show_link(entered, token, pressed=True)
     return _let_in(entered)

@@ -7,13 +7,13 @@ from datetime import datetime
 from flask import Blueprint, g, make_response, render_template
 from werkzeug.wrappers import Response
 
-from portal.access import access
-from portal.i18n import clock, gettext, speak
-from portal.limits import NEW_LINK, limited
-from portal.services import verification
 from portal.services.errors import NotPending, SendLimit
-from portal.services.verification import VerificationLink
-from portal.views.email_settings import asked_too_often
+from portal.services.senders import verification
+from portal.services.senders.verification import VerificationLink
+from portal.views.sender.page import asked_too_often
+from portal.web.access import access
+from portal.web.i18n import clock, gettext, speak
+from portal.web.rate_limits import NEW_LINK, limited
 
 blueprint = Blueprint("verify", __name__)
 

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from portal.services import api_keys
+from portal.services.accounts import api_keys
 
 MESSAGE = {
     "tenant": "acme",

@@ -12,10 +12,10 @@ from werkzeug.test import TestResponse
 
 from portal.extensions import db
 from portal.models import Message
-from portal.services import api_keys
+from portal.services.accounts import api_keys
 from tests.api.conftest import MESSAGE, problem
-from tests.services.steps import drain
 from tests.support.smtp_sink import SMTPSink
+from tests.support.steps import drain
 
 
 def refusal_at(response: TestResponse, field: str) -> str:

@@ -12,11 +12,11 @@ from sqlalchemy import event, func, select
 
 from portal.extensions import db
 from portal.models import MessageAttachment
-from portal.transport.connection import Timeouts
+from portal.transport.smtp.connection import Timeouts
 from tests.api.conftest import MESSAGE, problem
 from tests.api.test_api import count, refusal_at
-from tests.services.steps import drain
 from tests.support.smtp_sink import SMTPSink
+from tests.support.steps import drain
 
 PDF = bytes(range(256)) * 40
 

@@ -9,13 +9,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
+from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message, MessageBody
-from portal.services import lanes, tenants
-from portal.services.transaction import transaction
+from portal.services.accounts import tenants
+from portal.services.routing import lanes
 from tests.api.conftest import MESSAGE, problem
-from tests.services.steps import drain
 from tests.support.smtp_sink import SMTPSink
+from tests.support.steps import drain
 from tests.support.valkey import Valkey
 
 BATCH = "/api/v1/messages/batch"

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message
-from portal.services import tenants
+from portal.services.accounts import tenants
 from tests.api.conftest import MESSAGE
 from tests.support import processes
 from tests.support.ports import free_port

@@ -11,9 +11,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal import create_app, limits
+from portal import create_app
 from portal.extensions import db
-from portal.services import api_keys, lanes
+from portal.services.accounts import api_keys
+from portal.services.routing import lanes
+from portal.web import rate_limits
 from tests.api.conftest import MESSAGE, problem
 from tests.support.valkey import Valkey
 
@@ -107,7 +109,7 @@ def test_without_redis_each_process_counts_alone_and_more_strictly(
 def test_a_redis_that_hangs_costs_one_wait_and_no_error(
     make: Callable[..., FlaskClient], valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.queue._QUIET_SECONDS", 600)
+    monkeypatch.setattr("portal.redis_client._QUIET_SECONDS", 600)
     client = make("100/hour")
     assert ask(client, 1) == [404]
     shared = client.application.extensions["portal_limits"]._shared
@@ -125,5 +127,5 @@ def test_a_redis_that_hangs_costs_one_wait_and_no_error(
 
 def test_the_budget_of_a_batch_fits_into_the_usual_limit(app: Flask) -> None:
     with app.app_context():
-        usual = limits._parsed(limits.API.rate())
+        usual = rate_limits._parsed(rate_limits.API.rate())
     assert usual.amount / usual.get_expiry() >= 2 * 3000

@@ -10,8 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import ValidationError
 
-from portal import access
 from portal.views.api import schemas
+from portal.web import access
 from tests.api.conftest import MESSAGE, problem
 from tests.support.json_schema import check, resolve
 

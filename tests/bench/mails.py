@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from portal.transport.addresses import Mailbox
-from portal.transport.mime import MailContent, build
+from portal.transport.mime.addresses import Mailbox
+from portal.transport.mime.build import MailContent, build
 
 SENDER = Mailbox("Marketplace", "notifications@marketplace.example")
 

@@ -16,13 +16,15 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import delete, func, select, text
 
-from portal import create_app, queue
+from portal import create_app, job_queue
+from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Lane, LogEntry, Message, MessageBody
 from portal.models.lane import RELAY
-from portal.services import lanes, outbox, tenants
-from portal.services.outbox import Draft
-from portal.services.transaction import transaction
+from portal.services.accounts import tenants
+from portal.services.outbox import accept as outbox
+from portal.services.outbox.accept import Draft
+from portal.services.routing import lanes
 from tests.bench import mails
 from tests.bench.processes import Server, clean_environment
 from tests.support import processes
@@ -112,7 +114,7 @@ class Product:
             eventually(lambda: _idle(redis) == workers, "the workers wait for work", 30)
             begin = time.time()
             for lane in db.session.scalars(select(Lane.id).where(Lane.route == RELAY)).all()[:workers]:
-                queue.wake(lane, queue.MAIL)
+                job_queue.wake(lane, job_queue.MAIL)
             eventually(lambda: self._sent(redis) >= count, f"{count} mails are sent", timeout)
             outcomes = select(LogEntry.at).where(LogEntry.event == "sent").order_by(LogEntry.at)
             last = db.session.scalar(outcomes.offset(count - 1).limit(1))

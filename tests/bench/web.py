@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from portal.services import api_keys, launches
-from portal.session import Session
+from portal.services.accounts import api_keys, launches
+from portal.web.session import Session
 from tests.bench import mails, page_weight
 from tests.bench.browser import Browser
 from tests.bench.processes import Server, free_port, mail_server, serving

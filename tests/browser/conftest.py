@@ -15,7 +15,7 @@ from redis import Redis
 
 from portal import create_app
 from portal.extensions import db
-from portal.services import lanes
+from portal.services.routing import lanes
 from tests.browser.site import Site, dashboard, heartbeat, serve, workers
 from tests.conftest import POSTGRES, SECRETS, empty_postgres
 from tests.support import chromium

@@ -20,10 +20,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Message, Tenant
-from portal.services import claims, lanes, launches, outbox, sign_in, tenants
-from portal.services.transaction import transaction
+from portal.services.accounts import launches, login_links, tenants
+from portal.services.delivery import claims
+from portal.services.outbox import accept as outbox
+from portal.services.routing import lanes
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import Received, SMTPSink
 from tests.support.waiting import eventually
@@ -268,7 +271,7 @@ def heartbeat(app: Flask) -> Iterator[None]:
     def beat() -> None:
         while not over.wait(1):
             with app.app_context():
-                for step in (claims.reclaim_expired, lanes.wake_due, sign_in.send_forgotten):
+                for step in (claims.reclaim_expired, lanes.wake_due, login_links.send_forgotten):
                     with suppress(SQLAlchemyError):
                         step()
                     db.session.remove()

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from portal.extensions import db
 from portal.models import Driver
-from portal.services import tenants
+from portal.services.accounts import tenants
 from tests.browser.axe import at_all_widths, violations
 from tests.browser.site import Site, another_page
 from tests.support.mail_service import MailService

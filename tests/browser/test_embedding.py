@@ -15,7 +15,7 @@ from flask import Flask, render_template
 from playwright.sync_api import Page, expect
 
 from demo.dashboard import create_dashboard
-from portal.services import api_keys, tenants
+from portal.services.accounts import api_keys, tenants
 from tests.browser.site import ROOT, Site, another_page
 from tests.conftest import SECRETS
 from tests.support.ports import free_port

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from portal import session as sessions
+from portal.web import session as sessions
 from tests.browser.site import Site, scroll_the_top_out_of_sight
 
 pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages

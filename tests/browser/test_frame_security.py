@@ -14,10 +14,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect
 from sqlalchemy import select
 
-from portal import access
 from portal.extensions import db
 from portal.models import Base, SignInLink, Tenant, User
-from portal.services import launches, sign_in, tenants, verification
+from portal.services.accounts import launches, login_links, tenants
+from portal.services.senders import verification
+from portal.web import access
 from tests.browser.site import Site, another_page
 from tests.browser.test_frame import open_frame
 from tests.support.figures import FULL, Figure
@@ -137,10 +138,10 @@ def sign_in_token(site: Site, shop: str) -> str:
     address = f"{uuid.uuid4().hex[:8]}@basil-books.example"
     with site.app.app_context():
         launches.accept(launches.make_token(shop, email=address))
-        sign_in.ask(address, "en")
+        login_links.ask(address, "en")
         link = db.session.scalars(select(SignInLink).where(SignInLink.address == address)).one()
-        sign_in.send(link.id)
-        return sign_in._token(link)
+        login_links.send(link.id)
+        return login_links._token(link)
 
 
 @pytest.mark.security("page framed by a foreign origin")

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Response, expect
 
+from portal.db.transaction import transaction
 from portal.models import LogEntry, Message, MessageBody, Tenant, utcnow
 from portal.models.message import STATES
-from portal.services import launches, people, verification
-from portal.services.transaction import transaction
+from portal.services.accounts import launches, people
+from portal.services.senders import verification
 from tests.browser.axe import at_all_widths, violations
 from tests.browser.site import Site
 

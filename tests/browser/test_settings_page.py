@@ -10,8 +10,9 @@ from sqlalchemy import update
 
 from portal.extensions import db
 from portal.models import VerificationMail, utcnow
-from portal.services import identities, tenants
-from portal.services.sender_settings import sender_settings
+from portal.services.accounts import tenants
+from portal.services.senders import identities
+from portal.services.senders.settings_page import sender_settings
 from tests.browser.site import Site, held_back
 
 pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages

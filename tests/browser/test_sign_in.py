@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from portal.services import launches
+from portal.services.accounts import launches
 from tests.browser.site import Site, another_page
 
 pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages

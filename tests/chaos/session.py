@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from portal.transport.connection import Account, Connection, Envelope, SMTPFailure, Timeouts
+from portal.transport.smtp.connection import Account, Connection, Envelope, SMTPFailure, Timeouts
 
 
 def kilobytes(name: str) -> int:

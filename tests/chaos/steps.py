@@ -11,12 +11,14 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from portal import queue
+from portal import redis_client
+from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, LogEntry, Message, Tenant, User, now
 from portal.models.message import WAITING
-from portal.services import drivers, launches, outbox, tenants, vault
-from portal.services.transaction import transaction
+from portal.services.accounts import launches, tenants
+from portal.services.drivers import lifecycle
+from portal.services.outbox import accept as outbox
 from portal.transport.destinations import MemoryResolver, Policy
 from tests.support.hostile_server import HostileServer
 from tests.support.processes import CLOCK, WORKER_MAIL, Process
@@ -39,7 +41,7 @@ class Run:
         self._start = start
         self._given = 0
         # One that waits: the application's own gives up when Redis is slow.
-        self._redis = queue.connect(app.extensions["settings"].redis_url, timeout=60)
+        self._redis = redis_client.connect(app.extensions["settings"].redis_url, timeout=60)
 
     def workers(self, count: int, **settings: Any) -> list[Process | WarmProcess]:
         return [self._start(WORKER_MAIL, **settings) for _ in range(count)]
@@ -56,7 +58,7 @@ class Run:
         self._given += count
         with self.app.app_context():
             owner, _ = tenants.upsert(tenant, name=tenant.title(), plan="enterprise")
-            line = self.app.extensions["portal_queue"]
+            line = self.app.extensions["portal_redis"]
             line.quiet_until = 0.0 if wake else math.inf  # as if Redis had just been away
             for recipient in recipients:
                 outbox.accept(owner, kind="order_update", to=recipient, subject="Your order", text=text)
@@ -161,10 +163,10 @@ def give_driver(
     tenant, user = merchant(name)
     values: dict[str, object] = {
         "preset": preset, "host": host, "port": port, "encryption": encryption, "username": f"shop@{name}.example",
-        "secret": vault.encrypt(PASSWORD), "from_address": f"shop@{name}.example", "from_name": name.title(),
+        "secret": encryption.encrypt(PASSWORD), "from_address": f"shop@{name}.example", "from_name": name.title(),
     }  # fmt: skip
     with transaction():
-        return drivers.put(tenants.lock(tenant), user, 0, values)
+        return lifecycle.put(tenants.lock(tenant), user, 0, values)
 
 
 def allow(app: Flask, ca_file: object, ports: list[int], resolver: Any = None) -> None:

@@ -17,12 +17,14 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import Driver, Message, Tenant
-from portal.services import delivery, drivers, pace, tenants
-from portal.transport.connection import Timeouts
+from portal.services.accounts import tenants
+from portal.services.delivery import drain as delivery
+from portal.services.drivers import lifecycle, quota
+from portal.transport.smtp.connection import Timeouts
 from tests.chaos.steps import Run, allow, give_driver
-from tests.services.steps import lane_id
 from tests.support.figures import FULL, Figure, size
 from tests.support.hostile_server import SILENCE, HostileServer, Talk
+from tests.support.steps import lane_id
 from tests.support.waiting import eventually
 
 SUBMISSION = ("PIPELINING", "STARTTLS", "AUTH PLAIN LOGIN")
@@ -69,7 +71,7 @@ def test_a_changed_password_costs_one_sign_in_and_no_mail(app: Flask, run: Run, 
 
         server.script = lambda talk, point: None
         with app.app_context():
-            drivers.resume(tenants.upsert("acme", name="Acme")[0])
+            lifecycle.resume(tenants.upsert("acme", name="Acme")[0])
         run.wait_until_settled()
         states, twice, lost = run.states(), run.duplicates(), run.lost()
     figure(f"535 while {mails} wait: {signed_in} AUTH command, {states['failed']} failed, {states['sent']} sent after "
@@ -115,7 +117,7 @@ def test_a_providers_pace_is_kept_and_used(
             run.clock(**settings(tls, server))
             run.wait_until_settled((minutes + 2) * minute)
         else:
-            monkeypatch.setattr(pace, "MINUTE", timedelta(seconds=minute))
+            monkeypatch.setattr(quota, "MINUTE", timedelta(seconds=minute))
             eventually(lambda: drained(app), "all is sent")
         times = sorted(mail.at for mail in server.kept)
     # The first minute's worth goes out at once; from then on the pace is the provider's.

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from portal.transport.connection import Account, Connection, SMTPFailure, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
+from portal.transport.smtp.connection import Account, Connection, SMTPFailure, Timeouts
 from tests.support.figures import Figure, size
 from tests.support.hostile_server import HostileServer
 from tests.transport.test_destinations import FORBIDDEN, SPELLINGS

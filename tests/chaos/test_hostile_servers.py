@@ -16,12 +16,13 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import Driver, Message
-from portal.services import delivery, outbox
+from portal.services.delivery import drain as delivery
+from portal.services.outbox import accept as outbox
 from tests.chaos.steps import HOST, allow, give_driver, merchant
-from tests.services.steps import lane_id
 from tests.support.figures import Figure, size
 from tests.support.hostile_server import DRIP, FLOOD, GIGABYTE, HostileServer, Script
 from tests.support.processes import ROOT, python
+from tests.support.steps import lane_id
 
 DEADLINE = size(1.0, 5.0)  # seconds
 LATE = size(5.0, 1.0)  # seconds beyond it; generous where other tests load the machine

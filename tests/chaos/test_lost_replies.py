@@ -16,12 +16,13 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import Driver, Message, Tenant
-from portal.services import delivery, outbox
-from portal.transport.connection import Timeouts
+from portal.services.delivery import drain as delivery
+from portal.services.outbox import accept as outbox
+from portal.transport.smtp.connection import Timeouts
 from tests.chaos.steps import HOST, Run, allow, give_driver, pass_time
-from tests.services.steps import lane_id
 from tests.support.figures import Figure, size
 from tests.support.hostile_server import CLOSE, POINTS, SILENCE, HostileServer, Talk
+from tests.support.steps import lane_id
 
 # What a withheld reply costs, once; it must be longer than what twenty drains of one process make one another wait.
 WITHHELD = Timeouts(connect=30, command=size(4, 10), dot=size(4, 10), session=300)

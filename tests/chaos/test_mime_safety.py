@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from portal.transport.addresses import InvalidAddress, Mailbox, parse_mailbox
-from portal.transport.attachments import Attachment, safe_filename
-from portal.transport.headers import clean
-from portal.transport.mime import MailContent, build
+from portal.transport.mime.addresses import InvalidAddress, Mailbox, parse_mailbox
+from portal.transport.mime.attachments import Attachment, safe_filename
+from portal.transport.mime.build import MailContent, build
+from portal.transport.mime.headers import clean
 from tests.support.figures import FULL, Figure
 
 pytestmark = pytest.mark.any_database

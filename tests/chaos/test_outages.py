@@ -16,7 +16,8 @@ from sqlalchemy import select
 from portal import create_app
 from portal.extensions import db
 from portal.models import LogEntry, Message
-from portal.services import api_keys, lanes, tenants
+from portal.services.accounts import api_keys, tenants
+from portal.services.routing import lanes
 from tests.chaos.steps import SQLITE, Run, Start
 from tests.support import postgres
 from tests.support.figures import Figure, size

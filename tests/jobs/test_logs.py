@@ -20,22 +20,18 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from portal import queue
-from portal.event_log import Formatter, error_text
+from portal import job_queue
 from portal.extensions import db
+from portal.log_format import Formatter, error_text
 from portal.models import Message
-from portal.services import (
-    api_keys,
-    delivery_log,
-    driver_tests,
-    launches,
-    outbox,
-    tenants,
-    verification,
-)
-from portal.services.driver_settings import DriverSettings
-from tests.services.driver_steps import allow
+from portal.services.accounts import api_keys, launches, tenants
+from portal.services.delivery import outcome_log
+from portal.services.drivers import save_gate
+from portal.services.drivers.settings import DriverSettings
+from portal.services.outbox import accept as outbox
+from portal.services.senders import verification
 from tests.support import processes
+from tests.support.driver_steps import allow
 from tests.support.mail_service import MailService
 from tests.support.ports import free_port
 from tests.support.processes import Process
@@ -106,7 +102,7 @@ def test_addresses_subjects_and_passwords_are_in_no_line_of_any_process(
                 "other", "127.0.0.1", service.port, "starttls", f"{CANARIES['account']}@acme.example",
                 CANARIES["password"], f"{CANARIES['account']}@acme.example", "",
             )  # fmt: skip
-            driver_tests.start(tenant, user, wanted)
+            save_gate.start(tenant, user, wanted)
 
         def finished() -> bool:
             with app.app_context():
@@ -156,9 +152,9 @@ def test_a_job_that_breaks_leaves_its_place_in_the_log_and_no_words(
             outbox.accept(tenant, kind="order_update", to="jane@customer.example", subject="Order", text="Hello")
         eventually(lambda: "failed" in worker.output, "the worker says so")
         client = redis.Redis.from_url(options["redis_url"])
-        registry = Queue(queue.MAIL, connection=client, serializer=JSONSerializer).failed_job_registry
+        registry = Queue(job_queue.MAIL, connection=client, serializer=JSONSerializer).failed_job_registry
         eventually(lambda: registry.get_job_ids(), "RQ keeps the failure")
-        job = Queue(queue.MAIL, connection=client, serializer=JSONSerializer).fetch_job(registry.get_job_ids()[0])
+        job = Queue(job_queue.MAIL, connection=client, serializer=JSONSerializer).fetch_job(registry.get_job_ids()[0])
     line = next(line for line in lines(worker.output) if "failed" in line["event"])
     assert line["error"].startswith("ValueError\n") and " drain" in line["error"]
     assert job is not None
@@ -238,8 +234,8 @@ def test_what_the_infrastructure_says_is_kept() -> None:
 
 def test_an_outcome_is_one_line_with_ids_only(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "portal.delivery"):
-        delivery_log.outcome("sent", "msg_a", tenant=3, route="relay", lane=1, attempt=2, code=250)
-        delivery_log.outcome("ambiguous", "msg_b", tenant=3, route="relay", lane=1, attempt=2, code=0)
+        outcome_log.outcome("sent", "msg_a", tenant=3, route="relay", lane=1, attempt=2, code=250)
+        outcome_log.outcome("ambiguous", "msg_b", tenant=3, route="relay", lane=1, attempt=2, code=0)
     assert [r.levelname for r in caplog.records] == ["INFO", "WARNING"]
     assert Formatter().format(caplog.records[0]).partition(" ")[2] == (
         "level=info logger=portal.delivery event=sent message=msg_a tenant=3 route=relay lane=1 attempt=2 code=250"

@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Message
-from portal.services import api_keys, outbox, tenants
+from portal.services.accounts import api_keys, tenants
+from portal.services.outbox import accept as outbox
 from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.processes import Process

@@ -12,11 +12,14 @@ from sqlalchemy import select, update
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from portal import access
+from portal import encryption
+from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Base, DriverTest, LogEntry, Message, SenderIdentity, Tenant, User, utcnow
-from portal.services import launches, outbox, tenants, vault, verification
-from portal.services.transaction import transaction
+from portal.services.accounts import launches, tenants
+from portal.services.outbox import accept as outbox
+from portal.services.senders import verification
+from portal.web import access
 from tests.chaos.steps import give_driver
 from tests.views.conftest import PARTIAL
 
@@ -73,7 +76,7 @@ class Shop:
             test = DriverTest(
                 tenant_id=tenant.id, user_id=user.id, message_id=message.id, fingerprint="0" * 64, preset="other",
                 host=f"smtp.{word}.example", port=587, encryption="starttls", username=f"test@{word}.example",
-                secret=vault.encrypt(self.secret), from_address=f"test@{word}.example", from_name=word,
+                secret=encryption.encrypt(self.secret), from_address=f"test@{word}.example", from_name=word,
                 state="failed", failed_step="sign_in", reason="bad_credentials", code=535, text=f"no {word}",
                 steps=[], finished_at=utcnow(),
             )  # fmt: skip

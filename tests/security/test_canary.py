@@ -17,10 +17,12 @@ import redis
 from flask import Flask, request
 from sqlalchemy import text
 
-from portal import event_log
+from portal import encryption, log_format
 from portal.extensions import db
 from portal.models import Base, Tenant
-from portal.services import api_keys, driver_tests, launches, outbox, tenants, vault
+from portal.services.accounts import api_keys, launches, tenants
+from portal.services.drivers import save_gate
+from portal.services.outbox import accept as outbox
 from tests.support import processes
 from tests.support.figures import Figure
 from tests.support.mail_service import MailService
@@ -192,8 +194,8 @@ def use_the_driver(app: Flask, tenant: Tenant, browser: Browser, service: MailSe
 
     def state() -> str:
         with app.app_context():
-            test = driver_tests.latest(tenant)
-            return driver_tests.state_of(test) if test else "none"
+            test = save_gate.latest(tenant)
+            return save_gate.state_of(test) if test else "none"
 
     browser.fetch("/settings/email/driver/test", form | {"host": "https://wrong"})  # refused, with the form again
     browser.fetch("/settings/email/driver/test", form)
@@ -213,7 +215,7 @@ def written() -> Iterator[io.StringIO]:
     """The log as the processes write it; under pytest the application leaves the handlers alone."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(event_log.Formatter())
+    handler.setFormatter(log_format.Formatter())
     logging.getLogger().addHandler(handler)
     yield stream
     logging.getLogger().removeHandler(handler)
@@ -237,7 +239,7 @@ def test_a_defect_does_not_write_the_secret_at_hand_into_the_log(
     }  # fmt: skip
     body = {"tenant": "acme", "kind": "order_update", "to": "a@b.example", "subject": "Order", "text": "Hi"}
     with monkeypatch.context() as broken:
-        broken.setattr(vault, "encrypt", fail)
+        broken.setattr(encryption, "encrypt", fail)
         answers = [person.as_htmx("POST", "/settings/email/driver/test", data=form)]
     with monkeypatch.context() as broken:
         broken.setattr(tenants, "upsert", fail)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal import session as sessions
+from portal.web import session as sessions
 from tests.security.shops import CHANGING, HERS, MINE, Shop, Visitor, path_of, routes
 from tests.support.figures import Figure
 

@@ -12,7 +12,8 @@ from werkzeug.test import TestResponse
 from portal import create_app
 from portal.config import SettingsError, load_settings
 from portal.extensions import db
-from portal.services import lanes, launches
+from portal.services.accounts import launches
+from portal.services.routing import lanes
 from tests.conftest import SECRETS
 from tests.support.valkey import Valkey
 from tests.views.conftest import Person

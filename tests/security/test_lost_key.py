@@ -15,11 +15,12 @@ from sqlalchemy import select
 from portal import create_app
 from portal.extensions import db
 from portal.models import Driver, DriverTest, LogEntry, Message, Tenant, User
-from portal.services import driver_tests, drivers, outbox
-from portal.services.driver_settings import DriverSettings
-from tests.services.driver_steps import allow, saved
-from tests.services.steps import drain
+from portal.services.drivers import lifecycle, save_gate
+from portal.services.drivers.settings import DriverSettings
+from portal.services.outbox import accept as outbox
+from tests.support.driver_steps import allow, saved
 from tests.support.mail_service import MailService
+from tests.support.steps import drain
 from tests.views.conftest import Person
 
 WORDS = "can't read the password that is stored"
@@ -100,7 +101,7 @@ def test_mail_waits_with_a_reason_and_the_page_says_what_to_do(
             outbox.accept(tenant, kind="order_update", to=f"c{n}@customer.example", subject="Order", text="Hi").id
             for n in range(3)
         ]
-        driver = drivers.get(tenant)
+        driver = lifecycle.get(tenant)
         assert drain(driver.route) == 0
         db.session.rollback()
         messages = [db.session.get_one(Message, number) for number in ids]
@@ -124,13 +125,13 @@ def test_typed_again_it_sends_what_waited(
     assert person.post("/settings/email/driver/test", typed).status_code == 303
     with without_key.app_context():
         tenant = db.session.scalars(select(Tenant)).one()
-        test = driver_tests.latest(tenant)
+        test = save_gate.latest(tenant)
         assert test is not None
-        driver_tests.run(test.id)
+        save_gate.run(test.id)
     assert person.post("/settings/email/driver", typed).status_code == 303
     with without_key.app_context():
         tenant = db.session.scalars(select(Tenant)).one()
-        assert drain(drivers.get(tenant).route) == 3
+        assert drain(lifecycle.get(tenant).route) == 3
     assert [mail.message["Subject"] for mail in service.sink.received].count("Order") == 3
 
 
@@ -139,7 +140,7 @@ def test_a_test_that_was_under_way_ends_at_once(
 ) -> None:
     number = arrive_form(app)
     with create_app(**options | {"encryption_keys": [Fernet.generate_key().decode()]}).app_context():
-        driver_tests.run(number)
+        save_gate.run(number)
         test = db.session.get_one(DriverTest, number)
         assert (test.state, test.reason) == ("failed", "unreadable_secret")
 

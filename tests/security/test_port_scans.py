@@ -17,8 +17,8 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import DriverTest, Message
-from portal.services import driver_tests
-from portal.transport.connection import Timeouts
+from portal.services.drivers import save_gate
+from portal.transport.smtp.connection import Timeouts
 from tests.support.figures import Figure
 from tests.support.ports import free_port
 from tests.views.conftest import Person
@@ -129,5 +129,5 @@ def try_one(app: Flask, person: Person, port: int, encryption: str) -> str:
     with app.app_context():
         newest = db.session.scalars(select(DriverTest.id).order_by(DriverTest.id.desc())).first()
         assert newest is not None
-        driver_tests.run(newest, SHORT)
+        save_gate.run(newest, SHORT)
     return person.get("/settings/email/driver").text

@@ -10,10 +10,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal import session as sessions
 from portal.extensions import db
 from portal.models import BurntToken, User
-from portal.services import launches
+from portal.services.accounts import launches
+from portal.web import session as sessions
 from tests.support.figures import Figure
 
 TIMES = 100

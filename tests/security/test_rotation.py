@@ -12,12 +12,14 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import func, insert, select
 
-from portal import create_app
+from portal import create_app, encryption
+from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Base, Driver, DriverTest, LogEntry, Message, Tenant, utcnow
 from portal.models.base import EncryptedText
-from portal.services import drivers, launches, outbox, tenants, vault
-from portal.services.transaction import transaction
+from portal.services.accounts import launches, tenants
+from portal.services.drivers import lifecycle
+from portal.services.outbox import accept as outbox
 from tests.support import processes
 from tests.support.figures import Figure
 from tests.support.mail_service import MailService
@@ -38,14 +40,16 @@ def store(app: Flask, service: MailService, count: int) -> int:
             "username": "shop@acme.example", "from_address": "shop@acme.example", "from_name": "Acme",
         }  # fmt: skip
         with transaction():
-            drivers.put(tenants.lock(tenant), user, 0, account | {"secret": vault.encrypt(service.password)})
+            lifecycle.put(tenants.lock(tenant), user, 0, account | {"secret": encryption.encrypt(service.password)})
         with transaction() as session:
             message = outbox.record_test(tenant, to="boss@acme.example", subject="Test")
             test = account | {
                 "tenant_id": tenant.id, "user_id": user.id, "message_id": message.id, "fingerprint": "0" * 64,
                 "state": "failed", "finished_at": utcnow(), "steps": [],
             }  # fmt: skip
-            session.execute(insert(DriverTest), [test | {"secret": vault.encrypt(f"secret {n}")} for n in range(count)])
+            session.execute(
+                insert(DriverTest), [test | {"secret": encryption.encrypt(f"secret {n}")} for n in range(count)]
+            )
         return tenant.id
 
 
@@ -88,7 +92,7 @@ def test_keys_are_rotated_while_mail_goes_out_and_the_old_one_can_go(
             eventually(lambda: states(app) == {"sent": 4 + sent_during}, "every outcome is written")
     with create_app(**options | {"encryption_keys": [new]}).app_context():
         stored = [*db.session.scalars(select(DriverTest.secret)), *db.session.scalars(select(Driver.secret))]
-        unreadable = sum(not vault.can_read(secret) for secret in stored)
+        unreadable = sum(not encryption.can_read(secret) for secret in stored)
         failures = db.session.scalar(
             select(func.count()).select_from(LogEntry).where(LogEntry.event.in_(("failed", "held", "deferred")))
         )
@@ -120,11 +124,11 @@ def test_a_driver_saved_by_a_process_with_the_old_key_first_is_still_read(app: F
     """While processes are restarted one after another, some still encrypt with the old key: it is read, and rotated."""
     old, new = options["encryption_keys"][0], Fernet.generate_key().decode()
     with app.app_context():
-        written_late = vault.encrypt("late")
+        written_late = encryption.encrypt("late")
     with create_app(**options | {"encryption_keys": [new, old]}).app_context():
-        assert vault.decrypt(written_late) == "late"
-    with create_app(**options | {"encryption_keys": [new]}).app_context(), pytest.raises(vault.Unreadable):
-        vault.decrypt(written_late)
+        assert encryption.decrypt(written_late) == "late"
+    with create_app(**options | {"encryption_keys": [new]}).app_context(), pytest.raises(encryption.Unreadable):
+        encryption.decrypt(written_late)
 
 
 def test_a_column_that_is_named_like_a_secret_is_encrypted() -> None:

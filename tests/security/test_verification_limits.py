@@ -13,8 +13,9 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models import Message, Tenant, User
-from portal.services import launches, tenants, verification
+from portal.services.accounts import launches, tenants
 from portal.services.errors import SendLimit
+from portal.services.senders import verification
 from tests.support.figures import Figure
 
 REQUESTS, SHOPS = 1000, 60  # each shop may send 20 a day, so that the shops' own limit decides nothing here

@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 
 from portal.models import Driver, Tenant, User
-from portal.services.driver_settings import DriverSettings
-from tests.services.driver_steps import allow, saved
+from portal.services.drivers.settings import DriverSettings
+from tests.support.driver_steps import allow, saved
 from tests.support.mail_service import MailService
-from tests.transport.scripted_server import ScriptedServer
+from tests.support.scripted_server import ScriptedServer
 
 
 @pytest.fixture

@@ -9,11 +9,15 @@ from flask import Flask
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 
+from portal import encryption
+from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import AuditEntry, Driver, SenderIdentity, Tenant, User
-from portal.services import audit, drivers, identities, tenants, vault, verification
+from portal.services import audit
+from portal.services.accounts import tenants
+from portal.services.drivers import lifecycle
 from portal.services.errors import NotFound
-from portal.services.transaction import transaction
+from portal.services.senders import identities, verification
 
 SECRET = "canary-parola-77"
 
@@ -30,10 +34,10 @@ def actions(tenant: Tenant) -> list[str]:
 def store_driver(tenant: Tenant, user: User, version: int = 0, **changes: Any) -> Driver:
     values = {
         "preset": "other", "host": "mail.acme.example", "port": 587, "encryption": "starttls", "username": "acme",
-        "secret": vault.encrypt(SECRET), "from_address": "shop@acme.example", "from_name": "Acme",
+        "secret": encryption.encrypt(SECRET), "from_address": "shop@acme.example", "from_name": "Acme",
     } | changes  # fmt: skip
     with transaction():
-        return drivers.put(tenants.lock(tenant), user, version, values)
+        return lifecycle.put(tenants.lock(tenant), user, version, values)
 
 
 def test_a_senders_changes_are_told_from_what_to_what(ctx: Flask, tenant: Tenant, user: User) -> None:
@@ -60,13 +64,13 @@ def test_whoever_presses_the_mailed_button_is_named_by_the_address(ctx: Flask, t
 
 def test_a_drivers_changes_are_told_without_its_secret(ctx: Flask, tenant: Tenant, user: User) -> None:
     store_driver(tenant, user)
-    store_driver(tenant, user, 1, port=465, encryption="tls", secret=vault.encrypt(SECRET))
-    store_driver(tenant, user, 2, port=465, encryption="tls", secret=vault.encrypt("another"))
-    drivers.pause(tenant, user)
-    drivers.resume(tenant, user)
-    drivers.set_held_mail(tenant, user, "default")
-    drivers.set_held_mail(tenant, user, "default")  # nothing changes
-    drivers.remove(tenant, user)
+    store_driver(tenant, user, 1, port=465, encryption="tls", secret=encryption.encrypt(SECRET))
+    store_driver(tenant, user, 2, port=465, encryption="tls", secret=encryption.encrypt("another"))
+    lifecycle.pause(tenant, user)
+    lifecycle.resume(tenant, user)
+    lifecycle.set_held_mail(tenant, user, "default")
+    lifecycle.set_held_mail(tenant, user, "default")  # nothing changes
+    lifecycle.remove(tenant, user)
     _, first, port, password, *later = trail(tenant)
     assert first.before == {} and first.after["host"] == "mail.acme.example"
     assert port.before == {"port": 587, "encryption": "starttls"} and port.after == {"port": 465, "encryption": "tls"}
@@ -88,7 +92,7 @@ def test_the_platforms_changes_are_told_only_where_something_changes(ctx: Flask,
 def test_what_is_refused_or_rolled_back_leaves_no_entry(ctx: Flask, tenant: Tenant, user: User) -> None:
     before = actions(tenant)
     with pytest.raises(NotFound):
-        drivers.pause(tenant, user)
+        lifecycle.pause(tenant, user)
     with pytest.raises(RuntimeError), transaction():
         identities.use_default(tenant, user)
         raise RuntimeError

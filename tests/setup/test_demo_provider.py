@@ -22,8 +22,8 @@ from demo.mail_service import MailService
 from demo.run import is_taken, trust_provider
 from portal.extensions import db
 from portal.models import DriverTest, Tenant, User
-from portal.services import driver_tests
-from portal.services.driver_settings import DriverSettings
+from portal.services.drivers import save_gate
+from portal.services.drivers.settings import DriverSettings
 from tests.support.ports import free_port
 
 LOCAL = {"base_url": "http://127.0.0.1/"}
@@ -80,10 +80,10 @@ def wanted(account: Account, port: int) -> DriverSettings:
 
 def try_out(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
     """Start a test and run its job as a worker would."""
-    test = driver_tests.start(tenant, user, wanted)
+    test = save_gate.start(tenant, user, wanted)
     db.session.rollback()
     with current_app.app_context():  # type: ignore[attr-defined]
-        driver_tests.run(test.id)
+        save_gate.run(test.id)
     db.session.rollback()
     return db.session.get_one(DriverTest, test.id, populate_existing=True)
 

@@ -9,8 +9,8 @@ from unittest.mock import patch
 
 from sqlalchemy import event
 
+from portal.db import prepared
 from portal.extensions import db
-from portal.services import direct
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def recorded() -> Iterator[list[tuple[str, Any]]]:
     event.listen(db.engine, "before_cursor_execute", record)
     try:
         with ExitStack() as patches:
-            for kind in (direct._Connection, direct._Borrowed):
+            for kind in (prepared._Connection, prepared._Borrowed):
                 patches.enter_context(patch.object(kind, "execute", recording(kind.execute)))
             yield found
     finally:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from portal.transport.connection import Account, Envelope, SMTPFailure, Stopped
 from portal.transport.memory import MemoryServer
+from portal.transport.smtp.connection import Account, Envelope, SMTPFailure, Stopped
 
 pytestmark = pytest.mark.any_database
 

@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from portal.extensions import db
 from portal.models import User
-from portal.services import launches
-from portal.session import Session
+from portal.services.accounts import launches
+from portal.web.session import Session
 
 PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial"}
 

@@ -13,11 +13,12 @@ from flask.testing import FlaskClient
 from itsdangerous import URLSafeSerializer
 from werkzeug.routing import Rule
 
-from portal import access, session
 from portal.extensions import db
 from portal.models import SenderIdentity, User
 from portal.models.user import new_session_version
-from portal.services import outbox, tenants
+from portal.services.accounts import tenants
+from portal.services.outbox import accept as outbox
+from portal.web import access, session
 from tests.views.conftest import PARTIAL, Person
 
 SETTINGS = "/settings/email"

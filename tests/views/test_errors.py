@@ -10,8 +10,8 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal.access import access
-from portal.event_log import Formatter
+from portal.log_format import Formatter
+from portal.web.access import access
 from tests.views.conftest import PARTIAL, Person
 
 

@@ -10,7 +10,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal.services import launches, tenants
+from portal.services.accounts import launches, tenants
 from tests.views.conftest import Person
 
 DASHBOARD = "https://dashboard.example"

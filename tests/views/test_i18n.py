@@ -18,10 +18,11 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 import portal
-from portal import i18n
 from portal.extensions import db
 from portal.models import LogEntry, Message
-from portal.services import outbox, tenants
+from portal.services.accounts import tenants
+from portal.services.outbox import accept as outbox
+from portal.web import i18n
 from tests.views.conftest import Person
 
 ROOT = Path(portal.__file__).parent

@@ -11,7 +11,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal.services import launches
+from portal.services.accounts import launches
 from tests.views.conftest import Person
 
 

@@ -13,13 +13,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, update
 
 from portal import create_app
+from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, Tenant, now, utcnow
-from portal.services import attention, metrics, outbox, overview, tenants, vitals
-from portal.services.transaction import transaction
-from portal.transport.presets import PRESETS
-from tests.services.steps import drain
+from portal.providers import PRESETS
+from portal.services.accounts import tenants
+from portal.services.operations import delivery_status, health_checks, heartbeat, metrics
+from portal.services.outbox import accept as outbox
 from tests.support.smtp_sink import SMTPSink
+from tests.support.steps import drain
 from tests.support.valkey import Valkey
 
 TOKEN = "t" * 20
@@ -112,7 +114,7 @@ def test_deliveries_of_the_last_minutes_by_outcome_and_provider(tenant: Tenant, 
 
 def test_lanes_and_drivers_by_state(tenant: Tenant) -> None:
     add_driver(tenant, "smtp.shop.example", state="broken", reason="bad_credentials")
-    ids = [lane.id for lane in overview.read().lanes if lane.route == "relay"]
+    ids = [lane.id for lane in delivery_status.read().lanes if lane.route == "relay"]
     with transaction() as session:
         session.execute(update(Lane).where(Lane.id == ids[0]).values(lease_token="x", leased_until=now(30)))
         session.execute(update(Lane).where(Lane.id == ids[1]).values(lease_token="y", leased_until=now(-30)))
@@ -125,7 +127,7 @@ def test_lanes_and_drivers_by_state(tenant: Tenant) -> None:
 def test_the_processes_are_seen(ctx: Flask) -> None:
     found = read()
     assert ("absender_clock_age_seconds", ()) not in found and found["absender_workers", ("mail",)] == 0
-    vitals.tick()
+    heartbeat.tick()
     assert 0 <= read()["absender_clock_age_seconds", ()] < 60
 
 
@@ -144,7 +146,7 @@ def test_a_database_that_is_away_is_a_figure(options: dict[str, Any], tmp_path: 
     with app.app_context():
         found = read()
         assert (found["absender_database_up", ()], found["absender_redis_up", ()]) == (0, 1)
-        assert attention.sentences(None)
+        assert health_checks.sentences(None)
         db.engine.dispose()
 
 
@@ -165,8 +167,9 @@ def test_labels_are_bounded_and_name_nobody(tenant: Tenant) -> None:
     text = metrics.text().decode()
     values = {value for labels in re.findall(r"\{(.*?)\}", text) for value in re.findall(r'"(.*?)"', labels)}
     allowed = {
-        *overview.KINDS, *overview.LANE_STATES, *overview.DRIVER_STATES, *overview.OUTCOMES, *metrics.WAITING_STATES,
-        *PRESETS, "mail", "+Inf", *(f"{bound:g}" for bound in vitals.BUCKETS),
+        *delivery_status.KINDS, *delivery_status.LANE_STATES, *delivery_status.DRIVER_STATES, *delivery_status.OUTCOMES,
+        *metrics.WAITING_STATES,
+        *PRESETS, "mail", "+Inf", *(f"{bound:g}" for bound in heartbeat.BUCKETS),
     }  # fmt: skip
     assert values - allowed == set()
     for word in ("acme", "Acme", "customer.example", "secret-shop", "@"):

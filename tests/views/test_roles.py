@@ -8,13 +8,14 @@ from html.parser import HTMLParser
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from portal import access
+from portal import encryption
+from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, SenderIdentity, User, utcnow
 from portal.models.identity import new_nonce
-from portal.services import drivers as driver_service
-from portal.services import tenants, vault
-from portal.services.transaction import transaction
+from portal.services.accounts import tenants
+from portal.services.drivers import lifecycle as driver_service
+from portal.web import access
 from tests.views.conftest import Person
 
 PAGES = ("/settings/email", "/settings/email/driver", "/settings/email/logs", "/settings/email/logs?state=failed")
@@ -93,7 +94,7 @@ def fill(app: Flask) -> None:
             user = tenants.lock(tenant)
             values = {
                 "preset": "other", "host": "mail.acme.example", "port": 587, "encryption": "starttls",
-                "username": "acme", "secret": vault.encrypt("x"), "from_address": "shop@acme.example",
+                "username": "acme", "secret": encryption.encrypt("x"), "from_address": "shop@acme.example",
                 "from_name": "Acme",
             }  # fmt: skip
             admin = db.session.query(User).filter_by(role="admin").first()

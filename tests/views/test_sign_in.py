@@ -14,13 +14,14 @@ from flask.testing import FlaskClient
 from redis import Redis
 from sqlalchemy import func, select, text
 
-from portal import session
+from portal.db import prepared
 from portal.extensions import db
 from portal.models import Base, Message, SignInLink, Tenant, User
-from portal.services import direct, people, sign_in
-from tests.services.steps import drain
+from portal.services.accounts import login_links, people
+from portal.web import session
 from tests.support.figures import Figure
 from tests.support.smtp_sink import SMTPSink
+from tests.support.steps import drain
 from tests.views.conftest import Person
 
 ADDRESS = "admin@shop.example"
@@ -33,8 +34,8 @@ def ask(app: Flask, client: FlaskClient, address: str = ADDRESS, language: str =
     assert answer.status_code == 200
     with app.app_context():
         link = db.session.get_one(SignInLink, db.session.scalar(select(func.max(SignInLink.id))))
-        sign_in.send(link.id)
-        return f"/sign-in/{sign_in._token(link)}"
+        login_links.send(link.id)
+        return f"/sign-in/{login_links._token(link)}"
 
 
 def test_a_known_person_gets_in_by_the_button_and_stays_twelve_hours(
@@ -142,7 +143,7 @@ def test_a_link_and_its_session_are_kept_nowhere(
 ) -> None:  # fmt: skip
     link = ask(app, client)
     token = link.rpartition("/")[2]
-    with app.app_context(), direct.connected():
+    with app.app_context(), prepared.connected():
         drain("interactive")
     body = smtp.received[-1].message.get_body(("plain",))
     assert body is not None and token in body.get_content(), "the search is for what was mailed"

@@ -13,12 +13,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from portal import access
 from portal.extensions import db
 from portal.models import AuditEntry, Base, User
-from portal.services import outbox, tenants, verification
-from portal.services import staff as staff_service
-from portal.views import activity_texts
+from portal.services.accounts import staff as staff_service
+from portal.services.accounts import tenants
+from portal.services.outbox import accept as outbox
+from portal.services.senders import verification
+from portal.views.activity import texts as activity_texts
+from portal.web import access
 from tests.services.test_audit import SECRET, store_driver
 from tests.views.conftest import Person
 from tests.views.test_sign_in import ask
@@ -220,7 +222,7 @@ def test_a_page_is_not_shown_when_its_look_cannot_be_written_down(sam: Person, m
     def fail(*_: Any) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("portal.services.support.audit.record", fail)
+    monkeypatch.setattr("portal.services.accounts.support_search.audit.record", fail)
     sam.app.config["PROPAGATE_EXCEPTIONS"] = False
     answer = sam.get(f"{SHOP}/logs")
     assert answer.status_code == 500 and "Order 17" not in answer.text

@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 
 from portal.extensions import db
 from portal.models import SenderIdentity, VerificationMail, utcnow
-from portal.services import tenants, verification
+from portal.services.accounts import tenants
+from portal.services.senders import verification
 from tests.views.conftest import Person
 
 

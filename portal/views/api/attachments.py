@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from portal.transport.attachments import Attachment, is_content_type, safe_filename
+from portal.transport.mime.attachments import Attachment, is_content_type, safe_filename
 from portal.views.api import parsing
 
 MOST = 20

@@ -8,15 +8,13 @@ from flask import Blueprint, abort, g, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 
-from portal import limits
-from portal.access import access
-from portal.errors import respond
-from portal.limits import limited
 from portal.models import LogEntry, Message, Tenant
-from portal.services import idempotency, mail_log, outbox, tenants
+from portal.services.accounts import tenants
 from portal.services.errors import Busy, NotCancellable, NotFound
-from portal.services.idempotency import Answer, HandedIn
-from portal.services.outbox import Draft
+from portal.services.outbox import accept as outbox
+from portal.services.outbox import idempotency, message_log
+from portal.services.outbox.accept import Draft
+from portal.services.outbox.idempotency import Answer, HandedIn
 from portal.views.api import parsing
 from portal.views.api.problems import PROBLEMS
 from portal.views.api.schemas import (
@@ -29,6 +27,10 @@ from portal.views.api.schemas import (
     MessageState,
     is_key,
 )
+from portal.views.errors import respond
+from portal.web import rate_limits
+from portal.web.access import access
+from portal.web.rate_limits import limited
 
 blueprint = Blueprint("api_messages", __name__, url_prefix="/api/v1")
 
@@ -43,7 +45,7 @@ _TOO_LATE = {
 
 @blueprint.post("/messages")
 @access("api_key")
-@limited(limits.API)
+@limited(rate_limits.API)
 def post_message() -> ResponseReturnValue:
     wanted = parsing.read(MessageRequest)
     key = _idempotency_key()
@@ -63,7 +65,7 @@ def post_message() -> ResponseReturnValue:
 def post_batch() -> ResponseReturnValue:
     """Each message is checked, accepted or refused for itself; the batch as a whole is answered 200."""
     items = parsing.read(BatchRequest).messages
-    limits.spend(limits.API, len(items))
+    rate_limits.spend(rate_limits.API, len(items))
     checked = [_checked(item, number) for number, item in enumerate(items)]
     found = tenants.find_shops(item.tenant for item in checked if isinstance(item, BatchItem))
     results: list[Any] = []
@@ -84,18 +86,18 @@ def post_batch() -> ResponseReturnValue:
 
 @blueprint.get("/messages/<public_id>")
 @access("api_key")
-@limited(limits.API)
+@limited(rate_limits.API)
 def get_message(public_id: str) -> ResponseReturnValue:
-    found = mail_log.find_message(public_id)
+    found = message_log.find_message(public_id)
     if found is None:
         abort(respond(PROBLEMS["no_message"]))
     message, tenant = found
-    return jsonify(_shown(message, tenant.external_id, mail_log.entries(message)))
+    return jsonify(_shown(message, tenant.external_id, message_log.entries(message)))
 
 
 @blueprint.post("/messages/<public_id>/cancel")
 @access("api_key")
-@limited(limits.API)
+@limited(rate_limits.API)
 def post_cancel(public_id: str) -> ResponseReturnValue:
     """While it is queued, deferred or held; once cancelled, the answer stays the same."""
     try:

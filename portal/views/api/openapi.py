@@ -12,11 +12,11 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 from werkzeug.http import HTTP_STATUS_CODES
 
-from portal.access import access
 from portal.config import settings
 from portal.views.api import schemas
 from portal.views.api.operations import OPERATIONS, Operation
 from portal.views.api.problems import PROBLEMS
+from portal.web.access import access
 
 blueprint = Blueprint("api_openapi", __name__, url_prefix="/api/v1")
 

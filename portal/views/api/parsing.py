@@ -8,8 +8,8 @@ from flask import abort, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import BadRequest
 
-from portal.errors import document, problem, respond
 from portal.views.api.problems import PROBLEMS
+from portal.views.errors import document, problem, respond
 
 MAX_BODY = 1024 * 1024  # octets of UTF-8
 MAX_BATCH = 500

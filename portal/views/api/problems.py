@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from portal.errors import document
+from portal.views.errors import document
 
 
 def refused(pointer: str, sentence: str) -> dict[str, Any]:

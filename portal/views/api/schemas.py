@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from typing_extensions import TypedDict
 
 from portal.models.message import STATES
-from portal.transport.addresses import MAX_DISPLAY_NAME, InvalidAddress, parse_mailbox
+from portal.transport.mime.addresses import MAX_DISPLAY_NAME, InvalidAddress, parse_mailbox
 from portal.views.api import parsing
 from portal.views.api.attachments import Attachments
 

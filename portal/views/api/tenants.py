@@ -5,14 +5,15 @@ from __future__ import annotations
 from flask import Blueprint, g, jsonify
 from flask.typing import ResponseReturnValue
 
-from portal import limits
-from portal.access import access
-from portal.limits import limited
 from portal.models import Tenant
-from portal.services import audit, tenants
+from portal.services import audit
+from portal.services.accounts import tenants
 from portal.services.errors import InvalidField
 from portal.views.api import parsing
 from portal.views.api.schemas import TenantRequest, TenantShown
+from portal.web import rate_limits
+from portal.web.access import access
+from portal.web.rate_limits import limited
 
 blueprint = Blueprint("api_tenants", __name__, url_prefix="/api/v1")
 
@@ -32,7 +33,7 @@ _SENTENCES = {
 
 @blueprint.put("/tenants/<tenant>")
 @access("api_key")
-@limited(limits.API)
+@limited(rate_limits.API)
 def put_tenant(tenant: str) -> ResponseReturnValue:
     wanted = parsing.read(TenantRequest)
     try:

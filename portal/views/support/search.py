@@ -7,17 +7,18 @@ from typing import Any
 from flask import Blueprint, g, make_response, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from portal.access import access
-from portal.services import plans, support
-from portal.views import log_texts
-from portal.views.fragments import see_other
+from portal.services import entitlements
+from portal.services.accounts import support_search
+from portal.views.log import texts as log_texts
+from portal.web.access import access
+from portal.web.htmx import see_other
 
 blueprint = Blueprint("support", __name__, url_prefix="/support")
 
 
 def page(landing: str | None = None, **found: Any) -> Response:
     """`found`: `shops` or `messages`, and what was `asked`."""
-    values = {"landing": landing, "plans": plans.known(), "texts": log_texts, **found}
+    values = {"landing": landing, "plans": entitlements.known(), "texts": log_texts, **found}
     return make_response(render_template("support/page.html", **values))
 
 
@@ -34,14 +35,14 @@ def get_page() -> Response:
 @access("support")
 def post_shops() -> Response:
     asked = request.form.get("shop", "")
-    return page(shops=support.find_tenants(asked), asked=asked)
+    return page(shops=support_search.find_tenants(asked), asked=asked)
 
 
 @blueprint.post("/messages")
 @access("support")
 def post_messages() -> Response:
     asked = request.form.get("message", "")
-    return page(messages=support.find_messages(asked, g.user), asked=asked)
+    return page(messages=support_search.find_messages(asked, g.user), asked=asked)
 
 
 @blueprint.get("/shops")

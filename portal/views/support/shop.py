@@ -1,6 +1,6 @@
 """A shop's pages as its own people see them, for support: read-only, and each look is in the shop's audit trail.
 
-Each part, and each view in it, has the name of the one that it shows, so that portal.views.places finds it.
+Each part, and each view in it, has the name of the one that it shows, so that portal.web.urls finds it.
 """
 
 from __future__ import annotations
@@ -8,24 +8,25 @@ from __future__ import annotations
 from flask import Blueprint, g, request
 from werkzeug.wrappers import Response
 
-from portal.access import access
-from portal.errors import PageError
-from portal.i18n import gettext
-from portal.services import mail_log, support, tenants
-from portal.views import activity as activity_page
-from portal.views import driver as driver_page
-from portal.views import email_settings as settings_page
-from portal.views import logs as logs_page
-from portal.views import users as users_page
+from portal.services.accounts import support_search, tenants
+from portal.services.outbox import message_log
+from portal.views.activity import page as activity_page
+from portal.views.driver import page as driver_page
+from portal.views.errors import PageError
+from portal.views.log import page as logs_page
+from portal.views.people import page as users_page
+from portal.views.sender import page as settings_page
+from portal.web.access import access
+from portal.web.i18n import gettext
 
 _SHOP = "/tenants/<tenant_id>"  # the platform's id of it
 
-email_settings = Blueprint("email_settings", __name__, url_prefix=_SHOP)
+sender = Blueprint("sender", __name__, url_prefix=_SHOP)
 driver = Blueprint("driver", __name__, url_prefix=f"{_SHOP}/driver")
-logs = Blueprint("logs", __name__, url_prefix=f"{_SHOP}/logs")
+log = Blueprint("log", __name__, url_prefix=f"{_SHOP}/logs")
 activity = Blueprint("activity", __name__, url_prefix=f"{_SHOP}/activity")
-users = Blueprint("users", __name__, url_prefix=f"{_SHOP}/users")
-PARTS = (email_settings, driver, logs, activity, users)
+people = Blueprint("people", __name__, url_prefix=f"{_SHOP}/users")
+PARTS = (sender, driver, log, activity, people)
 
 
 def open_shop() -> None:
@@ -48,17 +49,17 @@ for part in PARTS:
 def noted(shown: Response, *subjects: str) -> Response:
     """The page, once it is written down that this person sees it; a refusal or a redirect shows nothing."""
     if shown.status_code in (200, 304):
-        support.note_looks(g.tenant, g.user, subjects)
+        support_search.note_looks(g.tenant, g.user, subjects)
     return shown
 
 
-@email_settings.get("", endpoint="get_page")
+@sender.get("", endpoint="get_page")
 @access("support")
 def get_settings() -> Response:
     return noted(settings_page.page(), "settings")
 
 
-@email_settings.get("/sender")
+@sender.get("/sender")
 @access("support", renews=False)
 def get_sender() -> Response:
     return noted(settings_page.get_sender(), "settings")
@@ -75,28 +76,28 @@ def _noted_log(shown: Response) -> Response:
     return noted(shown, "search" if request.form.get("recipient") else "log", *([opened] if opened else []))
 
 
-@logs.get("", endpoint="get_page")
+@log.get("", endpoint="get_page")
 @access("support")
 def get_log() -> Response:
     return _noted_log(logs_page.get_page())
 
 
-@logs.post("/search")
+@log.post("/search")
 @access("support")
 def post_search() -> Response:
     return _noted_log(logs_page.post_search())
 
 
-@logs.get("/search")
+@log.get("/search")
 @access("support")
 def get_search() -> Response:
     return logs_page.get_search()
 
 
-@logs.route("/rows", methods=["GET", "POST"])
+@log.route("/rows", methods=["GET", "POST"])
 @access("support", renews=False)
 def poll_rows() -> Response:
-    g.newest_entry = mail_log.latest_entry_id(g.tenant)
+    g.newest_entry = message_log.latest_entry_id(g.tenant)
     return _noted_log(logs_page.poll_rows())
 
 
@@ -106,7 +107,7 @@ def get_activity() -> Response:
     return noted(activity_page.get_page(), "activity")
 
 
-@users.get("", endpoint="get_page")
+@people.get("", endpoint="get_page")
 @access("support")
 def get_users() -> Response:
     return noted(users_page.get_page(), "users")

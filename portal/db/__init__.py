@@ -1,0 +1,1 @@
+"""How the database is read and written: transactions, prepared statements, bulk inserts, SQLite."""

@@ -1,0 +1,50 @@
+"""SQLite as a server's database: its settings, who writes when, and its write-ahead log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+
+# The execution option that portal.db.transaction sets on a connection which is going to write.
+WRITES = "portal_writes"
+# Pages after which whoever commits carries them over: a drain only where no clock has done it (400 MB of log).
+DRAINS_PAGES = 100_000
+
+
+def checkpoint(engine: Engine) -> None:
+    """Carry over what is committed, without waiting for readers or writers (sqlite.org/wal.html#ckpt)."""
+    if engine.dialect.name == "sqlite":
+        connection = engine.raw_connection()  # which begins no transaction
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
+
+
+def prepare(engine: Engine) -> None:
+    """WAL, foreign keys, and BEGIN IMMEDIATE for writers.
+
+    A deferred transaction that reads first and writes then fails at once with SQLITE_BUSY_SNAPSHOT, whatever the
+    timeout (sqlite.org/rescode.html#busy_snapshot), so a writer takes the lock at its beginning and waits for it there.
+    synchronous=FULL: an accepted message survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
+    """
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin on its own
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(WRITES, False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return
+        # By the driver itself: as a statement of SQLAlchemy's it costs more than what most reads do. It fails for no
+        # lock, so nothing has to be translated into SQLAlchemy's errors.
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("BEGIN")

@@ -1,0 +1,53 @@
+"""Waking workers: enqueues a lane's drain in Redis, by dotted name and id, and never fails because Redis is away."""
+
+from __future__ import annotations
+
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from portal import redis_client
+
+INTERACTIVE = "interactive"
+MAIL = "mail"
+QUEUES = (INTERACTIVE, MAIL)
+
+_DRAIN = "jobs.deliver.drain"
+_PENDING_SECONDS = 15  # a wake lost with its worker is made again after this long
+_FAILURE_SECONDS = 7 * 24 * 3600  # RQ keeps failed jobs a year by default
+
+
+def wake(lane_id: int, queue_name: str = MAIL) -> bool:
+    """Have a worker drain the lane, unless that is already under way to it.
+
+    Returns whether Redis could be told; if not, the clock wakes the lane later.
+    """
+
+    def enqueue(client: Redis) -> None:
+        if client.set(_pending(lane_id), 1, nx=True, ex=_PENDING_SECONDS):
+            queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
+            queue.enqueue(_DRAIN, lane_id, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+
+    return redis_client.line().ask(enqueue)
+
+
+def enqueue_interactive(job: str, argument: int) -> bool:
+    """Have an interactive worker run a job, by dotted name and id. Returns whether Redis could be told."""
+
+    def enqueue(client: Redis) -> None:
+        queue = Queue(INTERACTIVE, connection=client, serializer=JSONSerializer)
+        queue.enqueue(job, argument, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+
+    return redis_client.line().ask(enqueue)
+
+
+def clear_wake(lane_id: int) -> None:
+    """A drain calls this before its first claim: mail accepted from now on wakes the lane anew.
+
+    If Redis is away, the flag expires by itself.
+    """
+    redis_client.line().ask(lambda client: client.delete(_pending(lane_id)))
+
+
+def _pending(lane_id: int) -> str:
+    return f"absender:wake:{lane_id}"

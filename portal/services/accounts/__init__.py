@@ -1,0 +1,1 @@
+"""Tenants, their people, the platform's staff, and what lets them in."""

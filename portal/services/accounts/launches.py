@@ -1,0 +1,219 @@
+"""Launches: the platform's signed word that a person may enter, of a tenant or of its staff (JWT, RFC 7519)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from joserfc import jwt
+from joserfc.jwk import OctKey
+from sqlalchemy.exc import IntegrityError
+
+from portal import launch_keys
+from portal.config import settings
+from portal.db.transaction import transaction
+from portal.models import BurntToken, Tenant, User
+from portal.services import entitlements
+from portal.services.accounts import staff, tenants, users
+from portal.services.errors import InvalidField, LaunchRefused, NoLaunchSecret
+from portal.transport.mime.addresses import InvalidAddress, validate_address
+
+AUDIENCE = "absender"
+MAX_LIFE = 60  # seconds between `iat` and `exp`
+_LEEWAY = 5  # seconds that the platform's clock may be ahead
+_REQUIRED = ("sub", "email", "tenant", "role", "iat", "exp", "jti")
+THEMES = ("light", "dark", "auto")
+
+
+@dataclass(frozen=True)
+class LaunchClaims:
+    """What an accepted token says."""
+
+    subject: str
+    email: str
+    name: str
+    tenant: str  # "" for staff, who belong to none
+    tenant_name: str
+    role: str
+    plan: str | None
+    locale: str | None
+    theme: str
+    parent: str | None  # origin that may frame the portal
+    jti: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A person who has come in, and how the page is to look for them."""
+
+    user: User
+    tenant: Tenant | None  # None: staff
+    locale: str
+    theme: str
+    parent: str | None
+
+
+def verify_token(token: str) -> LaunchClaims:
+    """Check signature and claims. Raises LaunchRefused with the reason."""
+    try:
+        claims = launch_keys.claims(token, secret=settings().launch_secret, jwks=settings().launch_jwks)
+    except launch_keys.Unverified as error:
+        raise LaunchRefused("invalid", str(error)) from None
+    audience = claims.get("aud")  # one, or a list of them (RFC 7519 section 4.1.3)
+    if AUDIENCE not in (audience if isinstance(audience, list) else [audience]) or (
+        claims.get("iss") != settings().launch_issuer
+    ):
+        raise LaunchRefused("invalid", "aud or iss")
+    try:
+        _check_kinds(claims)
+        _check_time(claims)
+        return _read(claims)
+    except LaunchRefused as refused:
+        refused.parent = _parent(claims)
+        raise
+
+
+def _check_kinds(claims: dict[str, Any]) -> None:
+    for name in _REQUIRED:
+        if name == "tenant" and claims.get("role") == staff.ROLE:
+            continue  # staff look at all of them, whichever it names
+        if not (_is_time if name in ("iat", "exp") else _is_text)(claims.get(name)):
+            raise LaunchRefused("incomplete", name)
+    if not _is_time(claims.get("nbf", 0)):
+        raise LaunchRefused("incomplete", "nbf")
+    for name, value in claims.items():
+        if isinstance(value, str) and not value.isprintable():
+            raise LaunchRefused("incomplete", name)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_time(value: object) -> bool:
+    """A NumericDate (RFC 7519 section 2), within what a computer's calendar holds."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**33
+
+
+def _check_time(claims: dict[str, Any]) -> None:
+    now = time.time()
+    if max(claims["iat"], claims.get("nbf", 0)) > now + _LEEWAY:
+        raise LaunchRefused("future")
+    if claims["exp"] <= now:
+        raise LaunchRefused("expired")
+    if claims["exp"] - claims["iat"] > MAX_LIFE:
+        raise LaunchRefused("invalid", f"lives longer than {MAX_LIFE} s")
+
+
+def _read(claims: dict[str, Any]) -> LaunchClaims:
+    optional = {name: claims.get(name) for name in ("name", "tenant_name", "plan", "locale", "theme", "parent")}
+    if any(value is not None and not isinstance(value, str) for value in optional.values()):
+        raise LaunchRefused("incomplete", "a claim is no text")
+    if len(claims["jti"]) > 200 or len(claims["sub"]) > 200:
+        raise LaunchRefused("incomplete", "jti or sub too long")
+    if claims["role"] not in (*users.ROLES, staff.ROLE):
+        raise LaunchRefused("role")
+    if optional["plan"] is not None and optional["plan"] not in entitlements.known():
+        raise LaunchRefused("plan")
+    parent = _parent(claims)
+    if optional["parent"] and parent is None:
+        raise LaunchRefused("incomplete", "parent")
+    try:
+        email = validate_address(claims["email"])
+    except InvalidAddress:
+        raise LaunchRefused("incomplete", "email") from None
+    return LaunchClaims(
+        subject=claims["sub"],
+        email=email,
+        name=" ".join((optional["name"] or "").split())[:200],
+        tenant=claims["tenant"] if claims["role"] != staff.ROLE else "",
+        tenant_name=(optional["tenant_name"] or "")[:200],
+        role=claims["role"],
+        plan=optional["plan"],
+        locale=optional["locale"],
+        theme=optional["theme"] if optional["theme"] in THEMES else "auto",
+        parent=parent,
+        jti=claims["jti"],
+        expires_at=datetime.fromtimestamp(claims["exp"], UTC),
+    )
+
+
+def _parent(claims: dict[str, Any]) -> str | None:
+    """The origin that the platform names as the one to frame the portal, if it is an origin."""
+    parent = claims.get("parent")
+    origin = parent.rstrip("/").lower() if isinstance(parent, str) else ""
+    return origin if tenants.is_origin(origin) else None
+
+
+def parent_of(token: str) -> str | None:
+    """The origin that may frame the answer to this launch, if the platform has signed it; burns nothing."""
+    try:
+        return verify_token(token).parent
+    except LaunchRefused as refused:
+        return refused.parent
+
+
+def accept(token: str) -> Launch:
+    """Let a person in: burn the token, create or update their tenant and user. Raises LaunchRefused."""
+    claims = verify_token(token)
+    try:
+        # Burnt before anything else and in its own transaction: of many replays at once, one goes on.
+        with transaction() as session:
+            session.add(BurntToken(jti=claims.jti, expires_at=claims.expires_at))
+    except IntegrityError:
+        used = LaunchRefused("used")
+        used.parent = claims.parent
+        raise used from None
+    if claims.role == staff.ROLE:
+        with transaction():
+            user = staff.from_launch(subject=claims.subject, email=claims.email, name=claims.name)
+        return Launch(user, None, user.locale or claims.locale or entitlements.LOCALES[0], claims.theme, claims.parent)
+    return _accept_merchant(claims)
+
+
+def _accept_merchant(claims: LaunchClaims) -> Launch:
+    try:
+        name = claims.tenant_name or (None if tenants.find(claims.tenant) else claims.tenant)
+        tenant, _ = tenants.upsert(claims.tenant, name=name, plan=claims.plan, locale=claims.locale)
+    except InvalidField as error:
+        raise LaunchRefused("incomplete", error.field) from None
+    with transaction():
+        tenant = tenants.lock(tenant)
+        user = users.from_launch(tenant, subject=claims.subject, email=claims.email, name=claims.name, role=claims.role)
+    return Launch(user, tenant, user.locale or tenant.locale, claims.theme, claims.parent)
+
+
+def make_token(
+    tenant: str = "",
+    *,
+    tenant_name: str = "",
+    role: str = "admin",
+    email: str = "admin@shop.example",
+    name: str = "",
+    subject: str = "",
+    **claims: Any,
+) -> str:
+    """Sign a launch token as the platform would: for the CLI, and for tests that must not build it their own way.
+
+    Raises NoLaunchSecret where only the platform itself can sign one.
+    """
+    if not settings().launch_secret:
+        raise NoLaunchSecret
+    now = int(time.time())
+    body = {
+        "aud": AUDIENCE,
+        "iss": settings().launch_issuer,
+        "sub": subject or email,
+        "email": email,
+        "name": name,
+        "role": role,
+        "iat": now,
+        "exp": now + MAX_LIFE,
+        "jti": secrets.token_urlsafe(16),
+    } | claims
+    body |= {key: value for key, value in (("tenant", tenant), ("tenant_name", tenant_name)) if value}
+    return jwt.encode({"alg": "HS256"}, body, OctKey.import_key(settings().launch_secret))

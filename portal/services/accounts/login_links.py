@@ -1,0 +1,186 @@
+"""Signing in by a mailed link: for people that launches brought or an admin invited, and for staff.
+
+Whoever asks learns nothing about an address: the request writes the wish down, and a worker looks up whom it is from.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from itsdangerous import BadData, URLSafeSerializer
+from sqlalchemy import select, update
+
+from portal import job_queue
+from portal.config import settings
+from portal.db.transaction import after_commit, transaction
+from portal.extensions import db
+from portal.models import Message, SignInLink, Tenant, User, utcnow
+from portal.models.identity import new_nonce
+from portal.models.lane import INTERACTIVE
+from portal.services import audit
+from portal.services.accounts import tenants
+from portal.services.emails import contents
+from portal.services.errors import NotPending
+from portal.services.outbox import accept as outbox
+from portal.transport.mime.addresses import validate_address
+from portal.transport.mime.build import MailContent
+
+LINK_LIFE = timedelta(minutes=15)
+_JOB = "jobs.sign_in.send"
+_SALT = "sign-in"
+_BATCH = 100
+
+log = logging.getLogger("portal.sign_in")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where somebody may go in: a shop as one of its users, or as staff, whose `tenant` is None."""
+
+    user: User
+    tenant: Tenant | None
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a link leads to; `state`: pending, used, expired, removed, invalid."""
+
+    state: str
+    locale: str | None = None
+    places: tuple[Place, ...] = ()
+
+
+def ask(address: str, locale: str) -> str:
+    """Write down that somebody wants to sign in; returns the address as it was understood. Raises InvalidAddress.
+
+    The same work for known and unknown addresses. `locale` is the page's: the mail speaks it, too.
+    """
+    address = validate_address(address)
+    with transaction() as session:
+        link = SignInLink(address=address.lower(), nonce=new_nonce(), locale=locale)
+        session.add(link)
+        session.flush()
+        after_commit(partial(job_queue.enqueue_interactive, _JOB, link.id))
+    return address
+
+
+def send(link_id: int) -> None:
+    """Mail the link if anybody has its address; once, however often it is called. The job's work."""
+    with transaction() as session:
+        claimed = session.execute(
+            update(SignInLink)
+            .where(SignInLink.id == link_id, SignInLink.considered_at.is_(None))
+            .values(considered_at=utcnow())
+        )
+        if claimed.rowcount != 1:  # type: ignore[attr-defined]
+            return
+        link = session.get_one(SignInLink, link_id, populate_existing=True)
+        places = _places(link.address)
+        if not places:
+            log.info("sign-in asked for by an address that nobody has")
+            return
+        # What one shop's people see in their log tells nothing about another's, or about staff.
+        only = places[0].tenant if len({place.tenant for place in places}) == 1 else None
+        outbox.accept(
+            only or tenants.platform(),
+            kind="sign_in",
+            to=places[0].user.email,
+            subject=contents.sign_in_subject(link.locale),
+            data={"link": link.id},
+            route=INTERACTIVE,
+        )
+
+
+def send_forgotten() -> None:
+    """Those whose job was lost, or never made because Redis was away. The clock's work."""
+    waiting = select(SignInLink.id).where(
+        SignInLink.created_at > utcnow() - LINK_LIFE, SignInLink.considered_at.is_(None)
+    )
+    for link_id in db.session.scalars(waiting.limit(_BATCH)).all():
+        send(link_id)
+
+
+def mail_content(message: Message) -> MailContent:
+    """The mail, built at sending: its link is kept nowhere. Raises NotPending when it would be of no use any more."""
+    link = db.session.get(SignInLink, (message.data or {}).get("link"), populate_existing=True)
+    if link is None or link.used_at is not None or _is_old(link):
+        raise NotPending
+    return contents.sign_in(message.subject, f"{settings().base_url}/sign-in/{_token(link)}", link.locale)
+
+
+def read_link(token: str) -> Link:
+    """What the page behind a link says. Changes nothing: scanners open links and run scripts."""
+    try:
+        claim = _serializer().loads(token)
+        number, nonce = int(claim["i"]), str(claim["n"])
+    except (BadData, KeyError, TypeError, ValueError):
+        return Link("invalid")
+    link = db.session.get(SignInLink, number, populate_existing=True)
+    if link is None or not secrets.compare_digest(link.nonce, nonce):
+        return Link("expired")  # ours, and so old that its row is gone
+    if link.used_at is not None:
+        return Link("used", link.locale)
+    if _is_old(link):
+        return Link("expired", link.locale)
+    places = _places(link.address)
+    return Link("pending" if places else "removed", link.locale, places)
+
+
+def enter(token: str, user_id: int | None = None) -> Link | Place:
+    """The button: where the person goes in, and the link is used up; or what its page says instead.
+
+    Somebody with several places says by `user_id` which one; until then nothing happens.
+    """
+    link = read_link(token)
+    chosen = [place for place in link.places if user_id in (None, place.user.id)]
+    if link.state != "pending" or len(chosen) != 1:
+        return link
+    number = int(_serializer().loads(token)["i"])
+    with transaction() as session:
+        place = chosen[0]
+        # Of many presses at once one goes on; the older links of the same person have served, too.
+        burnt = session.execute(
+            update(SignInLink).where(SignInLink.id == number, SignInLink.used_at.is_(None)).values(used_at=utcnow())
+        )
+        if burnt.rowcount != 1:  # type: ignore[attr-defined]
+            return Link("used", link.locale)
+        user = session.get(User, place.user.id, populate_existing=True)
+        if user is None:
+            return Link("removed", link.locale)
+        session.execute(
+            update(SignInLink)
+            .where(SignInLink.address == user.email_key, SignInLink.used_at.is_(None))
+            .values(used_at=utcnow())
+        )
+        user.seen_at, user.invited_at = utcnow(), None
+        if place.tenant is not None:
+            audit.record(place.tenant, user, "user_signed_in", audit.shown(user))
+    log.info("signed in by a mailed link", extra={"fields": {"user": user.id, "tenant": user.tenant_id}})
+    return Place(user, place.tenant)
+
+
+def _places(address: str) -> tuple[Place, ...]:
+    """The shops by name, then staff."""
+    rows = db.session.execute(
+        select(User, Tenant)
+        .outerjoin(Tenant, Tenant.id == User.tenant_id)
+        .where(User.email_key == address)
+        .order_by(Tenant.id.is_(None), Tenant.name, User.id)
+    )
+    return tuple(Place(user, tenant) for user, tenant in rows)
+
+
+def _is_old(link: SignInLink) -> bool:
+    return link.created_at + LINK_LIFE <= datetime.now(UTC)
+
+
+def _token(link: SignInLink) -> str:
+    return str(_serializer().dumps({"i": link.id, "n": link.nonce}))
+
+
+def _serializer() -> URLSafeSerializer:
+    return URLSafeSerializer(settings().secret_key, salt=_SALT)

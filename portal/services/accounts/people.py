@@ -1,0 +1,139 @@
+"""A tenant's people, as its admins manage them: invite, change the role, remove, sign out.
+
+The platform decides too: a launch sets the role, and brings back whom an admin removed.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select, update
+
+from portal.db.transaction import transaction
+from portal.extensions import db
+from portal.models import DriverTest, Tenant, User, utcnow
+from portal.models.base import MAX_ID
+from portal.models.lane import INTERACTIVE
+from portal.models.user import new_session_version
+from portal.services import audit
+from portal.services.accounts import tenants, users
+from portal.services.emails import contents
+from portal.services.errors import AlreadyThere, InvalidField, LastAdmin, NotFound
+from portal.services.outbox import accept as outbox
+from portal.transport.mime.addresses import InvalidAddress, validate_address
+
+
+def everybody(tenant: Tenant) -> list[User]:
+    """By name, then address."""
+    query = select(User).where(User.tenant_id == tenant.id)
+    return list(db.session.scalars(query.order_by(func.lower(User.name), User.email_key, User.id)))
+
+
+def only_admin(everybody: list[User]) -> User | None:
+    """Who can neither be removed nor become a reader, because nobody could change the settings then."""
+    admins = [user for user in everybody if user.role == "admin" and user.invited_at is None]
+    return admins[0] if len(admins) == 1 else None
+
+
+def get(tenant: Tenant, user_id: int) -> User:
+    """Raises NotFound."""
+    if user_id > MAX_ID:
+        raise NotFound
+    user = db.session.scalar(
+        select(User).where(User.id == user_id, User.tenant_id == tenant.id).execution_options(populate_existing=True)
+    )
+    if user is None:
+        raise NotFound
+    return user
+
+
+def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
+    """Let somebody sign in by mailed links, and tell them. Who was invited and hasn't come is told again.
+
+    Raises InvalidField, and AlreadyThere for somebody who has been here.
+    """
+    _check_role(role)
+    try:
+        address = validate_address(address)
+    except InvalidAddress as error:
+        raise InvalidField("address", error.reason) from None
+    with transaction() as session:
+        tenant = tenants.lock(tenant)
+        user = session.scalar(
+            select(User).where(User.tenant_id == tenant.id, User.email_key == address.lower()).order_by(User.id)
+        )
+        if user is not None and user.invited_at is None:
+            raise AlreadyThere
+        if user is None:
+            user = User(tenant_id=tenant.id, subject=users.invited_subject(address), email=address)
+            session.add(user)
+        user.role, user.invited_at = role, utcnow()
+        content = contents.invitation(tenant, by, role, tenant.locale)
+        outbox.accept(
+            tenant, kind="invitation", to=user.email, subject=content.subject, text=content.text, html=content.html,
+            route=INTERACTIVE,
+        )  # fmt: skip
+        audit.record(tenant, by, "user_invited", user.email, after={"role": role})
+    return user
+
+
+def set_role(tenant: Tenant, by: User, user_id: int, role: str) -> User:
+    """Raises NotFound, InvalidField, LastAdmin."""
+    with transaction():
+        tenant = tenants.lock(tenant)
+        user = get(tenant, user_id)
+        _check_role(role)
+        if user.role != role:
+            if role != "admin":
+                _require_another_admin(tenant, user)
+            audit.record(tenant, by, "user_role", audit.shown(user), {"role": user.role}, {"role": role})
+            user.role = role
+    return user
+
+
+def remove(tenant: Tenant, by: User, user_id: int) -> User:
+    """Their sessions and links are worth nothing any more; what they did stays in the trail.
+
+    Raises NotFound, LastAdmin.
+    """
+    with transaction() as session:
+        tenant = tenants.lock(tenant)
+        user = get(tenant, user_id)
+        _require_another_admin(tenant, user)
+        audit.record(tenant, by, "user_removed", audit.shown(user), {"role": user.role})
+        # A test that runs must find its row when it ends; it goes to the test of a settings page that others share.
+        other = select(func.min(User.id)).where(User.tenant_id == tenant.id, User.id != user.id).scalar_subquery()
+        session.execute(update(DriverTest).where(DriverTest.user_id == user.id).values(user_id=other))
+        session.delete(user)
+    return user
+
+
+def sign_out(tenant: Tenant, by: User, user_id: int) -> User:
+    """End all of a person's sessions, wherever they are. Raises NotFound."""
+    with transaction():
+        tenant = tenants.lock(tenant)
+        user = get(tenant, user_id)
+        user.session_version = new_session_version()
+        audit.record(tenant, by, "user_signed_out", audit.shown(user))
+    return user
+
+
+def may_lose(tenant: Tenant, user: User) -> bool:
+    """Whether the shop would still have an administrator without this person."""
+    return user.role != "admin" or _other_admins(tenant, user) > 0
+
+
+def _require_another_admin(tenant: Tenant, user: User) -> None:
+    if not may_lose(tenant, user):
+        raise LastAdmin
+
+
+def _other_admins(tenant: Tenant, user: User) -> int:
+    """Those who have been here: an invitation may never be accepted."""
+    query = select(func.count()).where(
+        User.tenant_id == tenant.id, User.role == "admin", User.invited_at.is_(None), User.id != user.id
+    )
+    return db.session.scalar(query) or 0
+
+
+def _check_role(role: str) -> None:
+    if role not in users.ROLES:
+        raise InvalidField("role", "unknown")

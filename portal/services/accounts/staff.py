@@ -1,0 +1,67 @@
+"""Staff: the platform's own people, who look at all shops as support and belong to none."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from portal.db.transaction import serialize, transaction
+from portal.extensions import db
+from portal.models import User, utcnow
+from portal.services.accounts import users
+from portal.transport.mime.addresses import validate_address
+
+ROLE = "support"
+
+
+def from_launch(*, subject: str, email: str, name: str) -> User:
+    """Create the person or bring them up to date. Runs within a transaction.
+
+    Whoever was added by their address before is taken over by the platform's own id of them.
+    """
+    serialize("staff")
+    user = _by_subject(subject) or _by_subject(users.invited_subject(email))
+    if user is None:
+        user = User(role=ROLE)
+        db.session.add(user)
+    user.subject, user.email, user.name, user.seen_at = subject, email, name, utcnow()
+    return user
+
+
+def add(address: str, name: str = "") -> tuple[User, bool]:
+    """Let whoever reads this mailbox sign in as staff. Returns the person and whether they are new.
+
+    Raises InvalidAddress.
+    """
+    email, name = validate_address(address), " ".join(name.split())[:200]
+    with transaction() as session:
+        serialize("staff")
+        user = next(iter(_at(email)), None)
+        added = user is None
+        if user is None:
+            user = User(role=ROLE, subject=users.invited_subject(email), email=email, name=name)
+            session.add(user)
+        elif name:
+            user.name = name
+    return user, added
+
+
+def remove(address: str) -> int:
+    """Put out everybody of the staff with this address, at once. Returns how many that were."""
+    with transaction() as session:
+        found = _at(address.strip())
+        for user in found:
+            session.delete(user)
+    return len(found)
+
+
+def everybody() -> list[User]:
+    """The staff, by address."""
+    return list(db.session.scalars(select(User).where(User.tenant_id.is_(None)).order_by(User.email_key, User.id)))
+
+
+def _by_subject(subject: str) -> User | None:
+    return db.session.scalar(select(User).where(User.tenant_id.is_(None), User.subject == subject))
+
+
+def _at(address: str) -> list[User]:
+    return list(db.session.scalars(select(User).where(User.tenant_id.is_(None), User.email_key == address.lower())))

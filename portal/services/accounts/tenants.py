@@ -1,0 +1,154 @@
+"""Tenants: created and kept up to date by the platform."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from zoneinfo import available_timezones
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from portal.db.transaction import serialize, transaction
+from portal.extensions import db
+from portal.models import Tenant, User
+from portal.services import audit, entitlements
+from portal.services.emails import contents
+from portal.services.entitlements import LOCALES
+from portal.services.errors import InvalidField
+from portal.services.routing.reroute import reroute
+
+PLATFORM_ID = "@platform"
+_EXTERNAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?", re.IGNORECASE)
+
+
+def find(external_id: str) -> Tenant | None:
+    """The tenant that the platform knows by this id."""
+    if "\x00" in external_id:  # which PostgreSQL doesn't know
+        return None
+    return db.session.scalar(select(Tenant).where(Tenant.external_id == external_id))
+
+
+def find_shops(external_ids: Iterable[str]) -> dict[str, Tenant]:
+    """Those of them that mail can be handed in for, by the platform's id: all but the platform's own log."""
+    wanted = set(external_ids) - {PLATFORM_ID}
+    rows = db.session.scalars(select(Tenant).where(Tenant.external_id.in_(wanted)))
+    return {tenant.external_id: tenant for tenant in rows}
+
+
+def is_origin(text: str) -> bool:
+    """Whether `text` is an origin (RFC 6454): scheme, host, maybe a port, and nothing more.
+
+    It ends up in a header (frame-ancestors), so whatever is not exactly that is refused.
+    """
+    return _ORIGIN.fullmatch(text) is not None
+
+
+def upsert(
+    external_id: str,
+    *,
+    name: str | None = None,
+    plan: str | None = None,
+    locale: str | None = None,
+    timezone: str | None = None,
+    frame_ancestors: Iterable[str] | None = None,
+    by: audit.Actor = audit.PLATFORM,
+) -> tuple[Tenant, bool]:
+    """Create the tenant or bring it up to date; what is None stays as it is. `by` is for the audit trail.
+
+    Returns the tenant and whether it is new. Raises InvalidField.
+    """
+    changes = _checked(external_id, name, plan, locale, timezone, frame_ancestors)
+    try:
+        return _write(external_id, changes, by)
+    except IntegrityError:  # somebody else created it in between: then this is an update
+        return _write(external_id, changes, by)
+
+
+def _write(external_id: str, changes: dict[str, object], by: audit.Actor) -> tuple[Tenant, bool]:
+    with transaction() as session:
+        tenant = session.scalar(select(Tenant).where(Tenant.external_id == external_id).with_for_update())
+        created = tenant is None
+        if tenant is None:
+            if "name" not in changes:
+                raise InvalidField("name", "missing")
+            tenant = Tenant(external_id=external_id, plan=next(iter(entitlements.known())))
+            session.add(tenant)
+        changes = {field: value for field, value in changes.items() if getattr(tenant, field) != value}
+        before = {field: getattr(tenant, field) for field in changes if not created}
+        for field, value in changes.items():
+            setattr(tenant, field, value)
+        if created or changes:
+            session.flush()
+            audit.record(tenant, by, "tenant_created" if created else "tenant_changed", external_id, before, changes)
+        if not created and "plan" in changes:
+            reroute(tenant)  # what the plan allows now; nothing is deleted, so an upgrade brings it back
+    return tenant, created
+
+
+def _checked(
+    external_id: str,
+    name: str | None,
+    plan: str | None,
+    locale: str | None,
+    timezone: str | None,
+    frame_ancestors: Iterable[str] | None,
+) -> dict[str, object]:
+    changes: dict[str, object] = {}
+    if not _EXTERNAL_ID.fullmatch(external_id):
+        raise InvalidField("tenant", "not_an_id")
+    if name is not None:
+        name = " ".join(name.split())
+        if not 1 <= len(name) <= 200 or not name.isprintable():
+            raise InvalidField("name", "not_a_name")
+        changes["name"] = name
+    if plan is not None:
+        if plan not in entitlements.known():
+            raise InvalidField("plan", "unknown")
+        changes["plan"] = plan
+    if locale is not None:
+        # A platform may send "de-AT" or "fr": the nearest that the pages speak, never a refusal.
+        language = locale.replace("_", "-").split("-")[0].lower()
+        changes["locale"] = language if language in LOCALES else LOCALES[0]
+    if timezone is not None:
+        if timezone not in available_timezones():
+            raise InvalidField("timezone", "unknown")
+        changes["timezone"] = timezone
+    if frame_ancestors is not None:
+        origins = [origin.rstrip("/").lower() for origin in frame_ancestors]
+        if len(origins) > 20 or not all(is_origin(origin) for origin in origins):
+            raise InvalidField("frame_ancestors", "not_an_origin")
+        changes["frame_ancestors"] = origins
+    return changes
+
+
+def platform() -> Tenant:
+    """Whose log holds the mail that is about no shop in particular. Within a transaction.
+
+    No launch and no call can make or enter it: its id is none that the platform may give.
+    """
+    tenant = find(PLATFORM_ID)
+    if tenant is None:
+        serialize(PLATFORM_ID)
+        tenant = find(PLATFORM_ID)
+    if tenant is None:
+        tenant = Tenant(external_id=PLATFORM_ID, name=contents.platform_name(), plan=next(iter(entitlements.known())))
+        db.session.add(tenant)
+        db.session.flush()
+    return tenant
+
+
+def lock(tenant: Tenant) -> Tenant:
+    """The tenant's row as it is now, held until the transaction ends: changes of its settings go one after another."""
+    row = db.session.get(Tenant, tenant.id, with_for_update=True, populate_existing=True)
+    assert row is not None, "a tenant is never deleted"
+    return row
+
+
+def set_locale(user: User, locale: str) -> None:
+    """Remember the language that a person chose on the page. Raises InvalidField."""
+    if locale not in LOCALES:
+        raise InvalidField("locale", "unknown")
+    with transaction():
+        user.locale = locale

@@ -1,0 +1,211 @@
+"""Claims: which waiting messages a drain takes, and how they come back when it can't send them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from functools import cache, partial
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from portal.db import prepared
+from portal.db.prepared import Statement
+from portal.db.transaction import after_commit, transaction
+from portal.extensions import db
+from portal.models import Lane, LogEntry, Message, now, statement_time, utcnow
+from portal.models.message import IS_WAITING
+from portal.services.delivery import outcome_log, outcomes
+from portal.services.delivery.outcomes import Attempt
+from portal.services.routing import lanes
+from portal.services.routing.lanes import Lease
+
+BATCH = 50
+_EXPIRE_BATCH = 500
+
+log = logging.getLogger(__name__)
+
+
+# Written once here and run for each batch: the statements behind a claim.
+_TURN = Statement(
+    select(Lane.turn).where(
+        Lane.id == bindparam("lane"), or_(Lane.not_before.is_(None), Lane.not_before <= statement_time())
+    )
+)
+
+
+def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
+    """Take up to `most` due messages of the lane's route, in turn over the tenants. Raises LeaseLost.
+
+    Extends the lease. The attempt's number is the fence: whoever claims a message later has a higher one.
+    """
+    turn = _TURN.row(lane=lease.lane_id)
+    if turn is None:
+        return []  # another lane of the route has found that it must wait
+    tenants = _next_tenants(lease.route, turn[0], most)
+    if not tenants:
+        return []
+    with prepared.transaction():
+        lanes.keep(lease, turn=tenants[-1])
+        share = -(-most // len(tenants))
+        ids = [message_id for tenant_id in tenants for message_id in _due(lease.route, tenant_id, share)][:most]
+        claimed = {row[0]: row for row in _taken(lease, ids)}
+    return [Attempt(lease, *claimed[message_id]) for message_id in ids if message_id in claimed]
+
+
+def _next_tenants(route: str, turn: int, most: int) -> list[int]:
+    """The tenants that have due mail on the route, beginning after the one served last."""
+    after = _tenants_after(route, turn, most)
+    before = [tenant_id for tenant_id in _tenants_after(route, 0, most) if tenant_id <= turn] if turn else []
+    return (after + before)[:most]
+
+
+def _walk() -> Select[tuple[int]]:
+    """A walk over the index from tenant to tenant (a "loose index scan"), so that a tenant's thousand waiting messages
+    cost no more than one, and tenants whose mail is not due yet cost one look-up each."""
+    waiting = and_(Message.route == bindparam("on_route"), IS_WAITING)
+
+    def first_after(bound: ColumnElement[int]) -> ScalarSelect[int]:
+        query = select(Message.tenant_id).where(waiting, Message.tenant_id > bound)
+        return query.order_by(Message.tenant_id).limit(1).scalar_subquery()
+
+    walk = select(first_after(bindparam("after", type_=Integer)).label("tenant_id")).cte("walk", recursive=True)
+    walk = walk.union_all(select(first_after(walk.c.tenant_id).label("tenant_id")).where(walk.c.tenant_id.is_not(None)))
+    due = exists().where(waiting, Message.tenant_id == walk.c.tenant_id, Message.due_at <= statement_time())
+    found = select(walk.c.tenant_id).where(walk.c.tenant_id.is_not(None), due)
+    return found.limit(bindparam("most", type_=Integer))
+
+
+_TENANTS_AFTER = Statement(_walk())
+
+
+def _tenants_after(route: str, tenant_id: int, most: int) -> list[int]:
+    return [row[0] for row in _TENANTS_AFTER.rows(on_route=route, after=tenant_id, most=most)]
+
+
+_DUE = Statement(
+    select(Message.id)
+    .where(
+        Message.route == bindparam("on_route"),
+        IS_WAITING,
+        Message.tenant_id == bindparam("tenant"),
+        Message.due_at <= statement_time(),
+    )
+    .order_by(Message.due_at, Message.id)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+
+
+def _due(route: str, tenant_id: int, limit: int) -> list[int]:
+    """Ids of the tenant's due messages, the oldest due first; those that another lane is claiming are passed over."""
+    return [row[0] for row in _DUE.rows(on_route=route, tenant=tenant_id, most=limit)]
+
+
+@cache
+def _take(count: int) -> Statement:
+    return Statement(
+        update(Message)
+        .where(Message.id.in_([bindparam(f"id{number}") for number in range(count)]), IS_WAITING)
+        .values(state="sending", lane_id=bindparam("to_lane"), attempt=Message.attempt + 1, dot_at=None)
+        .returning(Message.id, Message.tenant_id, Message.attempt, Message.public_id)
+    )
+
+
+def _taken(lease: Lease, ids: list[int]) -> list[tuple[Any, ...]]:
+    """Claim these; whichever another lane has taken by now is missing from what comes back."""
+    if not ids:
+        return []
+    return _take(len(ids)).rows(to_lane=lease.lane_id, **{f"id{number}": one for number, one in enumerate(ids)})
+
+
+def give_back(lease: Lease, attempts: Iterable[Attempt]) -> None:
+    """Return claimed messages that were not begun. Raises LeaseLost."""
+    ids = [attempt.message_id for attempt in attempts]
+    if not ids:
+        return
+    with transaction() as session:
+        lanes.extend(lease)
+        session.execute(
+            update(Message)
+            .where(Message.id.in_(ids), Message.lane_id == lease.lane_id, Message.state == "sending")
+            .values(state="queued", lane_id=None)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def reclaim_expired() -> int:
+    """End the leases that ran out and return their lanes' messages; the clock's work. Returns how many lanes."""
+    dead = db.session.execute(
+        select(Lane.id, Lane.route, Lane.lease_token).where(Lane.lease_token.is_not(None), Lane.leased_until <= now())
+    ).all()
+    return sum(_reclaim(Lease(lane.id, lane.route, lane.lease_token)) for lane in dead)
+
+
+def _reclaim(lease: Lease) -> bool:
+    with transaction() as session:
+        ended = session.execute(
+            update(Lane)
+            .where(Lane.id == lease.lane_id, Lane.lease_token == lease.token, Lane.leased_until <= now())
+            .values(lease_token=None, leased_until=None)
+        )
+        if ended.rowcount != 1:  # type: ignore[attr-defined]
+            return False  # another clock was faster, or its drain came back in time
+        messages = session.scalars(
+            select(Message)
+            .where(Message.lane_id == lease.lane_id, Message.state == "sending")
+            .order_by(Message.id)
+            .execution_options(populate_existing=True)
+        ).all()
+        for message in messages:
+            outcomes.returned(message, lease)
+        after_commit(partial(lanes.wake, lease.route))
+    log.warning(
+        "a lane died", extra={"fields": {"lane": lease.lane_id, "route": lease.route, "returned": len(messages)}}
+    )
+    return True
+
+
+def expire() -> int:
+    """Give up what has waited too long without being claimed; the clock's work. Returns how many messages."""
+    with transaction() as session:
+        old = session.execute(
+            update(Message)
+            .where(
+                Message.id.in_(
+                    select(Message.id).where(IS_WAITING, Message.expires_at <= statement_time()).limit(_EXPIRE_BATCH)
+                ),
+                IS_WAITING,
+            )
+            # What may have arrived once did not simply fail.
+            .values(
+                state=case((Message.ambiguous > 0, "unconfirmed"), else_="failed"),
+                reason="expired",
+                finished_at=utcnow(),
+            )
+            .returning(Message.id, Message.tenant_id, Message.state, Message.public_id, Message.route, Message.attempt)
+            .execution_options(synchronize_session=False)
+        ).all()
+        if old:
+            session.execute(
+                insert(LogEntry),
+                [{"tenant_id": m.tenant_id, "message_id": m.id, "event": m.state, "reason": "expired"} for m in old],
+            )
+    for m in old:
+        outcome_log.outcome(
+            m.state, m.public_id, tenant=m.tenant_id, route=m.route, lane=None, attempt=m.attempt, reason="expired"
+        )
+    return len(old)

@@ -1,0 +1,228 @@
+"""From a claimed message to the bytes for the wire, by the sender in force now."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.db.prepared import Statement
+from portal.extensions import db
+from portal.models import Message, MessageBody, Tenant, statement_time
+from portal.models.lane import INTERACTIVE
+from portal.services.accounts import login_links
+from portal.services.delivery import outcomes
+from portal.services.delivery.outcomes import Attempt
+from portal.services.emails import contents
+from portal.services.errors import NotPending
+from portal.services.outbox import attachments
+from portal.services.routing import lanes
+from portal.services.routing import sender as senders
+from portal.services.routing.sender import Facts, Sender
+from portal.services.senders import verification
+from portal.transport.mime.build import MailContent, build
+from portal.transport.smtp.connection import Envelope, Reply
+
+log = logging.getLogger(__name__)
+
+
+class Row(NamedTuple):
+    """What is read of a claimed message and its body; none of it changes while the claim holds."""
+
+    id: int
+    public_id: str
+    to_address: str
+    subject: str
+    message_id: str
+    route: str
+    retries: int
+    ambiguous: int
+    dot: Any
+    is_expired: bool
+    has_body: int | None
+    text: str | None
+    html: str | None
+    to_name: str | None
+    reply_to: str | None
+    locale: str | None
+    kind: str
+    attachments: int | None  # how many
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One message ready for the wire."""
+
+    attempt: Attempt
+    message: Row
+    sender: Sender
+    content: bytes
+    dot: dict[str, Any]  # what makes the same bytes again
+
+    @property
+    def envelope(self) -> Envelope:
+        return Envelope(self.sender.reverse_path, self.message.to_address)
+
+
+class Workbench:
+    """What a drain keeps between mails: the rows it has read ahead, and the senders it has worked out."""
+
+    AHEAD = 10  # rows in one query; a body may have megabytes
+
+    def __init__(self) -> None:
+        self._rows: dict[int, Row] = {}
+        self._senders: dict[int, tuple[Facts, Sender]] = {}
+
+    def row(self, attempt: Attempt, others: Sequence[Attempt] = ()) -> Row:
+        """The attempt's message; the next few of `others` are read with it."""
+        if attempt.message_id not in self._rows:
+            wanted = [attempt.message_id, *(other.message_id for other in others)][: self.AHEAD]
+            self._rows = _read(wanted)
+        return self._rows.pop(attempt.message_id)
+
+    def sender(self, tenant_id: int) -> Sender:
+        """The sender in force now: the facts are looked up each time, what follows from them only when they change."""
+        facts = senders.facts(tenant_id)
+        known = self._senders.get(tenant_id)
+        if known is None or known[0] != facts:
+            known = self._senders[tenant_id] = (facts, senders.decide(facts))
+        return known[1]
+
+
+@cache
+def _rows_of(count: int) -> Statement:
+    return Statement(
+        select(
+            Message.id,
+            Message.public_id,
+            Message.to_address,
+            Message.subject,
+            Message.message_id,
+            Message.route,
+            Message.retries,
+            Message.ambiguous,
+            Message.dot,
+            (Message.expires_at <= statement_time()).label("is_expired"),
+            MessageBody.message_id,
+            MessageBody.text,
+            MessageBody.html,
+            MessageBody.to_name,
+            MessageBody.reply_to,
+            MessageBody.locale,
+            Message.kind,
+            MessageBody.attachments,
+        )
+        .outerjoin(MessageBody, MessageBody.message_id == Message.id)
+        .where(Message.id.in_([bindparam(f"id{number}") for number in range(count)]))
+    )
+
+
+def _read(ids: list[int]) -> dict[int, Row]:
+    found = _rows_of(len(ids)).rows(**{f"id{number}": one for number, one in enumerate(ids)})
+    return {row[0]: Row(*row) for row in found}
+
+
+def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[Attempt] = ()) -> Mail | None:
+    """Make a claimed message's bytes, by the sender in force now.
+
+    None when it is settled without being sent: expired, no longer wanted, or gone to another route.
+    """
+    bench = bench or Workbench()
+    message = bench.row(attempt, others)
+    if message.is_expired:
+        outcomes.expired(attempt, message.ambiguous)
+        return None
+    sender = _sender(attempt, message, bench)
+    if sender.held:
+        outcomes.held(attempt, "driver_paused")
+        return None
+    if sender.route != message.route:
+        outcomes.moved(attempt, sender.route, stands_in=sender.stands_in)
+        lanes.wake(sender.route)
+        return None
+    try:
+        return _mail(attempt, message, sender, _content(attempt, message))
+    except NotPending:
+        outcomes.cancelled(attempt, "no_longer_wanted")
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        log.exception("message %s could not be made", message.public_id)
+        outcomes.deferred(attempt, message.retries, "local_error", Reply(0, "internal"), str(sender.mailbox))
+    return None
+
+
+def _sender(attempt: Attempt, message: Row, bench: Workbench) -> Sender:
+    if message.route == INTERACTIVE:
+        return senders.platform_sender(INTERACTIVE)
+    in_force = bench.sender(attempt.tenant_id)
+    dot = _recorded(message)
+    if not dot:
+        return in_force
+    recorded = Sender.from_json(dot)
+    allowed = senders.still_allowed(attempt.tenant_id, recorded, in_force)
+    db.session.commit()  # ends the read: no transaction stays open while a server takes its time
+    if allowed:
+        return recorded
+    outcomes.log_sender_changed(attempt, str(in_force.mailbox))
+    return in_force
+
+
+def _content(attempt: Attempt, message: Row) -> MailContent:
+    if message.has_body is not None:
+        if not message.attachments:
+            return contents.stored(message)
+        files = attachments.load(message.id)
+        db.session.commit()  # as above
+        return contents.stored(message, files)
+    tenant = db.session.get_one(Tenant, attempt.tenant_id, populate_existing=True)
+    whole = db.session.get_one(Message, message.id, populate_existing=True)
+    content = login_links.mail_content(whole) if message.kind == "sign_in" else verification.mail_content(tenant, whole)
+    db.session.commit()  # as above
+    return content
+
+
+def _mail(attempt: Attempt, message: Row, sender: Sender, content: MailContent) -> Mail:
+    """The mail's bytes: for a second copy after an unknown fate, the same as before."""
+    again = _recorded(message)
+    date = again["date"] if again else _second(int(time.time()))
+    boundary = again["boundary"] if again else secrets.token_hex(16)
+    if sender.reply_to and not content.reply_to:
+        content = replace(content, reply_to=sender.reply_to)
+    made = build(
+        content,
+        sender=sender.mailbox,
+        to=message.to_address,
+        to_name=message.to_name or "",
+        date=_moment(date),
+        message_id=message.message_id,
+        boundary=boundary,
+    )
+    dot = sender.to_json() | {"shown": str(sender.mailbox), "date": date, "boundary": boundary}
+    return Mail(attempt, message, sender, made, dot)
+
+
+@lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()
+
+
+@lru_cache(maxsize=16)
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _recorded(message: Row) -> dict[str, Any]:
+    """What was kept at the dot of the copy whose fate is unknown; nothing where there is none."""
+    if not message.ambiguous or not message.dot:
+        return {}
+    return dict(json.loads(message.dot) if isinstance(message.dot, str) else message.dot)

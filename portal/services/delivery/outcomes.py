@@ -1,0 +1,272 @@
+"""What became of an attempt: each function is the one transaction that says so, in the message's row and in its log.
+
+All of them are conditional on the attempt's number and on the lane's lease; a write that changes no row raises
+LeaseLost and stops the drain, because somebody else may have the message by now. Each locks its lane before its
+message, so that no two of them can wait for one another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import JSON, bindparam, insert, null, select, update
+
+from portal.db import prepared
+from portal.db.prepared import Statement
+from portal.db.transaction import after_commit, transaction
+from portal.extensions import db
+from portal.models import LogEntry, Message, now, utcnow
+from portal.services.delivery import outcome_log
+from portal.services.routing import lanes
+from portal.services.routing.lanes import Lease, LeaseLost
+from portal.transport.smtp.connection import Reply
+from portal.transport.smtp.replies import retry_after
+
+# Minutes until the next attempt, by how many there were; then every 8 hours, until the message expires.
+RETRY_MINUTES = (1, 5, 15, 30, 60, 120, 240, 480)
+# Before the second copy: a server that has just dropped a connection is likely to drop the next one too.
+AMBIGUOUS_SECONDS = 10
+# What a server names may be shorter than it means ("in 0 seconds"); asked again at once it would take us for a flood.
+_SHORTEST_WAIT = 5
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at sending one message, under a lease."""
+
+    lease: Lease
+    message_id: int
+    tenant_id: int
+    number: int
+    public_id: str
+
+
+_DOT = Statement(
+    update(Message)
+    .where(Message.id == bindparam("message"), Message.attempt == bindparam("number"), Message.state == "sending")
+    .values(dot_at=now(), dot=bindparam("recorded", type_=JSON))
+)
+
+
+def mark_dot(attempt: Attempt, dot: dict[str, Any], reply_timeout: float) -> None:
+    """Commit phase `dot`: from here on the message may have been accepted. Raises LeaseLost."""
+    with prepared.transaction():
+        lanes.keep(attempt.lease, reply_timeout + lanes.LEASE_SECONDS)
+        _changed(_DOT.count(message=attempt.message_id, number=attempt.number, recorded=dot))
+
+
+_SENT = Statement(
+    update(Message)
+    .where(Message.id == bindparam("message"), Message.attempt == bindparam("number"), Message.state == "sending")
+    .values(
+        state="sent",
+        reason=None,
+        lane_id=None,
+        finished_at=now(),
+        sender=bindparam("shown"),
+        dot=null(),  # no second copy can be needed; and a short row leaves room to its neighbours
+    )
+)
+_LOG_SENT = Statement(
+    insert(LogEntry).values(
+        tenant_id=bindparam("tenant"),
+        message_id=bindparam("message"),
+        at=now(),
+        event="sent",
+        code=bindparam("reply_code"),
+        text=bindparam("reply_text"),
+        sender=bindparam("shown"),
+    )
+)
+
+
+def sent(attempt: Attempt, reply: Reply, sender: str) -> None:
+    """The next server has accepted the message. Raises LeaseLost."""
+    with prepared.transaction(durable=False):
+        lanes.keep(attempt.lease)
+        _changed(_SENT.count(message=attempt.message_id, number=attempt.number, shown=sender))
+        _LOG_SENT.run(
+            tenant=attempt.tenant_id, message=attempt.message_id,
+            reply_code=reply.code, reply_text=reply.text, shown=sender,
+        )  # fmt: skip
+    _tell(attempt, "sent", code=reply.code)
+
+
+def _changed(rows: int) -> None:
+    if rows != 1:
+        raise LeaseLost
+
+
+def expired(attempt: Attempt, ambiguous: int) -> None:
+    """Too old to be sent; what may have arrived once did not simply fail."""
+    _finish(attempt, "unconfirmed" if ambiguous else "failed", None, reason="expired")
+
+
+def failed(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str | None = None) -> None:
+    """The message will never be sent."""
+    _finish(attempt, "failed", sender, reason=reason, reply=reply)
+
+
+def cancelled(attempt: Attempt, reason: str) -> None:
+    """Nobody waits for the message any more."""
+    _finish(attempt, "cancelled", None, reason=reason)
+
+
+def deferred(attempt: Attempt, retries: int, reason: str, reply: Reply, sender: str) -> None:
+    """This message again: when the server said so, else after its place in the schedule."""
+    seconds = _named_by(reply) or RETRY_MINUTES[min(retries, len(RETRY_MINUTES) - 1)] * 60
+    with transaction():
+        lanes.extend(attempt.lease)
+        _write(
+            attempt,
+            state="deferred",
+            reason=reason,
+            sender=sender,
+            retries=retries + 1,
+            due_at=now(seconds),
+            lane_id=None,
+            dot_at=None,
+        )
+        _log(attempt, "deferred", reason=reason, reply=reply, sender=sender, wait=seconds)
+
+
+def backed_off(attempt: Attempt, route: str, reason: str, reply: Reply) -> None:
+    """The whole route waits; the message that met it says so in the log, and its own schedule is not used up."""
+    with transaction():
+        wait = lanes.back_off(route, reason, _named_by(reply))
+        lanes.extend(attempt.lease)
+        _write(attempt, state="deferred", reason=reason, due_at=now(wait), lane_id=None, dot_at=None)
+        _log(attempt, "deferred", reason=reason, reply=reply, wait=wait)
+
+
+def _named_by(reply: Reply) -> int | None:
+    """The seconds after which the server wants to be asked again, if it names any that make sense."""
+    seconds = retry_after(reply.text)
+    return min(max(seconds, _SHORTEST_WAIT), RETRY_MINUTES[-1] * 60) if seconds is not None else None
+
+
+def held(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str | None = None) -> None:
+    """The message waits for its driver, without its time running out."""
+    with transaction():
+        lanes.extend(attempt.lease)
+        _write(attempt, state="held", reason=reason, held_at=now(), lane_id=None, dot_at=None)
+        _log(attempt, "held", reason=reason, reply=reply, sender=sender)
+
+
+def moved(attempt: Attempt, route: str, *, stands_in: bool = False) -> None:
+    """The sender in force goes by another route now: the message waits there.
+
+    `stands_in`: it is the default one, in place of a driver that can't send.
+    """
+    with transaction():
+        lanes.extend(attempt.lease)
+        _write(attempt, state="queued", route=route, lane_id=None)
+        if stands_in:
+            _log(attempt, "sender_changed", reason="driver_stands_still")
+
+
+def ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str) -> None:
+    """The fate after the final dot is unknown."""
+    with transaction():
+        lanes.extend(attempt.lease)
+        _ambiguous(attempt, times, reply, sender, AMBIGUOUS_SECONDS)
+
+
+def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None, wait: float = 0) -> None:
+    """Once: the same bytes again. Twice: the reader decides, by *Send again*."""
+    if times == 0:
+        _write(
+            attempt, state="queued", reason="interrupted", ambiguous=1, due_at=now(wait), lane_id=None, sender=sender
+        )
+        _log(attempt, "ambiguous", reason="interrupted", reply=reply, sender=sender, wait=wait)
+    else:
+        _write(
+            attempt, state="unconfirmed", reason="interrupted", ambiguous=times + 1, lane_id=None, sender=sender,
+            finished_at=utcnow(),
+        )  # fmt: skip
+        _log(attempt, "unconfirmed", reason="interrupted", reply=reply, sender=sender)
+
+
+def returned(message: Message, lease: Lease) -> None:
+    """What a lane that died leaves behind. Within the transaction that ended its lease.
+
+    Before the final dot nothing can have been accepted: back to the queue, safely. At the dot: ambiguous.
+    """
+    attempt = Attempt(lease, message.id, message.tenant_id, message.attempt, message.public_id)
+    if message.dot_at is None:
+        _write(attempt, state="queued", lane_id=None)
+        _log(attempt, "released", reason="interrupted")
+    else:
+        sender = message.dot["shown"] if message.dot else None
+        _ambiguous(attempt, message.ambiguous, Reply(0, "lost"), sender)
+
+
+def log_sender_changed(attempt: Attempt, sender: str) -> None:
+    """The sender recorded for a second copy is no longer allowed; another one takes its place."""
+    with transaction():
+        lanes.extend(attempt.lease)
+        _log(attempt, "sender_changed", sender=sender)
+
+
+def _finish(
+    attempt: Attempt, state: str, sender: str | None, *, reason: str | None = None, reply: Reply | None = None
+) -> None:
+    with transaction():
+        lanes.extend(attempt.lease)
+        used = {"sender": sender} if sender else {}
+        _write(attempt, state=state, reason=reason, lane_id=None, finished_at=utcnow(), **used)
+        _log(attempt, state, reason=reason, reply=reply, sender=sender)
+
+
+def _write(attempt: Attempt, **values: Any) -> None:
+    changed = db.session.execute(
+        update(Message)
+        .where(Message.id == attempt.message_id, Message.attempt == attempt.number, Message.state == "sending")
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    _changed(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def last_were_unknown(route: str, count: int) -> bool:
+    """Whether the last `count` messages that ended on the route have all failed by a refusal that nobody knows."""
+    ended = select(Message.state, Message.reason).where(
+        Message.route == route, Message.finished_at.is_not(None), Message.state.in_(("sent", "unconfirmed", "failed"))
+    )
+    last = db.session.execute(ended.order_by(Message.finished_at.desc()).limit(count)).all()
+    db.session.commit()  # ends the read
+    return [tuple(row) for row in last] == [("failed", "unknown")] * count
+
+
+def _log(
+    attempt: Attempt,
+    event: str,
+    *,
+    reason: str | None = None,
+    reply: Reply | None = None,
+    sender: str | None = None,
+    wait: float | None = None,
+) -> None:
+    db.session.execute(
+        insert(LogEntry).values(
+            tenant_id=attempt.tenant_id,
+            message_id=attempt.message_id,
+            at=utcnow(),
+            event=event,
+            reason=reason,
+            code=reply.code if reply else None,
+            text=reply.text if reply else None,
+            sender=sender,
+            until=now(wait) if wait is not None else None,
+        )
+    )
+    after_commit(partial(_tell, attempt, event, reason=reason, code=reply.code if reply else None))
+
+
+def _tell(attempt: Attempt, event: str, *, reason: str | None = None, code: int | None = None) -> None:
+    outcome_log.outcome(
+        event, attempt.public_id, tenant=attempt.tenant_id, route=attempt.lease.route, lane=attempt.lease.lane_id,
+        attempt=attempt.number, reason=reason, code=code,
+    )  # fmt: skip

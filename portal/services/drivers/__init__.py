@@ -1,0 +1,1 @@
+"""Merchants' own mail services: tested, saved, paused, stopped, paced."""

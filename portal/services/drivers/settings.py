@@ -1,0 +1,169 @@
+"""The settings of a driver as a person types them: cleaned, checked, and a fingerprint over what a test proves."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from dataclasses import dataclass, field, replace
+
+from portal import encryption
+from portal.config import settings
+from portal.models import Driver, DriverTest, Tenant
+from portal.providers import PRESETS
+from portal.services.errors import InvalidFields
+from portal.transport.destinations import MAIL_PORTS
+from portal.transport.mime.addresses import InvalidAddress, ascii_domain, check_display_name, validate_address
+from portal.transport.smtp.account import Account, Encryption
+
+MAX_SECRET = 512  # characters; the longest keys of providers known are below 200
+IMPLICIT_TLS_PORT = 465
+# What decides whether a server accepts our mail: a test of one of these says nothing about another.
+TESTED = ("host", "port", "encryption", "username", "secret", "from_address")
+# App passwords are shown in groups and pasted with their spaces, which don't belong to them. Some providers take only
+# such ones; where the mailbox's own password signs in as well, only what is grouped like an app password is one.
+_APP_PASSWORDS_ONLY = frozenset({"gmail", "yahoo", "icloud"})
+_GROUPED = {
+    "microsoft365": re.compile(r"[a-z]{4}(?:\s+[a-z]{4}){3}"),
+    "zoho": re.compile(r"[A-Za-z0-9]{4}(?:\s+[A-Za-z0-9]{4}){2}"),
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class DriverSettings:
+    """One SMTP account; `secret` empty means the one that is stored."""
+
+    preset: str
+    host: str
+    port: int
+    encryption: str  # tls, starttls
+    username: str
+    secret: str = field(repr=False)
+    from_address: str
+    from_name: str
+
+    def account(self) -> Account:
+        encryption: Encryption = "tls" if self.encryption == "tls" else "starttls"  # never in the clear
+        return Account(self.host, self.port, encryption, self.username, self.secret)
+
+    def fingerprint(self, tenant: Tenant) -> str:
+        """A keyed digest over exactly what a test proves (HMAC-SHA256, RFC 2104)."""
+        tested = json.dumps([tenant.id, *(getattr(self, name) for name in TESTED)]).encode()
+        key = hashlib.sha256(b"driver-fingerprint:" + settings().secret_key.encode()).digest()
+        return hmac.new(key, tested, hashlib.sha256).hexdigest()
+
+    def cleaned(self, tenant: Tenant) -> DriverSettings:
+        """Trimmed and checked. Raises InvalidFields with every field that can't be used."""
+        preset = PRESETS.get(self.preset, PRESETS["other"])
+        clean = replace(
+            self, preset=preset.key, host=self.host.strip().rstrip("."), username=self.username.strip(),
+            secret=_pasted(self.secret, preset.key),
+        )  # fmt: skip
+        errors: list[tuple[str, str]] = []
+        for check in (_host, _port, _username, _secret, _from_address, _from_name):
+            try:
+                clean = check(clean, tenant)
+            except _Refused as refused:
+                errors.append((refused.field, refused.reason))
+        if errors:
+            raise InvalidFields(errors)
+        return clean
+
+
+def _pasted(secret: str, preset: str) -> str:
+    """The password without what was copied along with it."""
+    secret = secret.strip()
+    grouped = preset in _GROUPED and _GROUPED[preset].fullmatch(secret)
+    return re.sub(r"\s", "", secret) if grouped or preset in _APP_PASSWORDS_ONLY else secret
+
+
+def of(stored: Driver | DriverTest) -> DriverSettings:
+    """The stored settings, secret included. Raises vault.Unreadable."""
+    return DriverSettings(
+        preset=stored.preset,
+        host=stored.host,
+        port=stored.port,
+        encryption=stored.encryption,
+        username=stored.username,
+        secret=encryption.decrypt(stored.secret),
+        from_address=stored.from_address,
+        from_name=stored.from_name,
+    )
+
+
+def is_account(stored: Driver | DriverTest, fingerprint: str, tenant: Tenant) -> bool:
+    """Whether these are the settings behind the fingerprint; nobody can tell when the password can't be read."""
+    try:
+        return of(stored).fingerprint(tenant) == fingerprint
+    except encryption.Unreadable:
+        return False
+
+
+class _Refused(Exception):
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+
+def _host(s: DriverSettings, tenant: Tenant) -> DriverSettings:
+    if not s.host:
+        raise _Refused("host", "empty")
+    if _SCHEME.match(s.host) or (re.search(r"[/\\?#@\s:]", s.host) and not _is_ipv6(s.host)):
+        raise _Refused("host", "not_a_host")
+    if _is_ipv6(s.host) or re.fullmatch(r"[0-9.]+|[a-zA-Z0-9-]{1,63}", s.host):
+        return s  # an address, or a name of one label; whether it may be dialled is the destination's business
+    try:
+        return replace(s, host=ascii_domain(s.host))
+    except InvalidAddress:
+        raise _Refused("host", "not_a_host") from None
+
+
+def _is_ipv6(host: str) -> bool:
+    return re.fullmatch(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", host) is not None
+
+
+def _port(s: DriverSettings, tenant: Tenant) -> DriverSettings:
+    if s.port not in settings().destination_policy.allowed_ports:
+        raise _Refused("port", "not_a_mail_port")
+    if s.encryption not in ("tls", "starttls"):
+        raise _Refused("encryption", "unknown")
+    if s.port in MAIL_PORTS and (s.port == IMPLICIT_TLS_PORT) != (s.encryption == "tls"):
+        raise _Refused("encryption", "contradicts_port")
+    endpoints = PRESETS[s.preset].endpoints
+    if s.preset != "other" and s.port in MAIL_PORTS and s.port not in {port for port, _ in endpoints}:
+        raise _Refused("port", "not_offered")
+    return s
+
+
+def _username(s: DriverSettings, tenant: Tenant) -> DriverSettings:
+    if not s.username:
+        raise _Refused("username", "empty")
+    if len(s.username) > 320 or _CONTROL.search(s.username):
+        raise _Refused("username", "unusable")
+    return s
+
+
+def _secret(s: DriverSettings, tenant: Tenant) -> DriverSettings:
+    if len(s.secret) > MAX_SECRET:
+        raise _Refused("secret", "too_long")
+    if _CONTROL.search(s.secret):
+        raise _Refused("secret", "unusable")
+    return s
+
+
+def _from_address(s: DriverSettings, tenant: Tenant) -> DriverSettings:
+    try:
+        return replace(s, from_address=validate_address(s.from_address))
+    except InvalidAddress as error:
+        raise _Refused("from_address", error.reason) from None
+
+
+def _from_name(s: DriverSettings, tenant: Tenant) -> DriverSettings:
+    try:
+        return replace(s, from_name=check_display_name(s.from_name if s.from_name.strip() else tenant.name))
+    except InvalidAddress as error:
+        raise _Refused("from_name", error.reason) from None

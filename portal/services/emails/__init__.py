@@ -1,0 +1,1 @@
+"""Our own emails: one pure builder each."""

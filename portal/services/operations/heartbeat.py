@@ -1,0 +1,86 @@
+"""What the processes leave in Redis about themselves: the clock's tick, how long drains took, which workers there are.
+
+Only figures: losing them loses nothing, and counters that begin anew are what Prometheus expects of a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from redis import Redis
+
+from portal import redis_client
+
+BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 60, 120, 300)  # seconds
+_CLOCK = "absender:clock"
+_CLOCK_SECONDS = 7 * 24 * 3600
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Drains:
+    """Of one kind of route: how many drains took up to each of BUCKETS, seconds in all, messages accepted in all."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))  # the last: longer than any
+    seconds: float = 0
+    sent: int = 0
+
+
+def tick() -> None:
+    """The clock is alive. Its age is read from what is left of the key's life, so that no two clocks are compared."""
+    redis_client.line().ask(lambda client: client.set(_CLOCK, 1, ex=_CLOCK_SECONDS))
+
+
+def clock_age() -> float | None:
+    """Seconds since a clock's last tick; None: none in the last week, or Redis lost it, or is away."""
+    left = _ask(lambda client: client.pttl(_CLOCK))
+    return _CLOCK_SECONDS - left / 1000 if left is not None and left >= 0 else None
+
+
+def drained(kind: str, seconds: float, sent: int) -> None:
+    """A drain of this kind of route has ended. Never fails."""
+    bucket = next((number for number, upper in enumerate(BUCKETS) if seconds <= upper), len(BUCKETS))
+
+    def count(client: Redis) -> None:
+        with client.pipeline(transaction=False) as pipeline:
+            pipeline.hincrby(_drains(kind), str(bucket), 1)
+            pipeline.hincrbyfloat(_drains(kind), "seconds", round(seconds, 3))
+            pipeline.hincrby(_drains(kind), "sent", sent)
+            pipeline.execute()
+
+    redis_client.line().ask(count)
+
+
+def drains(kind: str) -> Drains:
+    kept = _ask(lambda client: cast(dict[bytes, bytes], client.hgetall(_drains(kind)))) or {}
+    found = Drains(seconds=float(kept.get(b"seconds", 0)), sent=int(kept.get(b"sent", 0)))
+    for number in range(len(found.counts)):
+        found.counts[number] = int(kept.get(str(number).encode(), 0))
+    return found
+
+
+def workers(queue_name: str) -> int | None:
+    """How many workers serve the queue; one that was killed counts for another minute or two. None: Redis is away."""
+
+    def count(client: Redis) -> int:
+        keys = cast(Any, client.smembers(f"rq:workers:{queue_name}"))
+        return client.exists(*keys) if keys else 0
+
+    return _ask(count)
+
+
+def jobs(queue_name: str) -> int | None:
+    """How many jobs wait in the queue. None: Redis is away."""
+    return _ask(lambda client: client.llen(f"rq:queue:{queue_name}"))
+
+
+def _ask(command: Callable[[Redis], Answer]) -> Answer | None:
+    answers: list[Answer] = []
+    redis_client.line().ask(lambda client: answers.append(command(client)))
+    return answers[0] if answers else None
+
+
+def _drains(kind: str) -> str:
+    return f"absender:drains:{kind}"

@@ -1,0 +1,1 @@
+"""Messages from acceptance to their log: accepted once, sent again, found again."""

@@ -1,0 +1,235 @@
+"""The outbox: accepting a message is one transaction; sending it is somebody else's work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import bindparam, case, delete, insert, literal_column, select, update
+
+from portal.config import settings
+from portal.db.bulk_insert import insert_rows
+from portal.db.transaction import after_commit, transaction
+from portal.extensions import db
+from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
+from portal.models.lane import RELAY, TEST
+from portal.models.message import WAITING, is_public_id, new_public_id
+from portal.services.errors import NotCancellable, NotFound
+from portal.services.outbox import attachments
+from portal.services.routing import lanes
+from portal.services.routing import sender as senders
+from portal.services.routing.sender import Sender
+from portal.transport.mime.addresses import parse_mailbox
+from portal.transport.mime.attachments import Attachment
+
+GIVE_UP = timedelta(hours=48)
+
+_MESSAGE, _BODY, _ENTRY = (db.metadata.tables[model.__tablename__] for model in (Message, MessageBody, LogEntry))
+_WRITTEN_OUT = {
+    "due_at": now(),  # the database's clock, like whoever asks what is due
+    "expires_at": now(GIVE_UP.total_seconds()),
+    "attempt": literal_column("0"),
+    "retries": literal_column("0"),
+    "ambiguous": literal_column("0"),
+}
+
+
+# The list is bound as one, so that the statement is made once.
+_ID_OF = select(_MESSAGE.c.public_id, _MESSAGE.c.id).where(
+    _MESSAGE.c.public_id.in_(bindparam("public_ids", expanding=True))
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message that is to be accepted; `to` and `reply_to` are mailboxes that were checked, an address or with a name.
+
+    `data` instead of a body: the body is built at sending (for a link with power). `route` is for interactive mail; the
+    rest goes by the tenant's sender. `resent_of` is the id of the message that this one repeats.
+    """
+
+    tenant: Tenant
+    kind: str
+    to: str
+    subject: str
+    text: str | None = None
+    html: str | None = None
+    reply_to: str | None = None
+    locale: str | None = None
+    data: dict[str, Any] | None = None
+    route: str | None = None
+    attachments: Sequence[Attachment] = ()
+    resent_of: int | None = None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What whoever hands a message in gets to know of it."""
+
+    public_id: str
+    state: str
+    id: int
+
+
+def accept(tenant: Tenant, **fields: Any) -> Message:
+    """Take responsibility for a message: its row, its body with its files, and its first log entry, or nothing.
+
+    `fields`: see Draft.
+    """
+    with transaction() as session:
+        (accepted,) = write([Draft(tenant, **fields)])
+        message = session.get(Message, accepted.id)
+    assert message is not None
+    return message
+
+
+def write(drafts: Sequence[Draft]) -> list[Accepted]:
+    """Take responsibility for many, in a few statements; answers in their order. Within a transaction."""
+    if not drafts:
+        return []
+    in_force = _senders(drafts)
+    rows = _rows(drafts, in_force)
+    insert_rows(_MESSAGE, rows, _WRITTEN_OUT)
+    ids = _ids([row["public_id"] for row in rows])
+    accepted = [Accepted(row["public_id"], row["state"], ids[row["public_id"]]) for row in rows]
+    bodies = [_body(a.id, draft) for a, draft in zip(accepted, drafts, strict=True) if draft.data is None]
+    if any(draft.locale or draft.to.endswith(">") for draft in drafts):
+        said = [_said(draft) for draft in drafts if draft.data is None]
+        bodies = [body | more for body, more in zip(bodies, said, strict=True)]
+    if any(draft.attachments for draft in drafts):
+        counts = [len(draft.attachments) for draft in drafts if draft.data is None]
+        bodies = [body | {"attachments": count} for body, count in zip(bodies, counts, strict=True)]
+    if bodies:
+        insert_rows(_BODY, bodies)
+    for made, draft in zip(accepted, drafts, strict=True):
+        attachments.store(made.id, draft.attachments)
+    written = list(zip(accepted, rows, strict=True))
+    insert_rows(_ENTRY, [_entry(a, row, "queued") for a, row in written])
+    held = [_entry(a, row, "held", row["reason"]) for a, row in written if a.state == "held"]
+    if held:
+        insert_rows(_ENTRY, held)
+    if any(sender.stands_in for sender in in_force.values()):
+        replaced = [one for one, draft in zip(written, drafts, strict=True) if _stands_in(draft, in_force)]
+        insert_rows(_ENTRY, [_entry(a, row, "sender_changed", "driver_stands_still") for a, row in replaced])
+    for route in sorted({row["route"] for row in rows if row["state"] == "queued"}):
+        after_commit(partial(lanes.wake, route))
+    return accepted
+
+
+def take_back(accepted: Sequence[Accepted]) -> None:
+    """Undo `write` for some of what it wrote. Within the same transaction, so that nobody ever saw them."""
+    db.session.execute(delete(_MESSAGE).where(_MESSAGE.c.id.in_([a.id for a in accepted])))
+
+
+def _senders(drafts: Sequence[Draft]) -> dict[int, Sender]:
+    """The sender in force of each tenant, by its id, where one is needed."""
+    by_tenant = {draft.tenant.id: draft.tenant for draft in drafts if draft.route is None}
+    return {number: senders.resolve(tenant) for number, tenant in by_tenant.items()}
+
+
+def _stands_in(draft: Draft, in_force: dict[int, Sender]) -> bool:
+    return draft.route is None and in_force[draft.tenant.id].stands_in
+
+
+def _rows(drafts: Sequence[Draft], in_force: dict[int, Sender]) -> list[dict[str, Any]]:
+    at, domain = utcnow(), settings().message_id_domain
+    rows = [_row(draft, in_force.get(draft.tenant.id), at, domain) for draft in drafts]
+    # Each column costs each row some microseconds, and most batches have none of these.
+    if any(draft.data is not None for draft in drafts):
+        for row, draft in zip(rows, drafts, strict=True):
+            row["data"] = draft.data
+    if any(draft.resent_of is not None for draft in drafts):
+        for row, draft in zip(rows, drafts, strict=True):
+            row["resent_of"] = draft.resent_of
+    if any(row["state"] == "held" for row in rows):
+        for row in rows:
+            held = row["state"] == "held"
+            row |= {"reason": "driver_paused" if held else None, "held_at": at if held else None}
+    return rows
+
+
+def _row(draft: Draft, sender: Sender | None, at: datetime, domain: str) -> dict[str, Any]:
+    public_id = new_public_id()
+    held = draft.route is None and sender is not None and sender.held
+    return {
+        "public_id": public_id,
+        "tenant_id": draft.tenant.id,
+        "kind": draft.kind,
+        "to_address": _address(draft.to),
+        "subject": draft.subject,
+        "message_id": f"<{public_id.removeprefix('msg_')}@{domain}>",
+        "route": draft.route or (sender.route if sender else RELAY),
+        "state": "held" if held else "queued",
+        "accepted_at": at,
+    }
+
+
+def _ids(public_ids: list[str]) -> dict[str, int]:
+    return {row.public_id: row.id for row in db.session.execute(_ID_OF, {"public_ids": public_ids})}
+
+
+def _body(message_id: int, draft: Draft) -> dict[str, Any]:
+    return {"message_id": message_id, "text": draft.text, "html": draft.html, "reply_to": draft.reply_to}
+
+
+def _said(draft: Draft) -> dict[str, Any]:
+    """What few messages have."""
+    return {"to_name": parse_mailbox(draft.to).name or None, "locale": draft.locale}
+
+
+def _address(mailbox: str) -> str:
+    return parse_mailbox(mailbox).address if mailbox.endswith(">") else mailbox
+
+
+def _entry(accepted: Accepted, row: dict[str, Any], event: str, reason: str | None = None) -> dict[str, Any]:
+    at = row["accepted_at"]
+    return {"tenant_id": row["tenant_id"], "message_id": accepted.id, "at": at, "event": event, "reason": reason}
+
+
+def record_test(tenant: Tenant, *, to: str, subject: str) -> Message:
+    """The row of a driver's test mail: in the log like any other, but sent by its own job. Within a transaction."""
+    draft = Draft(tenant, "driver_test", to, subject, route=TEST)
+    row = _row(draft, None, utcnow(), settings().message_id_domain) | {"state": "sending"}
+    message = Message(**row, due_at=now(), expires_at=now(GIVE_UP.total_seconds()))
+    db.session.add(message)
+    db.session.flush()
+    db.session.add(LogEntry(tenant_id=message.tenant_id, message_id=message.id, event="queued"))
+    return message
+
+
+def cancel(public_id: str) -> Accepted:
+    """Withdraw a message that waits. Once cancelled it stays so, and the answer too.
+
+    One conditional UPDATE, as a claim is: of the two exactly one finds the message waiting. Raises NotFound, or
+    NotCancellable where it is too late.
+    """
+    if not is_public_id(public_id):
+        raise NotFound
+    with transaction() as session:
+        cancelled = session.execute(
+            update(_MESSAGE)
+            .where(_MESSAGE.c.public_id == public_id, _MESSAGE.c.state.in_((*WAITING, "held")))
+            .values(
+                state="cancelled",
+                # What may have arrived once can't be withdrawn altogether, and the log says so.
+                reason=case((_MESSAGE.c.ambiguous > 0, "withdrawn_late"), else_="withdrawn"),
+                held_at=None,
+                finished_at=utcnow(),
+            )
+            .returning(_MESSAGE.c.id, _MESSAGE.c.tenant_id, _MESSAGE.c.reason)
+        ).one_or_none()
+        if cancelled is not None:
+            entry = {"tenant_id": cancelled.tenant_id, "message_id": cancelled.id, "at": utcnow()}
+            session.execute(insert(_ENTRY), [entry | {"event": "cancelled", "reason": cancelled.reason}])
+            return Accepted(public_id, "cancelled", cancelled.id)
+        found = session.execute(
+            select(_MESSAGE.c.id, _MESSAGE.c.state).where(_MESSAGE.c.public_id == public_id)
+        ).one_or_none()
+    if found is None:
+        raise NotFound
+    if found.state != "cancelled":
+        raise NotCancellable(found.state)
+    return Accepted(public_id, "cancelled", found.id)

@@ -1,0 +1,28 @@
+"""Attachments: a message's files, stored when it is accepted and read only where it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import insert, select
+
+from portal.extensions import db
+from portal.models import MessageAttachment
+from portal.transport.mime.attachments import Attachment
+
+
+def store(message_id: int, files: Sequence[Attachment]) -> None:
+    """Keep the files in their order. Within the transaction that accepts the message."""
+    if files:
+        rows = [{"message_id": message_id, "position": number} | vars(file) for number, file in enumerate(files)]
+        db.session.execute(insert(MessageAttachment), rows)
+
+
+def load(message_id: int) -> tuple[Attachment, ...]:
+    """The message's files in their order. Not as objects of the session: megabytes must not stay in it."""
+    rows = db.session.execute(
+        select(MessageAttachment.filename, MessageAttachment.content_type, MessageAttachment.content)
+        .where(MessageAttachment.message_id == message_id)
+        .order_by(MessageAttachment.position)
+    )
+    return tuple(Attachment(*row) for row in rows)

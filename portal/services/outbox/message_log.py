@@ -1,0 +1,211 @@
+"""The log: a tenant's messages, newest first, by keyset pages, and each one's timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, select
+
+from portal.db import prepared
+from portal.db.prepared import Statement
+from portal.extensions import db
+from portal.models import LogEntry, Message, Tenant, utcnow
+from portal.models.message import WAITING, is_public_id
+from portal.services.routing import lanes
+from portal.services.routing.lanes import Wait
+
+PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+PAGE = 50
+_OF_TENANT = LogEntry.tenant_id == bindparam("tenant")
+_LATEST_ENTRY = select(LogEntry.id).where(_OF_TENANT).order_by(LogEntry.id.desc()).limit(1)
+_MOST_NEWER = 100  # beyond it the page says "more than", and counting stops
+
+
+@dataclass(frozen=True)
+class LogFilter:
+    """What the reader wants to see; None means all."""
+
+    state: str | None = None
+    kind: str | None = None
+    period: str | None = None  # a key of PERIODS
+    recipient: str | None = None  # an address, or a part of one
+
+    @property
+    def is_set(self) -> bool:
+        return any((self.state, self.kind, self.period, self.recipient))
+
+
+class Listed(NamedTuple):
+    """What a list shows of a message: read as it stands, since nobody changes it."""
+
+    id: int
+    public_id: str
+    kind: str
+    to_address: str
+    subject: str
+    state: str
+    reason: str | None
+    sender: str | None
+    accepted_at: datetime
+    due_at: datetime
+    ambiguous: int
+    route: str
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """One page of the log."""
+
+    rows: list[Listed]
+    next_before: str | None  # public id to go on before; None: that was all
+    newest: str | None  # public id of the newest row of this page
+    newer: int  # matching messages above the page (at most _MOST_NEWER are counted)
+    any: bool  # whether the tenant has any message at all
+
+
+_SHOWN = [getattr(Message, name) for name in Listed._fields]
+_ACCEPTED_AT, _DUE_AT = Listed._fields.index("accepted_at"), Listed._fields.index("due_at")
+# What open logs ask for most, by the driver itself: SQLAlchemy takes several times as long as the database.
+_NEWEST = Statement(
+    select(*_SHOWN)
+    .where(Message.tenant_id == bindparam("tenant"))
+    .order_by(Message.id.desc())
+    .limit(bindparam("most", type_=Integer))
+)
+
+
+def page(
+    tenant: Tenant, wanted: LogFilter, *, before: str | None = None, until: str | None = None, limit: int = PAGE
+) -> LogPage:
+    """The newest matching messages; older than `before`, or not newer than `until` (public ids).
+
+    Keyset, not offset: a page costs the same wherever it is. An unknown `before` or `until` counts as none.
+    """
+    matching = _matching(tenant, wanted)
+    below = _id(tenant, before)
+    top = _id(tenant, until)
+    bounds: list[ColumnElement[bool]] = []
+    if below is not None:
+        bounds.append(Message.id < below)
+    if top is not None:
+        bounds.append(Message.id <= top)
+    if wanted.is_set or bounds:
+        query = select(*_SHOWN).where(*matching, *bounds).order_by(Message.id.desc()).limit(limit + 1)
+        rows = [Listed(*row) for row in db.session.execute(query)]
+    else:
+        rows = _newest(tenant, limit + 1)
+    more, rows = len(rows) > limit, rows[:limit]
+    some = select(Message.id).where(Message.tenant_id == tenant.id).limit(1)
+    return LogPage(
+        rows=rows,
+        next_before=rows[-1].public_id if more else None,
+        newest=rows[0].public_id if rows else None,
+        newer=_newer(matching, top) if top is not None else 0,
+        any=bool(rows) or db.session.scalar(some) is not None,
+    )
+
+
+def _newest(tenant: Tenant, limit: int) -> list[Listed]:
+    with prepared.reading():
+        found = [list(row) for row in _NEWEST.rows(tenant=tenant.id, most=limit)]
+    for row in found:
+        row[_ACCEPTED_AT], row[_DUE_AT] = _utc(row[_ACCEPTED_AT]), _utc(row[_DUE_AT])
+    return [Listed._make(row) for row in found]
+
+
+def _utc(at: datetime | str) -> datetime:
+    """What portal.models.UTCDateTime makes of a driver's value; SQLite has no type for time."""
+    return datetime.fromisoformat(at).replace(tzinfo=UTC) if isinstance(at, str) else at.astimezone(UTC)
+
+
+def keyset(tenant: Tenant, wanted: LogFilter, limit: int) -> Callable[[int | None], Select[Message]]:
+    """How to select the matching messages, newest first, `limit` at a time: those below an id, or the first ones."""
+    query = select(Message).where(*_matching(tenant, wanted)).order_by(Message.id.desc()).limit(limit)
+    return lambda before: query if before is None else query.where(Message.id < before)
+
+
+def get_message(tenant: Tenant, public_id: str) -> Message | None:
+    """The tenant's message of this id."""
+    if not is_public_id(public_id):
+        return None
+    return db.session.scalar(select(Message).where(Message.tenant_id == tenant.id, Message.public_id == public_id))
+
+
+def entries(message: Message) -> list[LogEntry]:
+    """What happened to the message, oldest first."""
+    return list(db.session.scalars(select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id)))
+
+
+def last_entries(ids: list[int]) -> dict[int, LogEntry]:
+    """The newest entry of each message, by message id: in one query."""
+    if not ids:
+        return {}
+    newest = select(func.max(LogEntry.id)).where(LogEntry.message_id.in_(ids)).group_by(LogEntry.message_id)
+    return {entry.message_id: entry for entry in db.session.scalars(select(LogEntry).where(LogEntry.id.in_(newest)))}
+
+
+def waits(messages: Iterable[Message | Listed]) -> dict[str, Wait]:
+    """The routes of these messages that have to wait, for those that something waits for; mostly nothing is asked."""
+    return lanes.waits({message.route for message in messages if message.state in WAITING})
+
+
+def latest_entry_id(tenant: Tenant) -> int:
+    """The log's version: one index look-up."""
+    return db.session.scalar(_LATEST_ENTRY, {"tenant": tenant.id}) or 0
+
+
+def _matching(tenant: Tenant, wanted: LogFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [Message.tenant_id == tenant.id]
+    if wanted.state:
+        conditions.append(Message.state == wanted.state)
+    if wanted.kind:
+        conditions.append(Message.kind == wanted.kind)
+    if wanted.period:
+        conditions.append(Message.id >= _first_id_since(tenant, PERIODS[wanted.period]))
+    if wanted.recipient:
+        conditions.append(_recipient(wanted.recipient))
+    return conditions
+
+
+def _first_id_since(tenant: Tenant, period: timedelta) -> Any:
+    """Ids follow time, so a period is a lower bound on ids, found by one index look-up, and the page stays a keyset."""
+    first = (
+        select(Message.id)
+        .where(Message.tenant_id == tenant.id, Message.accepted_at >= utcnow() - period)
+        .order_by(Message.accepted_at, Message.id)
+        .limit(1)
+    )
+    return func.coalesce(first.scalar_subquery(), 2**62)
+
+
+def _recipient(text: str) -> ColumnElement[bool]:
+    """A whole address is looked up by index; anything else is a part of one."""
+    text = text.strip().lower().replace("\x00", "")  # PostgreSQL knows no NUL
+    local, at, domain = text.rpartition("@")
+    if local and at and "." in domain:
+        return func.lower(Message.to_address) == text
+    return func.lower(Message.to_address).contains(text, autoescape=True)
+
+
+def _id(tenant: Tenant, public_id: str | None) -> int | None:
+    if public_id is None or not is_public_id(public_id):
+        return None
+    return db.session.scalar(select(Message.id).where(Message.tenant_id == tenant.id, Message.public_id == public_id))
+
+
+def _newer(matching: list[ColumnElement[bool]], top: int) -> int:
+    newer = select(Message.id).where(*matching, Message.id > top).limit(_MOST_NEWER + 1)
+    return db.session.scalar(select(func.count()).select_from(newer.subquery())) or 0
+
+
+def find_message(public_id: str) -> tuple[Message, Tenant] | None:
+    """Any tenant's message: for the platform's own backend, whose API keys are above tenants."""
+    if not is_public_id(public_id):
+        return None
+    row = db.session.execute(
+        select(Message, Tenant).join(Tenant, Tenant.id == Message.tenant_id).where(Message.public_id == public_id)
+    ).one_or_none()
+    return (row[0], row[1]) if row else None

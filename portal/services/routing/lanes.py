@@ -1,0 +1,250 @@
+"""Lanes and their leases: who may send on a route now, by the database's clock."""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Float, String, bindparam, cast, delete, exists, literal, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import job_queue
+from portal.config import settings
+from portal.db.prepared import Statement
+from portal.db.transaction import after_commit, transaction
+from portal.extensions import db
+from portal.models import Driver, Lane, Message, now, statement_time
+from portal.models.lane import INTERACTIVE, RELAY
+from portal.models.message import IS_WAITING
+
+LEASE_SECONDS = 30
+# Seconds that a route waits after it failed, by how often in a row it did.
+BACKOFF = (5, 15, 60, 300)
+# A provider's day is long; asking again every few minutes would only annoy it (Gmail blocks for up to 24 h).
+_QUOTA_SECONDS = 3600
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to send on a lane; whatever is written under it names the token."""
+
+    lane_id: int
+    route: str
+    token: str
+    failures: int = 0  # of the route in a row, when the lane was taken
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A route sends nothing before `until`: its pace or a back-off. `reason` keys why."""
+
+    until: datetime
+    reason: str
+
+
+class LeaseLost(Exception):
+    """Another drain may have taken over: stop at once, change nothing."""
+
+
+def ensure() -> None:
+    """Bring the platform's lanes in line with PORTAL_RELAY_LANES. Safe to run in several processes at once."""
+    wanted = {(RELAY, number) for number in range(settings().relay_lanes)} | {(INTERACTIVE, 0)}
+    with transaction() as session:
+        platform = select(Lane).where(Lane.route.in_((RELAY, INTERACTIVE))).order_by(Lane.id).with_for_update()
+        present = {(lane.route, lane.number): lane for lane in session.scalars(platform)}
+        for route, number in sorted(wanted - present.keys()):
+            session.add(Lane(route=route, number=number))
+        _drop_orphans()
+        for key in present.keys() - wanted:
+            # A leased lane is left to its drain; the next start removes it.
+            session.execute(delete(Lane).where(Lane.id == present[key].id, Lane.lease_token.is_(None)))
+        after_commit(forget)
+
+
+def _drop_orphans() -> None:
+    """Remove the lanes of drivers that are gone, once nothing is on its way over them."""
+    gone = ~exists().where(Lane.route == literal("driver:").concat(cast(Driver.id, String)))
+    db.session.execute(
+        delete(Lane)
+        .where(Lane.route.startswith("driver:"), Lane.lease_token.is_(None), gone)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def take(lane_id: int) -> Lease | None:
+    """Lease the lane for LEASE_SECONDS, or None: leased by another, backing off, or gone."""
+    token = secrets.token_hex(16)
+    with transaction() as session:
+        taken = session.execute(
+            update(Lane)
+            .where(
+                Lane.id == lane_id,
+                Lane.lease_token.is_(None),
+                or_(Lane.not_before.is_(None), Lane.not_before <= now()),
+            )
+            .values(lease_token=token, leased_until=now(LEASE_SECONDS))
+            .returning(Lane.route, Lane.failures)
+        ).one_or_none()
+    return Lease(lane_id, taken.route, token, taken.failures) if taken is not None else None
+
+
+def extend(lease: Lease, seconds: float = LEASE_SECONDS, **values: object) -> None:
+    """Keep the lane for `seconds` from now. Within a transaction; raises LeaseLost (which rolls it back)."""
+    changed = db.session.execute(
+        update(Lane)
+        .where(Lane.id == lease.lane_id, Lane.lease_token == lease.token, Lane.leased_until > now())
+        .values(leased_until=now(seconds), **values)
+    )
+    if changed.rowcount != 1:  # type: ignore[attr-defined]
+        raise LeaseLost
+
+
+_KEEP = Statement(
+    update(Lane)
+    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), Lane.leased_until > now())
+    .values(leased_until=now(bindparam("seconds", type_=Float)))
+)
+_KEEP_TURN = Statement(
+    update(Lane)
+    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), Lane.leased_until > now())
+    .values(leased_until=now(bindparam("seconds", type_=Float)), turn=bindparam("new_turn"))
+)
+
+
+def keep(lease: Lease, seconds: float = LEASE_SECONDS, *, turn: int | None = None) -> None:
+    """extend() by the drain's own connection, for what is written with each mail. Within a direct.transaction()."""
+    if turn is None:
+        changed = _KEEP.count(lane=lease.lane_id, token=lease.token, seconds=seconds)
+    else:
+        changed = _KEEP_TURN.count(lane=lease.lane_id, token=lease.token, seconds=seconds, new_turn=turn)
+    if changed != 1:
+        raise LeaseLost
+
+
+def release(lease: Lease) -> None:
+    """Give the lane back, unless it is another's by now."""
+    with transaction() as session:
+        session.execute(
+            update(Lane)
+            .where(Lane.id == lease.lane_id, Lane.lease_token == lease.token)
+            .values(lease_token=None, leased_until=None)
+        )
+
+
+def back_off(route: str, reason: str, seconds: int | None = None) -> float:
+    """Have all lanes of a route wait, longer with each round of failures. Within a transaction; returns the seconds.
+
+    Lanes that fail together count once. Takes the rows' locks in order, so it comes before any other lane's write.
+    """
+    rows = db.session.execute(
+        select(Lane.failures, Lane.not_before, now().label("at"))
+        .where(Lane.route == route)
+        .order_by(Lane.id)
+        .with_for_update()
+    ).all()
+    already = max((row.not_before for row in rows if row.not_before and row.not_before > row.at), default=None)
+    if already is not None:
+        return float((already - rows[0].at).total_seconds())
+    failures = max((row.failures for row in rows), default=0)
+    usual = _QUOTA_SECONDS if reason == "quota_daily" else BACKOFF[min(failures, len(BACKOFF) - 1)]
+    wait = seconds or usual
+    db.session.execute(
+        update(Lane).where(Lane.route == route).values(not_before=now(wait), reason=reason, failures=failures + 1)
+    )
+    return wait
+
+
+def driver_of(route: str) -> int | None:
+    """The driver whose route this is, if it is one's."""
+    kind, _, number = route.partition(":")
+    return int(number) if kind == "driver" else None
+
+
+def wait_until(lease: Lease, moment: datetime | None, reason: str | None) -> None:
+    """Keep to the route's pace: the lane is not taken again before `moment`. Raises LeaseLost."""
+    with transaction():
+        extend(lease, not_before=moment, reason=reason)
+
+
+def waits(routes: Collection[str]) -> dict[str, Wait]:
+    """Which of these routes have to wait, and why."""
+    if not routes:
+        return {}
+    waiting = select(Lane.route, Lane.not_before, Lane.reason).where(
+        Lane.route.in_(routes), Lane.not_before > now(), Lane.reason.is_not(None)
+    )
+    found = db.session.execute(waiting.order_by(Lane.not_before)).all()
+    return {row.route: Wait(row.not_before, row.reason) for row in found}  # of several lanes the one that waits longest
+
+
+def recovered(route: str) -> None:
+    """A message got through: the next failure starts with the short wait again. Not while another lane says wait."""
+    with transaction() as session:
+        lanes = select(Lane.id).where(Lane.route == route).order_by(Lane.id).with_for_update()
+        session.execute(lanes).all()
+        session.execute(
+            update(Lane)
+            .where(Lane.route == route, or_(Lane.not_before.is_(None), Lane.not_before <= now()))
+            .values(failures=0, reason=None, not_before=None)
+        )
+
+
+def has_due_mail(route: str) -> bool:
+    waiting = exists().where(Message.route == route, IS_WAITING, Message.due_at <= statement_time())
+    query = select(waiting)
+    return bool(db.session.scalar(query))
+
+
+# Lanes change only at a start, so a web process needn't ask for each message that it accepts.
+_known: dict[str, tuple[float, list[int]]] = {}
+_KNOWN_SECONDS = 10
+
+
+def forget() -> None:
+    """Ask the database anew which lanes there are."""
+    _known.clear()
+
+
+def wake(route: str) -> None:
+    """Wake one of the route's lanes: the others join at the clock's next tick if there is that much to do.
+
+    Never fails: what is not woken here, the clock wakes.
+    """
+    database = str(db.engine.url)
+    until, ids = _known.get(database + route, (0.0, []))
+    if time.monotonic() >= until or not ids:
+        try:
+            ids = list(db.session.scalars(select(Lane.id).where(Lane.route == route)))
+        except SQLAlchemyError as error:
+            log.warning("no lane of %s was woken: %s", route, type(error).__name__)
+            db.session.rollback()
+            return
+        _known[database + route] = (time.monotonic() + _KNOWN_SECONDS, ids)
+    if ids:  # none before the first tick of a clock, which then wakes them
+        job_queue.wake(random.choice(ids), queue_of(route))
+
+
+def wake_due() -> int:
+    """Wake every free lane that has due mail; the clock's every-second work. Returns how many."""
+    free = select(Lane.id, Lane.route).where(
+        Lane.lease_token.is_(None), or_(Lane.not_before.is_(None), Lane.not_before <= now())
+    )
+    lanes = db.session.execute(free).all()
+    due = {route for route in {lane.route for lane in lanes} if has_due_mail(route)}
+    woken = [lane for lane in lanes if lane.route in due]
+    for lane in woken:
+        if not job_queue.wake(lane.id, queue_of(lane.route)):
+            break  # no use in asking an absent Redis once per lane
+    return len(woken)
+
+
+def queue_of(route: str) -> str:
+    return job_queue.INTERACTIVE if route == INTERACTIVE else job_queue.MAIL

@@ -1,0 +1,92 @@
+"""Waiting mail follows its tenant's sender: to another route, into the hold, or out of it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy import ColumnElement, and_, exists, insert, literal, or_, select, update
+
+from portal.db.transaction import after_commit
+from portal.extensions import db
+from portal.models import LogEntry, Message, Tenant, utcnow
+from portal.models.lane import INTERACTIVE
+from portal.models.message import WAITING
+from portal.services.routing import lanes
+from portal.services.routing import sender as senders
+
+_BATCH = 1000
+# What the log says of a message that goes by the default sender in place of a driver that can't send: event and reason.
+_STANDS_IN = ("sender_changed", "driver_stands_still")
+_TOLD = exists().where(
+    LogEntry.message_id == Message.id, LogEntry.event == _STANDS_IN[0], LogEntry.reason == _STANDS_IN[1]
+)
+
+
+def reroute(tenant: Tenant, reason: str | None = None) -> None:
+    """Bring the tenant's waiting mail in line with the sender in force. Within a transaction that holds the tenant.
+
+    `reason` keys why it is held. Held time does not count towards giving up, and held mail goes on in its order.
+    """
+    db.session.flush()
+    sender = senders.resolve(tenant)
+    ours = and_(Message.tenant_id == tenant.id, Message.route != INTERACTIVE)
+    if sender.held:
+        _hold(and_(ours, Message.state.in_(WAITING)), sender.route, reason)
+        return
+    waiting = and_(ours, Message.state.in_(WAITING))
+    if sender.stands_in:  # before what is held is let go, which is told the same below
+        _log(and_(waiting, or_(Message.route != sender.route, ~_TOLD)), *_STANDS_IN)
+    _release(ours, sender.route, stands_in=sender.stands_in)
+    db.session.execute(
+        update(Message)
+        .where(waiting, Message.route != sender.route)
+        .values(route=sender.route)
+        .execution_options(synchronize_session=False)
+    )
+    after_commit(partial(lanes.wake, sender.route))
+
+
+def _hold(waiting: ColumnElement[bool], route: str, reason: str | None) -> None:
+    _log(waiting, "held", reason)
+    db.session.execute(
+        update(Message)
+        .where(waiting)
+        .values(state="held", reason=reason, held_at=utcnow(), route=route)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _release(ours: ColumnElement[bool], route: str, *, stands_in: bool) -> None:
+    held = and_(ours, Message.state == "held")
+    _log(held, *_STANDS_IN if stands_in else ("resumed", None))
+    now = utcnow()
+    while rows := db.session.execute(
+        select(Message.id, Message.expires_at, Message.held_at).where(held).limit(_BATCH)
+    ).all():
+        db.session.execute(
+            update(Message),
+            [
+                {
+                    "id": row.id,
+                    "expires_at": row.expires_at + (now - (row.held_at or now)),
+                    "state": "queued",
+                    "reason": None,
+                    "held_at": None,
+                    "due_at": now,  # whatever it waited for before: the ids keep the order
+                    "route": route,
+                }
+                for row in rows
+            ],
+        )
+        db.session.flush()
+
+
+def _log(which: ColumnElement[bool], event: str, reason: str | None) -> None:
+    db.session.execute(
+        insert(LogEntry).from_select(
+            ["tenant_id", "message_id", "at", "event", "reason"],
+            select(
+                Message.tenant_id, Message.id, literal(utcnow(), LogEntry.at.type), literal(event), literal(reason)
+            ).where(which),
+        )
+    )

@@ -1,0 +1,1 @@
+"""Sender identities: verified, chosen, shown."""

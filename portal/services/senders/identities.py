@@ -1,0 +1,161 @@
+"""Sender identities: a tenant's verified addresses, and choosing among them."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from portal.db.transaction import transaction
+from portal.extensions import db
+from portal.models import SenderIdentity, Tenant, User
+from portal.models.base import MAX_ID
+from portal.services import audit, entitlements
+from portal.services.accounts import tenants
+from portal.services.errors import NotFound, NotVerified
+from portal.services.routing import sender as senders
+from portal.services.routing.reroute import reroute
+
+# Mailboxes anybody can open: their providers ask receivers to distrust such mail from foreign servers.
+FREE_MAIL = frozenset(
+    [
+        "aol.com",
+        "arcor.de",
+        "bluewin.ch",
+        "email.de",
+        "fastmail.com",
+        "free.fr",
+        "freenet.de",
+        "gmail.com",
+        "gmx.at",
+        "gmx.ch",
+        "gmx.com",
+        "gmx.de",
+        "gmx.net",
+        "googlemail.com",
+        "hotmail.com",
+        "hotmail.co.uk",
+        "hotmail.de",
+        "hotmail.fr",
+        "hotmail.it",
+        "hushmail.com",
+        "icloud.com",
+        "laposte.net",
+        "libero.it",
+        "live.com",
+        "live.de",
+        "mac.com",
+        "mail.com",
+        "mail.de",
+        "mail.ru",
+        "me.com",
+        "msn.com",
+        "o2.pl",
+        "online.de",
+        "orange.fr",
+        "outlook.com",
+        "outlook.de",
+        "outlook.es",
+        "outlook.fr",
+        "pm.me",
+        "posteo.de",
+        "proton.me",
+        "protonmail.com",
+        "qq.com",
+        "rocketmail.com",
+        "seznam.cz",
+        "t-online.de",
+        "tutanota.com",
+        "tuta.io",
+        "vodafone.de",
+        "wanadoo.fr",
+        "web.de",
+        "wp.pl",
+        "yahoo.ca",
+        "yahoo.co.in",
+        "yahoo.co.jp",
+        "yahoo.co.uk",
+        "yahoo.com",
+        "yahoo.com.br",
+        "yahoo.de",
+        "yahoo.es",
+        "yahoo.fr",
+        "yahoo.it",
+        "yandex.com",
+        "yandex.ru",
+        "ymail.com",
+        "zoho.com",
+        "zohomail.com",
+        "163.com",
+        "126.com",
+    ]
+)
+
+
+def use_identity(tenant: Tenant, user: User, identity_id: int) -> SenderIdentity:
+    """Send from an address verified earlier. Raises NotFound, NotVerified."""
+    entitlements.require(tenant, "brand_sender")
+    with transaction():
+        tenant = tenants.lock(tenant)
+        identity = get(tenant, identity_id)
+        if identity.state != "verified":
+            raise NotVerified
+        put_in_force(tenant, identity, user, "sender_chosen")
+    return identity
+
+
+def use_default(tenant: Tenant, user: User) -> None:
+    """Send from the platform's default address again; verified addresses stay to be chosen."""
+    with transaction():
+        tenant = tenants.lock(tenant)
+        before = _sender(tenant)
+        tenant.sender_mode, tenant.identity_id = "platform", None
+        audit.record(tenant, user, "sender_default", before=before, after=_sender(tenant))
+        reroute(tenant)
+
+
+def put_in_force(tenant: Tenant, identity: SenderIdentity, by: User | audit.Actor, action: str) -> None:
+    """Make a verified identity the sender of all mail not sent yet. Within a transaction that holds the tenant.
+
+    `action` is what the audit trail calls it.
+    """
+    before = _sender(tenant)
+    tenant.sender_mode, tenant.identity_id = "brand", identity.id
+    audit.record(tenant, by, action, identity.address, before, _sender(tenant))
+    reroute(tenant)
+
+
+def _sender(tenant: Tenant) -> dict[str, str]:
+    """The sender in force, for the audit trail."""
+    db.session.flush()
+    return {"sender": str(senders.resolve(tenant).mailbox)}
+
+
+def get(tenant: Tenant, identity_id: int) -> SenderIdentity:
+    """The tenant's identity as it is now. Raises NotFound."""
+    if identity_id > MAX_ID:
+        raise NotFound
+    identity = db.session.scalar(
+        select(SenderIdentity)
+        .where(SenderIdentity.id == identity_id, SenderIdentity.tenant_id == tenant.id)
+        .execution_options(populate_existing=True)
+    )
+    if identity is None:
+        raise NotFound
+    return identity
+
+
+def find(tenant: Tenant, key: str) -> SenderIdentity | None:
+    """The tenant's identity of this address, in whatever state."""
+    return db.session.scalar(
+        select(SenderIdentity)
+        .where(SenderIdentity.tenant_id == tenant.id, SenderIdentity.address_key == key)
+        .execution_options(populate_existing=True)
+    )
+
+
+def address_key(address: str) -> str:
+    """One mailbox, however it is typed. RFC 5321 allows case-sensitive local parts; nobody runs them."""
+    return address.lower()
+
+
+def is_free_mail(address: str) -> bool:
+    return address.rpartition("@")[2].lower() in FREE_MAIL

@@ -1,0 +1,128 @@
+"""What the settings page shows: the sender in force, what is pending, and what else there is to choose from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, func, select
+
+from portal.db import prepared
+from portal.db.prepared import Statement
+from portal.extensions import db
+from portal.models import Driver, Lane, Message, SenderIdentity, Tenant, utcnow
+from portal.services import entitlements
+from portal.services.drivers import lifecycle, quota
+from portal.services.drivers.quota import Usage
+from portal.services.routing import sender as senders
+from portal.services.senders import verification
+
+_OF_TENANT = (SenderIdentity.tenant_id == bindparam("tenant"), SenderIdentity.state != "revoked")
+_IDENTITIES = select(SenderIdentity).where(*_OF_TENANT).order_by(SenderIdentity.address)
+# Most shops have neither an identity nor a driver, and to load none costs as much as to load some.
+_AN_IDENTITY = Statement(select(SenderIdentity.id).where(*_OF_TENANT).limit(1))
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A change that waits for its confirmation."""
+
+    identity: SenderIdentity
+    message: Message | None  # the last verification mail: its state shows whether it went out
+    resend_at: datetime | None  # None: now
+    expires_at: datetime
+    expired: bool
+
+
+@dataclass(frozen=True)
+class SenderSettings:
+    """What the settings page shows."""
+
+    mode: str  # the sender in force: platform, brand, driver
+    chosen_mode: str  # what was chosen: differs from `mode` while the plan no longer has it
+    from_name: str
+    from_address: str
+    default_from_header: str
+    active: SenderIdentity | None
+    pending: Pending | None
+    choices: list[SenderIdentity]  # verified earlier, not in force
+    brand_allowed: bool
+    driver_allowed: bool
+    stands_in: bool  # the default sender, in place of a driver that can't send now
+
+    @property
+    def from_header(self) -> str:
+        return f"{self.from_name} <{self.from_address}>" if self.from_name else self.from_address
+
+
+@dataclass(frozen=True)
+class DriverStatus:
+    """The stored driver and how it is doing."""
+
+    driver: Driver
+    in_force: bool
+    usage: Usage
+    waits_until: datetime | None  # backing off until then
+    waits_for: str | None  # why: a reason key
+    held: int  # messages that wait for it
+
+
+def sender_settings(tenant: Tenant) -> SenderSettings:
+    """The sender in force, what is pending, and what else there is to choose from."""
+    with prepared.reading():
+        sender = senders.decide(senders.facts(tenant.id))
+        some = _AN_IDENTITY.row(tenant=tenant.id) is not None
+    rows = db.session.scalars(_IDENTITIES, {"tenant": tenant.id}).all() if some else []
+    active = next((row for row in rows if row.id == sender.identity_id), None)
+    pending = next((row for row in rows if row.state == "pending"), None)
+    by_driver = sender.driver_id is not None or sender.stands_in
+    return SenderSettings(
+        mode="driver" if by_driver else "brand" if active else "platform",
+        chosen_mode=tenant.sender_mode,
+        from_name=sender.mailbox.name,
+        from_address=sender.mailbox.address,
+        default_from_header=str(senders.platform_sender().mailbox),
+        active=active,
+        pending=_pending(tenant, pending) if pending else None,
+        choices=[row for row in rows if row.state == "verified" and row is not active],
+        brand_allowed=entitlements.allows(tenant, "brand_sender"),
+        driver_allowed=entitlements.allows(tenant, "own_driver"),
+        stands_in=sender.stands_in,
+    )
+
+
+def _pending(tenant: Tenant, identity: SenderIdentity) -> Pending:
+    mail = db.session.scalar(
+        select(Message)
+        .where(Message.tenant_id == tenant.id, Message.kind == "verification", Message.to_address == identity.address)
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    expires_at = identity.nonce_at + verification.LINK_LIFE
+    return Pending(
+        identity=identity,
+        message=mail,
+        resend_at=verification.next_possible(tenant, identity.address_key),
+        expires_at=expires_at,
+        expired=expires_at <= utcnow(),
+    )
+
+
+def driver_status(tenant: Tenant) -> DriverStatus | None:
+    """The tenant's driver, or None when it has none."""
+    with prepared.reading():
+        facts = senders.facts(tenant.id)
+    driver = lifecycle.find(tenant) if facts.driver_id is not None else None
+    if driver is None:
+        return None
+    lane = db.session.scalar(select(Lane).where(Lane.route == driver.route).execution_options(populate_existing=True))
+    waits = lane is not None and lane.not_before is not None and lane.not_before > utcnow()
+    held = select(func.count()).where(Message.tenant_id == tenant.id, Message.state == "held")
+    return DriverStatus(
+        driver=driver,
+        in_force=senders.decide(facts).driver_id == driver.id,
+        usage=quota.usage(driver),
+        waits_until=lane.not_before if lane is not None and waits else None,
+        waits_for=lane.reason if lane is not None and waits else None,
+        held=db.session.scalar(held) or 0,
+    )

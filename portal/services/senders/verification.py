@@ -1,0 +1,258 @@
+"""Verification: whether an address is the tenant's, asked by a mailed link whose page has a button."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from itsdangerous import BadData, URLSafeSerializer
+from sqlalchemy import select, update
+
+from portal.config import settings
+from portal.db.transaction import serialize, transaction
+from portal.extensions import db
+from portal.models import Message, SenderIdentity, Tenant, User, VerificationMail, utcnow
+from portal.models.identity import new_nonce
+from portal.models.lane import INTERACTIVE
+from portal.services import audit, entitlements
+from portal.services.accounts import tenants
+from portal.services.emails import contents
+from portal.services.errors import InvalidSender, NotFound, NotPending, SendLimit
+from portal.services.outbox import accept as outbox
+from portal.services.senders import identities
+from portal.transport.mime.addresses import InvalidAddress, check_display_name, validate_address
+from portal.transport.mime.build import MailContent
+
+LINK_LIFE = timedelta(hours=24)
+# How many verification mails may go out in which time: to one address over all tenants, and from one tenant.
+ADDRESS_LIMITS = ((1, timedelta(minutes=1)), (3, timedelta(hours=1)), (5, timedelta(days=1)))
+TENANT_LIMITS = ((20, timedelta(days=1)),)
+_SALT = "sender-verification"
+
+
+@dataclass(frozen=True)
+class VerificationLink:
+    """What a link leads to; `state`: pending, confirmed, already_confirmed, expired, superseded, cancelled, invalid."""
+
+    state: str
+    identity: SenderIdentity | None = None
+    tenant: Tenant | None = None
+
+
+def start_verification(tenant: Tenant, user: User, address: str, display_name: str) -> SenderIdentity:
+    """Ask whether `address` is the tenant's; the sender in force stays so until its button is pressed.
+
+    An address that the tenant has verified before is in force at once, under the new name: the identity returned is
+    then `verified`. Raises InvalidSender, SendLimit and PlanLocked.
+    """
+    entitlements.require(tenant, "brand_sender")
+    address, display_name = _checked(address, display_name, tenant)
+    key = identities.address_key(address)
+    with transaction() as session:
+        tenant = tenants.lock(tenant)
+        identity = identities.find(tenant, key)
+        if identity is not None and identity.state == "verified":
+            identity.display_name = display_name
+            identities.put_in_force(tenant, identity, user, "sender_chosen")
+            return identity
+        _count(tenant, key)
+        session.execute(
+            update(SenderIdentity)
+            .where(SenderIdentity.tenant_id == tenant.id, SenderIdentity.state == "pending")
+            .values(state="revoked")
+        )
+        if identity is None:
+            identity = SenderIdentity(tenant_id=tenant.id, address_key=key)
+            session.add(identity)
+        identity.address, identity.display_name, identity.state = address, display_name, "pending"
+        _send(tenant, identity, user.locale or tenant.locale)
+        audit.record(tenant, user, "sender_started", address, after={"display_name": display_name})
+    return identity
+
+
+def resend_verification(tenant: Tenant, user: User, identity_id: int) -> SenderIdentity:
+    """Send the mail again with a new link; older links are dead. Raises NotFound, NotPending, SendLimit."""
+    with transaction():
+        tenant = tenants.lock(tenant)
+        identity = identities.get(tenant, identity_id)
+        if identity.state != "pending":
+            raise NotPending
+        _count(tenant, identity.address_key)
+        _send(tenant, identity, user.locale or tenant.locale)
+        audit.record(tenant, user, "sender_resent", identity.address)
+    return identity
+
+
+def cancel_pending(tenant: Tenant, user: User, identity_id: int) -> None:
+    """Give up a change that was not confirmed yet. Raises NotFound, NotPending."""
+    with transaction():
+        tenant = tenants.lock(tenant)
+        identity = identities.get(tenant, identity_id)
+        if identity.state != "pending":
+            raise NotPending
+        identity.state = "revoked"
+        audit.record(tenant, user, "sender_cancelled", identity.address)
+
+
+def next_possible(tenant: Tenant, address_key: str) -> datetime | None:
+    """When the next mail to this address may be asked for; None: now."""
+    now = utcnow()
+    waits = [
+        *_waits(VerificationMail.address_key == _limited_mailbox(address_key), ADDRESS_LIMITS, now),
+        *_waits(VerificationMail.tenant_id == tenant.id, TENANT_LIMITS, now),
+    ]
+    return max(waits, default=None)
+
+
+def read_link(token: str) -> VerificationLink:
+    """What the page behind a link says. Changes nothing: scanners open links and run scripts."""
+    try:
+        claim = _serializer().loads(token)
+        identity = db.session.get(SenderIdentity, claim["i"], populate_existing=True)
+    except (BadData, KeyError, TypeError):
+        return VerificationLink("invalid")
+    if identity is None or _address_digest(identity) != claim["a"]:
+        return VerificationLink("invalid")
+    tenant = db.session.get(Tenant, identity.tenant_id)
+    return VerificationLink(_link_state(identity, claim), identity, tenant)
+
+
+def confirm(token: str) -> VerificationLink:
+    """The button: the address is verified and, from now on, the sender of all the tenant's mail."""
+    with transaction():
+        link = read_link(token)
+        if link.state != "pending":
+            return link
+        assert link.tenant is not None and link.identity is not None
+        tenant = tenants.lock(link.tenant)
+        link = read_link(token)  # again, now that nobody else can change it
+        if link.state != "pending":
+            return link
+        assert link.identity is not None
+        link.identity.state = "verified"
+        link.identity.verified_at = utcnow()
+        by = audit.by_recipient(link.identity.address)
+        identities.put_in_force(tenant, link.identity, by, "sender_confirmed")
+    return VerificationLink("confirmed", link.identity, tenant)
+
+
+def resend_from_link(token: str) -> VerificationLink:
+    """Send a new mail to whoever holds an authentic link that has expired. Raises NotPending, SendLimit."""
+    with transaction():
+        link = read_link(token)
+        if link.state != "expired" or link.tenant is None or link.identity is None:
+            raise NotPending
+        tenant = tenants.lock(link.tenant)
+        _count(tenant, link.identity.address_key)
+        _send(tenant, link.identity, tenant.locale)
+        audit.record(tenant, audit.by_recipient(link.identity.address), "sender_resent", link.identity.address)
+    return VerificationLink("pending", link.identity, tenant)
+
+
+def mail_content(tenant: Tenant, message: Message) -> MailContent:
+    """The mail's content, built at sending: its link is kept nowhere. Raises NotPending when nobody waits for it."""
+    data = message.data or {}
+    try:
+        identity = identities.get(tenant, data["identity"])
+    except NotFound:
+        raise NotPending from None
+    if identity.state != "pending" or identity.nonce != data["nonce"]:
+        raise NotPending
+    link = f"{settings().base_url}/verify/{_token(identity)}"
+    return contents.verification(identity, tenant, message.subject, link, data["locale"])
+
+
+def _checked(address: str, display_name: str, tenant: Tenant) -> tuple[str, str]:
+    try:
+        address = validate_address(address)
+    except InvalidAddress as error:
+        raise InvalidSender("address", error.reason) from None
+    try:
+        return address, check_display_name(display_name if display_name.strip() else tenant.name)
+    except InvalidAddress as error:
+        raise InvalidSender("display_name", error.reason) from None
+
+
+def _count(tenant: Tenant, address_key: str) -> None:
+    """Count one mail against the limits. Within a transaction; raises SendLimit."""
+    serialize(f"verification:{_limited_mailbox(address_key)}")
+    next_at = next_possible(tenant, address_key)
+    if next_at is not None:
+        raise SendLimit(next_at)
+    db.session.add(VerificationMail(tenant_id=tenant.id, address_key=_limited_mailbox(address_key)))
+
+
+def _waits(whose: Any, limits: tuple[tuple[int, timedelta], ...], now: datetime) -> list[datetime]:
+    """For each limit that is reached: when its oldest counted mail leaves the window."""
+    waits = []
+    for most, window in limits:
+        oldest = db.session.scalar(
+            select(VerificationMail.at)
+            .where(whose, VerificationMail.at > now - window)
+            .order_by(VerificationMail.at.desc())
+            .offset(most - 1)
+            .limit(1)
+        )
+        if oldest is not None:
+            waits.append(oldest + window)
+    return waits
+
+
+def _limited_mailbox(address_key: str) -> str:
+    """The mailbox behind an address for the limits: shop+1@ and shop+2@ are one person's inbox."""
+    local, _, domain = address_key.rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in (
+        "gmail.com",
+        "googlemail.com",
+    ):  # dots don't matter there: https://support.google.com/mail/answer/7436150
+        return f"{local.replace('.', '')}@gmail.com"
+    return f"{local}@{domain}"
+
+
+def _send(tenant: Tenant, identity: SenderIdentity, locale: str) -> None:
+    identity.nonce, identity.nonce_at = new_nonce(), utcnow()
+    db.session.flush()
+    outbox.accept(
+        tenant,
+        kind="verification",
+        to=identity.address,
+        subject=contents.verification_subject(tenant, locale),
+        data={"identity": identity.id, "nonce": identity.nonce, "locale": locale},
+        route=INTERACTIVE,
+    )
+
+
+def _token(identity: SenderIdentity) -> str:
+    """Bound to the identity, its address, its nonce and that one's time: the same whenever the mail is made."""
+    claim = {
+        "i": identity.id,
+        "a": _address_digest(identity),
+        "n": identity.nonce,
+        "t": int(identity.nonce_at.timestamp()),
+    }
+    return str(_serializer().dumps(claim))
+
+
+def _address_digest(identity: SenderIdentity) -> str:
+    """Binds a link to the address without carrying it: addresses stay out of URLs."""
+    return hashlib.sha256(identity.address.encode()).hexdigest()[:16]
+
+
+def _serializer() -> URLSafeSerializer:
+    return URLSafeSerializer(settings().secret_key, salt=_SALT)
+
+
+def _link_state(identity: SenderIdentity, claim: dict[str, Any]) -> str:
+    if identity.state == "verified":
+        return "already_confirmed"
+    if identity.state == "revoked":
+        return "cancelled"
+    if not secrets.compare_digest(identity.nonce, str(claim["n"])):
+        return "superseded"
+    if datetime.fromtimestamp(claim["t"], UTC) + LINK_LIFE <= utcnow():
+        return "expired"
+    return "pending"

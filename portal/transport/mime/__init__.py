@@ -1,0 +1,1 @@
+"""Mail as bytes: addresses, headers, bodies, attachments."""

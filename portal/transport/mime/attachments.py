@@ -1,0 +1,86 @@
+"""Files of a mail: their part's bytes, and names that nobody can break out of (RFC 2183, RFC 2231)."""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from portal.transport.mime.headers import clean
+
+ROW = 57  # octets in a line of 76 characters of base64 (RFC 2045 section 6.8)
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,127}"  # RFC 2045 section 5.1, at most so long (RFC 6838 section 4.2)
+_CONTENT_TYPE = re.compile(f"{_TOKEN}/{_TOKEN}")
+_COMPOSED = re.compile("multipart/|message/", re.I)  # holds other parts, and must not be base64 (RFC 2046 section 5)
+# What a name may hold to stand between quotes as it is; programs disagree on the rest.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9 !#$&+,.;@^_`{}~()\[\]-]{1,60}")
+_ATTRIBUTE_CHARS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`{|}~")
+_SECTION = 60  # characters of one piece of a long name
+# They turn the direction of what follows, so that "gpj.exe" reads as "exe.jpg".
+_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file: its name as the recipient sees it, its media type without parameters, its octets."""
+
+    filename: str
+    content_type: str
+    content: bytes
+
+
+def is_content_type(text: str) -> bool:
+    """Whether it is type/subtype for a file: no parameters, and nothing that holds other parts."""
+    return _CONTENT_TYPE.fullmatch(text) is not None and not _COMPOSED.match(text)
+
+
+def safe_filename(name: str) -> str:
+    """The last part of a path, in one line, without what deceives; may be empty."""
+    name = _BIDI.sub("", clean(name)).replace("\\", "/").rpartition("/")[2].strip()
+    return "" if name.strip(". ") == "" else name
+
+
+def part(attachment: Attachment) -> bytes:
+    """Header, empty line and content with a final CRLF. Raises ValueError for a media type that can't be one."""
+    if not is_content_type(attachment.content_type):
+        raise ValueError(f"{attachment.content_type!r} is not an attachment's media type")
+    name = safe_filename(attachment.filename) or "attachment"
+    head = (
+        f'Content-Type: {attachment.content_type};\r\n name="{_ascii_name(name)}"\r\n'
+        "Content-Transfer-Encoding: base64\r\n"
+        f"Content-Disposition: attachment;\r\n {_filename(name)}\r\n\r\n"
+    )
+    return head.encode("ascii") + _base64_rows(attachment.content)
+
+
+def _filename(name: str) -> str:
+    """The parameter of Content-Disposition: quoted where every program reads it alike, else by RFC 2231, in pieces."""
+    if _PLAIN_NAME.fullmatch(name):
+        return f'filename="{name}"'
+    pieces: list[str] = []
+    piece = "utf-8''"
+    for character in name:
+        encoded = "".join(chr(o) if o in _ATTRIBUTE_CHARS else f"%{o:02X}" for o in character.encode())
+        if len(piece) + len(encoded) > _SECTION:
+            pieces.append(piece)
+            piece = ""
+        piece += encoded
+    if not pieces:
+        return f"filename*={piece}"
+    return ";\r\n ".join(f"filename*{number}*={text}" for number, text in enumerate([*pieces, piece]))
+
+
+def _ascii_name(name: str) -> str:
+    """For programs that know nothing of RFC 2231: letters without their accents, underscores for the rest."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9 .()_-]", "_", plain).strip()
+    stem, dot, extension = plain.rpartition(".")
+    return (f"{stem[:40]}.{extension[:12]}" if dot else plain[:40]) or "attachment"
+
+
+def _base64_rows(content: bytes) -> bytes:
+    encoded = base64.b64encode(content)
+    width = ROW // 3 * 4
+    rows = [encoded[begin : begin + width] for begin in range(0, len(encoded), width)]
+    return b"\r\n".join([*rows, b""]) if rows else b"\r\n"

@@ -1,0 +1,1 @@
+"""SMTP: one connection, its stream, its handshake, and what replies mean."""

@@ -1,0 +1,1 @@
+"""The page of a merchant's own mail service."""

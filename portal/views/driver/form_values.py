@@ -1,0 +1,127 @@
+"""What stands in the form of a merchant's own mail service: typed, tested, stored, or filled in for a provider."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import g
+
+from portal import encryption
+from portal.models import Driver, DriverTest
+from portal.providers import PRESETS, Preset, by_host
+from portal.services.drivers import save_gate
+from portal.services.drivers import settings as driver_settings
+from portal.services.drivers.settings import DriverSettings
+from portal.services.errors import InvalidFields
+from portal.views.driver import texts as driver_texts
+from portal.views.driver.form import FIELDS, DriverForm
+
+FIRST_CHOICE = "gmail"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field that somebody else has changed meanwhile."""
+
+    field: str
+    theirs: str
+
+
+def is_newer(test: DriverTest, driver: Driver | None) -> bool:
+    """Whether the test tried something that isn't saved, so that the form shows that."""
+    if driver is None:
+        return True
+    if is_saved(test, driver):
+        return test.created_at > driver.updated_at
+    return not _saved_since(test, driver)
+
+
+def is_saved(test: DriverTest, driver: Driver | None) -> bool:
+    """Whether the driver is the account that was tested."""
+    return driver is not None and driver_settings.is_account(driver, test.fingerprint, g.tenant)
+
+
+def _saved_since(test: DriverTest, driver: Driver) -> bool:
+    """Whether other settings were saved after the test; a change of state alone is no saving."""
+    return driver.state == "active" and driver.updated_at > (test.finished_at or test.created_at)
+
+
+def gate(form: DriverForm) -> str:
+    try:
+        return save_gate.gate(g.tenant, wanted(form).cleaned(g.tenant))
+    except InvalidFields:
+        return "missing"
+
+
+def kept(form: DriverForm, test: DriverTest | None, driver: Driver | None) -> str:
+    """Whose password an empty field stands for: test, driver, or nobody's; lost when it can't be read any more."""
+    for name, stored in (("test", test), ("driver", driver)):
+        if stored is not None and (stored.host, stored.username) == (form.host.data, form.username.data):
+            return name if encryption.can_read(stored.secret) else "lost"
+    return ""
+
+
+def filled(stored: Driver | DriverTest | None, driver: Driver | None) -> DriverForm:
+    """The form as stored, without its password; or empty, with the provider most shops have."""
+    form = DriverForm(formdata=None)
+    form.version.data = str(driver.version if driver else 0)
+    if stored is None:
+        form.from_name.data = g.tenant.name
+        choose(form, PRESETS[FIRST_CHOICE])
+        return form
+    form.preset.data = stored.preset
+    for name in FIELDS:
+        if name != "secret":
+            form[name].data = str(getattr(stored, name))
+    return form
+
+
+def choose(form: DriverForm, preset: Preset) -> None:
+    """Another provider: its server, port and encryption; what belongs to the merchant stays as typed."""
+    before = by_host(form.host.data or "")
+    form.preset.data = preset.key
+    fixed = {known.fixed_username for known in PRESETS.values()} - {None}
+    if preset.fixed_username or form.username.data in fixed:
+        form.username.data = preset.fixed_username or ""
+    if form.host.data and before.key == preset.key:
+        return  # the same provider: perhaps the server of another region
+    port, encryption = preset.endpoints[0]
+    form.host.data, form.port.data, form.encryption.data = preset.host, str(port), encryption
+
+
+def wanted(form: DriverForm) -> DriverSettings:
+    """What the form asks for."""
+    text = {name: form[name].data or "" for name in ("preset", *FIELDS) if name != "port"}
+    return DriverSettings(**text, port=_number(form.port.data, digits=5) or 0)
+
+
+def seen_version(form: DriverForm) -> int:
+    """The driver's version that the page was made from; -1, which none has, for what is no number."""
+    version = _number(form.version.data, digits=9)
+    return -1 if version is None else version
+
+
+def _number(text: str | None, *, digits: int) -> int | None:
+    """None also for too many digits: int() refuses more than 4,300 of them."""
+    text = (text or "").strip()
+    return int(text) if text.isdecimal() and len(text) <= digits else None
+
+
+def mark_failure(form: DriverForm, test: DriverTest) -> None:
+    """The field that has to be changed says so."""
+    field = driver_texts.failing_field(test)
+    if save_gate.state_of(test) == "failed" and field:
+        form.mark(field, driver_texts.failure(test)[0])
+
+
+def differences(form: DriverForm, driver: Driver | None) -> list[Difference] | None:
+    """What somebody else has saved since the page was made; None: nothing was."""
+    if form.version.data == str(driver.version if driver else 0):
+        return None
+    if driver is None:
+        return []
+    return [
+        Difference(name, str(getattr(driver, name)))
+        for name in FIELDS
+        if name != "secret" and str(getattr(driver, name)) != (form[name].data or "").strip()
+    ]

@@ -1,0 +1,267 @@
+"""Custom email setup: the merchant's own mail service, saved only after a test, and how it is doing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, g, make_response, render_template, request, url_for
+from flask_babel import format_decimal
+from werkzeug.exceptions import NotFound as PageNotFound
+from werkzeug.wrappers import Response
+
+from portal.providers import PRESETS
+from portal.services import entitlements
+from portal.services.drivers import lifecycle, save_gate
+from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, NotFound, SettingsUntested
+from portal.services.routing import sender as senders
+from portal.services.senders.settings_page import driver_status, sender_settings
+from portal.views import plan_texts, reason_texts
+from portal.views.driver import form_values as driver_form
+from portal.views.driver import texts as driver_texts
+from portal.views.driver.form import DriverForm
+from portal.views.sender import page as email_settings
+from portal.views.sender.page import Notice
+from portal.web.access import access
+from portal.web.htmx import not_modified, see_other, tagged, wants_fragment
+from portal.web.rate_limits import TEST_SEND, limited
+from portal.web.rich_text import rich
+
+blueprint = Blueprint("driver", __name__, url_prefix="/settings/email/driver")
+blueprint.add_app_template_filter(rich)
+blueprint.add_app_template_global(plan_texts.sentence, "plan_sentence")
+blueprint.add_app_template_global(entitlements.first_with, "first_plan_with")
+blueprint.add_app_template_global(format_decimal, "number")
+# For the admins' mail as well, which no view renders.
+blueprint.add_app_template_global(driver_texts.is_credentials, "is_credentials")
+blueprint.add_app_template_global(driver_texts.needs_password, "needs_password")
+blueprint.add_app_template_global(reason_texts.sentence, "reason_sentence")
+blueprint.add_app_template_global(reason_texts.fix, "reason_fix")
+
+
+def context(form: DriverForm | None = None, **more: Any) -> dict[str, Any]:
+    """What the page and each of its fragments are rendered from."""
+    driver, test = lifecycle.find(g.tenant), save_gate.open_test(g.tenant)
+    typed, allowed = form is not None, entitlements.allows(g.tenant, "own_driver")
+    from_test = not typed and test is not None and driver_form.is_newer(test, driver)
+    if form is None:
+        form = driver_form.filled(test if from_test else driver, driver)
+    preset = PRESETS.get(form.preset.data or "", PRESETS["other"])
+    state = save_gate.state_of(test) if test is not None else ""
+    saved = test is not None and driver_form.is_saved(test, driver)
+    gate = driver_form.gate(form)
+    if typed and state not in ("queued", "running") and gate not in ("open", "expired"):
+        test = None  # it tried something else than what stands in the form
+    if from_test and test is not None:
+        driver_form.mark_failure(form, test)
+    return {
+        "form": form,
+        "preset": preset,
+        "driver": driver,
+        "test": test,
+        "test_state": state,
+        "gate": "viewer" if g.user.role != "admin" else gate if allowed else "plan",
+        "unsaved": "typed" if typed else "tested" if from_test and not saved else "",
+        "kept": driver_form.kept(form, test, driver),
+        "may_change": g.user.role == "admin" and allowed,
+        "allowed": allowed,
+        "endpoints": preset.endpoints,
+        "presets": PRESETS,
+        "texts": driver_texts,
+        **more,
+    }
+
+
+def page(form: DriverForm | None = None, status: int = 200, **more: Any) -> Response:
+    found = driver_texts.notice(request.args.get("notice"))
+    return make_response(
+        render_template("driver/page.html", **context(form, notice=Notice(*found) if found else None, **more)), status
+    )
+
+
+@blueprint.get("")
+@access("viewer")
+def get_page() -> Response:
+    choice = PRESETS.get(request.args.get("preset", ""))
+    if choice is None:
+        return page()
+    form = context()["form"]
+    if form.preset.data == choice.key:
+        return page()
+    driver_form.choose(form, choice)
+    return page(form, unsaved="")
+
+
+@blueprint.post("/form")
+@access("viewer")
+def post_choice() -> Response:
+    """The form and the guide of another provider, with what was typed. Changes nothing."""
+    form = DriverForm()
+    driver_form.choose(form, PRESETS.get(form.preset.data or "", PRESETS["other"]))
+    response = make_response(render_template("driver/_setup.html", **context(form)))
+    response.headers["HX-Replace-Url"] = url_for("driver.get_page", preset=form.preset.data)
+    return response
+
+
+@blueprint.post("/test")
+@access("admin")
+@limited(TEST_SEND)
+def post_test() -> Response:
+    form = DriverForm()
+    try:
+        test = save_gate.start(g.tenant, g.user, driver_form.wanted(form))
+    except InvalidFields as error:
+        form.refuse(error)
+        return refused(form, 422)
+    except AlreadyTesting:
+        return refused(form, 409, busy=True)
+    if not wants_fragment():
+        return see_other(url_for("driver.get_page"))
+    shown = driver_form.filled(test, lifecycle.find(g.tenant))
+    shown.version.data = form.version.data
+    return make_response(render_template("driver/_form.html", **context(shown) | {"unsaved": "tested"}))
+
+
+@blueprint.get("/test")
+@access("viewer", renews=False)
+def get_test() -> Response:
+    """Polled while a test is under way; the last answer brings Save, or marks the field, and asks no more."""
+    test = save_gate.latest(g.tenant)
+    if test is None:
+        raise PageNotFound
+    form = driver_form.filled(test, lifecycle.find(g.tenant))
+    values = context(form, test=test, test_state=save_gate.state_of(test))
+    driver_form.mark_failure(form, test)
+    if request.args.get("test", type=int) != test.id:
+        values |= {"elsewhere": True, "gate": "changed"}
+    elif request.args.get("other"):
+        values["gate"] = "changed"  # the page holds other settings than the ones under test
+    return make_response(render_template("driver/_progress.html", **values))
+
+
+@blueprint.get("/status")
+@access("viewer", renews=False)
+def get_status() -> Response:
+    """Polled by the settings page: how the driver is doing."""
+    values = email_settings.context()
+    if values["driver"] is None:
+        return make_response("", 204)
+    tag = values["driver_tag"]
+    return not_modified(tag) or tagged(render_template("driver/_status.html", **values), tag)
+
+
+@blueprint.post("/again")
+@access("admin")
+@limited(TEST_SEND)
+def post_again() -> Response:
+    """Test what is stored; a pass mends a broken driver."""
+    driver = lifecycle.find(g.tenant)
+    if driver is None:
+        return done("driver_gone")
+    form = driver_form.filled(driver, driver)
+    try:
+        save_gate.discard(g.tenant)  # an unsaved attempt must not lend its password
+        save_gate.start(g.tenant, g.user, driver_form.wanted(form))
+    except AlreadyTesting:
+        return see_other(url_for("driver.get_page", notice="testing"))
+    except InvalidFields as error:  # allowed when it was saved, and no longer
+        form.refuse(error)
+        return refused(form, 422)
+    return see_other(url_for("driver.get_page"))
+
+
+@blueprint.post("")
+@access("admin")
+def post_save() -> Response:
+    form = DriverForm()
+    try:
+        save_gate.save(g.tenant, g.user, driver_form.wanted(form), driver_form.seen_version(form))
+    except InvalidFields as error:
+        form.refuse(error)
+        return refused(form, 422)
+    except SettingsUntested as error:
+        return refused(form, 422, untested=error.reason)
+    except EditConflict as conflict:
+        return refused(form, 409, conflict=conflict)
+    if not wants_fragment():
+        return done("driver_saved")
+    response = make_response("")
+    response.headers["HX-Location"] = url_for("sender.get_page", notice="driver_saved")
+    return response
+
+
+def refused(form: DriverForm, status: int, **why: Any) -> Response:
+    """The same form, with what was typed and what is wrong; the password stays in the browser."""
+    driver = lifecycle.find(g.tenant)
+    values = {"differences": driver_form.differences(form, driver), **why}
+    if values["differences"] is not None:
+        form.version.data = str(driver.version if driver else 0)  # seen: the next Save replaces it knowingly
+        form.version.raw_data = None
+    if not wants_fragment():
+        return page(form, status, **values)
+    return make_response(render_template("driver/_form.html", **context(form, **values)), status)
+
+
+@blueprint.post("/discard")
+@access("admin")
+def post_discard() -> Response:
+    try:
+        save_gate.discard(g.tenant)
+    except AlreadyTesting:
+        return see_other(url_for("driver.get_page", notice="testing"))
+    return done("discarded")
+
+
+@blueprint.post("/pause")
+@access("admin")
+def post_pause() -> Response:
+    return change("driver_paused", lambda: lifecycle.pause(g.tenant, g.user))
+
+
+@blueprint.post("/resume")
+@access("admin")
+def post_resume() -> Response:
+    return change("driver_resumed", lambda: lifecycle.resume(g.tenant, g.user))
+
+
+@blueprint.post("/use")
+@access("admin")
+def post_use() -> Response:
+    return change("driver_used", lambda: lifecycle.use(g.tenant, g.user))
+
+
+@blueprint.post("/held-mail")
+@access("admin")
+def post_held_mail() -> Response:
+    return change("held_mail", lambda: lifecycle.set_held_mail(g.tenant, g.user, request.form.get("held_mail", "wait")))
+
+
+@blueprint.get("/remove")
+@access("admin")
+def get_remove() -> Response:
+    found = driver_status(g.tenant)
+    if found is None:
+        return done("driver_gone")
+    after = senders.without_driver(g.tenant).mailbox
+    return make_response(
+        render_template(
+            "driver/remove.html", status=found, after=after, sender=sender_settings(g.tenant), texts=driver_texts
+        )
+    )
+
+
+@blueprint.post("/remove")
+@access("admin")
+def post_remove() -> Response:
+    return change("driver_removed", lambda: lifecycle.remove(g.tenant, g.user))
+
+
+def change(key: str, act: Any) -> Response:
+    try:
+        act()
+    except NotFound:
+        return done("driver_gone")
+    return done(key)
+
+
+def done(key: str) -> Response:
+    return see_other(url_for("sender.get_page", notice=key))

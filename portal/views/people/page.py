@@ -1,0 +1,101 @@
+"""People: who may come in to a shop's settings, and what they may do; for its admins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, g, make_response, render_template, request, url_for
+from werkzeug.exceptions import TooManyRequests
+from werkzeug.wrappers import Response
+
+from portal.services.accounts import people
+from portal.services.accounts.users import ROLES
+from portal.services.errors import AlreadyThere, InvalidField, LastAdmin
+from portal.views.people import texts as users_texts
+from portal.web import rate_limits
+from portal.web.access import access
+from portal.web.htmx import see_other
+from portal.web.i18n import gettext
+
+blueprint = Blueprint("people", __name__, url_prefix="/settings/users")
+
+
+def context() -> dict[str, Any]:
+    """What the page is rendered from: here, and for support."""
+    everybody = people.everybody(g.tenant)
+    return {
+        "everybody": everybody,
+        "only_admin": people.only_admin(everybody),
+        "roles": ROLES,
+        "texts": users_texts,
+        "notice": users_texts.notice(request.args.get("notice")),
+    }
+
+
+@blueprint.get("")
+@access("admin")
+def get_page() -> Response:
+    return page()
+
+
+@blueprint.post("")
+@access("admin")
+def post_invitation() -> Response:
+    address, role = request.form.get("address", ""), request.form.get("role", "")
+    try:
+        rate_limits.spend(rate_limits.INVITING_SHOP)
+        rate_limits.spend(rate_limits.INVITED_ADDRESS)
+        people.invite(g.tenant, g.user, address, role)
+    except InvalidField as error:
+        return page(422, error=users_texts.invalid(error.reason), field=error.field, address=address, role=role)
+    except AlreadyThere:
+        return page(422, error=users_texts.invalid("already_there"), field="address", address=address, role=role)
+    except TooManyRequests:
+        too_many = gettext("Too many invitations were sent. Please wait until tomorrow.")
+        return page(429, error=too_many, field="address", address=address, role=role)
+    return done("invited")
+
+
+@blueprint.post("/<int:user_id>/role")
+@access("admin")
+def post_role(user_id: int) -> Response:
+    try:
+        people.set_role(g.tenant, g.user, user_id, request.form.get("role", ""))
+    except InvalidField as error:
+        return done(error.reason)
+    except LastAdmin:
+        return done("last_admin")
+    return done("role")
+
+
+@blueprint.post("/<int:user_id>/sign-out")
+@access("admin")
+def post_sign_out(user_id: int) -> Response:
+    people.sign_out(g.tenant, g.user, user_id)
+    return done("signed_out")
+
+
+@blueprint.get("/<int:user_id>/remove")
+@access("admin")
+def get_remove(user_id: int) -> Response:
+    person = people.get(g.tenant, user_id)
+    may = people.may_lose(g.tenant, person)
+    return make_response(render_template("people/remove.html", person=person, may_remove=may, texts=users_texts))
+
+
+@blueprint.post("/<int:user_id>/remove")
+@access("admin")
+def post_remove(user_id: int) -> Response:
+    try:
+        people.remove(g.tenant, g.user, user_id)
+    except LastAdmin:
+        return done("last_admin")
+    return done("removed")
+
+
+def page(status: int = 200, **values: Any) -> Response:
+    return make_response(render_template("people/page.html", **context(), **values), status)
+
+
+def done(key: str) -> Response:
+    return see_other(url_for("people.get_page", notice=key))

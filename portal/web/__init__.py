@@ -1,0 +1,1 @@
+"""What every page and call goes through: access, session, headers, languages, addresses."""

@@ -1,0 +1,193 @@
+"""Who may call a view: each view declares a rule, and what declares none is refused."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, g, request
+from flask_wtf import CSRFProtect
+from htmx_flask import Htmx
+from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
+
+from portal.config import settings
+from portal.models import Tenant, User
+from portal.services.accounts import api_keys, users
+from portal.web import session as sessions
+
+RULES = ("public", "person", "viewer", "admin", "support", "api_key", "operator")
+# Which roles satisfy a rule. "person" is for what concerns nobody but whoever is signed in, such as their language.
+_ROLES = {
+    "person": ("viewer", "admin", "support"),
+    "viewer": ("viewer", "admin"),
+    "admin": ("admin",),
+    "support": ("support",),
+}
+# Only the API takes large bodies, and Werkzeug's own limit for forms leaves out the usual encoding.
+_FORM_BYTES = 100_000
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+
+csrf = CSRFProtect()
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Access:
+    rule: str
+    renews: bool  # False for what the page asks by itself: a poll must not keep a session alive
+
+
+def access(rule: str, *, renews: bool = True) -> Callable[[View], View]:
+    """Declare who may call a view; see RULES. Goes below the route decorator."""
+    if rule not in RULES:
+        raise ValueError(f"no such access rule: {rule}")
+
+    def mark(view: View) -> View:
+        view.access = Access(rule, renews)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def declared(endpoint: str) -> Access | None:
+    """The rule of an endpoint, or None when it has none."""
+    return getattr(current_app.view_functions.get(endpoint), "access", None)
+
+
+def init_app(app: Flask) -> None:
+    Htmx(app)
+    # The CSRF secret lives in Flask's own cookie, which has to work inside a frame like the session's.
+    app.config.update(
+        SESSION_COOKIE_NAME="__Host-absender-form",
+        SESSION_COOKIE_SECURE=True,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="None",
+        SESSION_COOKIE_PARTITIONED=True,
+        WTF_CSRF_CHECK_DEFAULT=False,
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    csrf.init_app(app)
+    sessions.init_app(app)
+    if "static" in app.view_functions:
+        access("public")(app.view_functions["static"])
+    app.before_request(enforce)
+
+
+def enforce() -> None:
+    endpoint = request.endpoint
+    declaration = declared(endpoint) if endpoint else None
+    if declaration is None or declaration.rule != "api_key":
+        request.max_content_length = _FORM_BYTES
+    if endpoint is None:
+        # No such page; it is still shown to a known person in their language and frame.
+        _recognise()
+        return
+    if declaration is None:
+        raise Forbidden("This view declares no access rule.")
+    if declaration.rule == "api_key":
+        _require_api_key()
+    elif declaration.rule == "operator":
+        _require_operator()
+    elif declaration.rule != "public":
+        _require_session(declaration)
+
+
+def _require_api_key() -> None:
+    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    g.api_key = api_keys.authenticate(secret.strip()) if kind.lower() == "bearer" else None
+    if g.api_key is None:
+        raise Unauthorized("The API key is missing or wrong. Send it as: Authorization: Bearer <key>")
+
+
+def _require_operator() -> None:
+    """By PORTAL_METRICS_TOKEN; without one only this machine itself, which is told from what a proxy forwards."""
+    token = settings().metrics_token
+    if token:
+        kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not hmac.compare_digest(secret.strip().encode(), token.encode()):
+            raise Unauthorized("Send PORTAL_METRICS_TOKEN as: Authorization: Bearer <token>")
+        return
+    # ProxyFix replaces the address by one that a header names; a proxy that it doesn't know adds headers, too.
+    environ = request.environ
+    peer = environ.get("werkzeug.proxy_fix.orig", environ).get("REMOTE_ADDR") or ""
+    host = request.host.rpartition(":")[0] or request.host
+    forwarded = any(name in request.headers for name in _FORWARDED)
+    if forwarded or not _is_loopback(peer) or not (host == "localhost" or _is_loopback(host.strip("[]"))):
+        raise NotFound
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _require_session(declaration: Access) -> None:
+    try:
+        session, by_bearer = sessions.presented()
+    except sessions.SessionRefused as refused:
+        g.refused_parent = refused.parent
+        raise Unauthorized(refused.reason) from None
+    known = _look_up(session, only_reads=not declaration.renews or request.method in _SAFE_METHODS)
+    if known is None:
+        raise Unauthorized("invalid")
+    user, tenant = known
+    if declaration.renews:
+        sessions.keep(session)
+    else:
+        g.session = session
+    _refuse_forgery(by_bearer)
+    if not _may(declaration.rule, user, tenant):
+        raise Forbidden("staff" if tenant is None else "support" if declaration.rule == "support" else "role")
+
+
+def _may(rule: str, user: User, tenant: Tenant | None) -> bool:
+    """Whether the person satisfies the rule; what they are goes by their tenant, too: staff has none, others have."""
+    return user.role in _ROLES[rule] and (user.role == "support") == (tenant is None)
+
+
+def _look_up(session: sessions.Session, *, only_reads: bool) -> tuple[User, Tenant | None] | None:
+    """The session's person, if the database still has them, with the role and settings of this moment.
+
+    `g.user` and `g.tenant` from now on: the person's own tenant, None for staff.
+    """
+    named = (session.user_id, session.tenant_id, session.version)
+    if only_reads:
+        glance = users.glance(*named)
+        known, g.newest_entry = (glance[:2], glance[2]) if glance else (None, None)
+    else:
+        known = users.get(*named)
+    if known is not None:
+        g.user, g.tenant = known
+    return known
+
+
+def _refuse_forgery(by_bearer: bool) -> None:
+    """A change must come from a page of our own: only such a page knows the bearer or the CSRF token."""
+    if request.method in _SAFE_METHODS:
+        return
+    refuse_cross_site()
+    if by_bearer:
+        g.csrf_valid = True
+    else:
+        csrf.protect(apply_exemptions=True)
+
+
+def refuse_cross_site() -> None:
+    """Also for public pages whose button lets somebody in: another site must not press it with a link of its own."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise Forbidden("cross-site")
+
+
+def _recognise() -> None:
+    try:
+        session, _ = sessions.presented()
+    except sessions.SessionRefused:
+        return
+    if _look_up(session, only_reads=True):
+        g.session = session

@@ -1,0 +1,139 @@
+"""Launches: what a token must say, and that it opens once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from flask import Flask
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+from portal.services.accounts import launches, tenants
+from portal.services.errors import LaunchRefused
+
+
+def reason(token: str) -> str:
+    with pytest.raises(LaunchRefused) as refused:
+        launches.accept(token)
+    return refused.value.reason
+
+
+def test_a_launch_creates_the_tenant_and_the_person(ctx: Flask) -> None:
+    token = launches.make_token(
+        "acme", tenant_name="Acme Shop", plan="pro", locale="de", email="jo@acme.example", name="Jo", theme="dark",
+        parent="https://dash.example",
+    )  # fmt: skip
+    launch = launches.accept(token)
+    tenant = launch.tenant
+    assert (tenant.external_id, tenant.name, tenant.plan, tenant.locale) == ("acme", "Acme Shop", "pro", "de")
+    assert (launch.user.email, launch.user.role, launch.user.tenant_id) == ("jo@acme.example", "admin", tenant.id)
+    assert (launch.locale, launch.theme, launch.parent) == ("de", "dark", "https://dash.example")
+
+
+def test_a_later_launch_brings_name_plan_and_locale_up_to_date(ctx: Flask) -> None:
+    launches.accept(launches.make_token("acme", tenant_name="Acme"))
+    launch = launches.accept(launches.make_token("acme", tenant_name="Acme GmbH", plan="enterprise", locale="de"))
+    assert (launch.tenant.name, launch.tenant.plan, launch.tenant.locale) == ("Acme GmbH", "enterprise", "de")
+
+
+def test_a_launch_without_a_tenant_name_keeps_the_one_there_is(ctx: Flask) -> None:
+    tenants.upsert("acme", name="Acme Shop")
+    assert launches.accept(launches.make_token("acme")).tenant.name == "Acme Shop"
+
+
+def test_the_language_a_person_chose_wins_over_the_launch(ctx: Flask) -> None:
+    launch = launches.accept(launches.make_token("acme", locale="en"))
+    tenants.set_locale(launch.user, "de")
+    assert launches.accept(launches.make_token("acme", locale="en")).locale == "de"
+
+
+def test_a_token_opens_once(ctx: Flask) -> None:
+    token = launches.make_token("acme")
+    launches.accept(token)
+    assert reason(token) == "used"
+
+
+def test_of_many_replays_at_once_one_gets_in(app: Flask) -> None:
+    with app.app_context():
+        token = launches.make_token("acme")
+    results: list[str] = []
+    start = threading.Barrier(10)
+
+    def replay() -> None:
+        with app.app_context():
+            start.wait()
+            try:
+                launches.accept(token)
+                results.append("in")
+            except LaunchRefused as refused:
+                results.append(refused.reason)
+
+    threads = [threading.Thread(target=replay) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(results) == ["in"] + ["used"] * 9
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"iat": -100, "exp": -50}, "expired"),
+        ({"iat": 600, "exp": 640}, "future"),
+        ({"exp": 3600}, "invalid"),
+        ({"aud": "somebody-else"}, "invalid"),
+        ({"aud": ["somebody-else"]}, "invalid"),
+        ({"iat": 1e300}, "incomplete"),
+        ({"iss": "somebody-else"}, "invalid"),
+        ({"role": "owner"}, "role"),
+        ({"tenant": ""}, "incomplete"),
+        ({"plan": "platinum"}, "plan"),
+        ({"jti": ""}, "incomplete"),
+        ({"email": "not an address"}, "incomplete"),
+        ({"tenant": "../etc"}, "incomplete"),
+        ({"parent": "https://dash.example/page; script-src *"}, "incomplete"),
+        ({"sub": 7}, "incomplete"),
+        ({"exp": True}, "incomplete"),
+    ],
+)
+def test_what_a_token_must_not_say(ctx: Flask, claims: dict[str, Any], expected: str) -> None:
+    """Times are seconds from now."""
+    moments = {name: int(time.time()) + value for name, value in claims.items() if type(value) is int and name != "sub"}
+    assert reason(launches.make_token(**({"tenant": "acme"} | claims | moments))) == expected
+    assert tenants.find("acme") is None
+
+
+def test_times_may_have_fractions_and_the_audience_may_be_one_of_several(ctx: Flask) -> None:
+    at = time.time()
+    token = launches.make_token("acme", iat=at, exp=at + 59.5, nbf=at - 0.5, aud=["other", "absender"])
+    assert launches.accept(token).tenant.external_id == "acme"
+
+
+@pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS512"}])
+def test_the_token_does_not_choose_its_algorithm(ctx: Flask, header: dict[str, str]) -> None:
+    good = launches.make_token("acme")
+    claims = jwt.decode(good, OctKey.import_key("l" * 40)).claims
+    if header["alg"] == "none":
+        import base64
+        import json
+
+        parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in (header, claims)]
+        token = ".".join([*parts, ""])
+    else:
+        token = jwt.encode(header, claims, OctKey.import_key("l" * 64), algorithms=["HS512"])
+    assert reason(token) == "invalid"
+
+
+def test_a_token_of_another_secret_is_refused(ctx: Flask) -> None:
+    good = launches.make_token("acme")
+    claims = jwt.decode(good, OctKey.import_key("l" * 40)).claims
+    assert reason(jwt.encode({"alg": "HS256"}, claims, OctKey.import_key("x" * 40))) == "invalid"
+
+
+@pytest.mark.parametrize("token", ["", "abc", "a.b.c", "é", "." * 100])
+def test_what_is_no_token_is_refused(ctx: Flask, token: str) -> None:
+    assert reason(token) == "invalid"

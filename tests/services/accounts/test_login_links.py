@@ -1,0 +1,189 @@
+"""Signing in by a mailed link: once, for a quarter of an hour, and nobody learns who is known here."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.db.transaction import transaction
+from portal.extensions import db
+from portal.models import AuditEntry, Message, MessageBody, SignInLink, Tenant, User
+from portal.services.accounts import launches, login_links, people, tenants
+from portal.services.accounts.login_links import Link, Place
+from portal.transport.mime.addresses import InvalidAddress
+from tests.support.smtp_sink import SMTPSink
+from tests.support.steps import drain
+
+ADDRESS = "admin@shop.example"
+
+
+def ask(address: str = ADDRESS, locale: str = "en") -> int:
+    """Ask and let the job run; returns the link's id."""
+    login_links.ask(address, locale)
+    number = db.session.scalar(select(func.max(SignInLink.id))) or 0
+    login_links.send(number)
+    return number
+
+
+def token(number: int) -> str:
+    return login_links._token(db.session.get_one(SignInLink, number))
+
+
+def mails() -> list[Message]:
+    return list(db.session.scalars(select(Message).where(Message.kind == "sign_in").order_by(Message.id)))
+
+
+def add_staff(address: str) -> User:
+    with transaction() as session:
+        user = User(subject="staff", email=address, role="support")
+        session.add(user)
+    return user
+
+
+def test_a_known_address_gets_one_mail_however_often_the_job_runs(ctx: Flask, user: User, tenant: Tenant) -> None:
+    number = ask("Admin@Shop.example")
+    login_links.send(number)
+    login_links.send_forgotten()
+    (mail,) = mails()
+    assert (mail.to_address, mail.tenant_id, mail.route) == (ADDRESS, tenant.id, "interactive")
+
+
+def test_an_unknown_address_gets_none_and_the_request_does_the_same(ctx: Flask, user: User) -> None:
+    ask("nobody@elsewhere.example")
+    assert mails() == []
+    assert db.session.scalar(select(func.count()).select_from(SignInLink)) == 1
+    assert db.session.scalar(select(func.count()).select_from(Tenant)) == 1  # the platform's log isn't made for it
+
+
+def test_what_redis_lost_the_clock_sends(ctx: Flask, user: User) -> None:
+    login_links.ask(ADDRESS, "en")
+    assert mails() == []
+    login_links.send_forgotten()
+    assert len(mails()) == 1
+
+
+def test_nonsense_is_no_address(ctx: Flask) -> None:
+    with pytest.raises(InvalidAddress):
+        login_links.ask("nonsense", "en")
+
+
+def test_the_link_goes_by_mail_and_is_kept_nowhere(ctx: Flask, user: User, smtp: SMTPSink) -> None:
+    number = ask(locale="de")
+    drain("interactive")
+    mail = smtp.received[-1].message
+    body = mail.get_body(("plain",))
+    assert body is not None and "15 Minuten" in body.get_content()
+    assert str(mail["From"]) == "Marketplace <notifications@marketplace.example>"
+    found = re.search(r"http://localhost:8000/sign-in/(\S+)", body.get_content())
+    assert found and found.group(1) == token(number)
+    assert db.session.scalar(select(func.count()).select_from(MessageBody)) == 0
+    assert token(number) not in str([(m.data, m.subject, m.dot) for m in mails()])
+
+
+def test_the_button_lets_in_once(ctx: Flask, user: User, tenant: Tenant) -> None:
+    link = token(ask())
+    for _ in range(3):
+        assert login_links.read_link(link).state == "pending"
+    entered = login_links.enter(link)
+    assert isinstance(entered, Place) and entered.user.id == user.id and entered.tenant is tenant
+    again = login_links.enter(link)
+    assert isinstance(again, Link) and again.state == "used"
+    last = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert last and (last.action, last.user_id) == ("user_signed_in", user.id)
+
+
+def test_of_many_presses_at_once_one_lets_in(app: Flask, ctx: Flask, user: User) -> None:
+    link = token(ask())
+    db.session.remove()
+    start, entered = threading.Barrier(12), []
+
+    def press() -> None:
+        with app.app_context():
+            start.wait()
+            entered.append(isinstance(login_links.enter(link), Place))
+
+    threads = [threading.Thread(target=press) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(entered) == [False] * 11 + [True]
+
+
+def test_one_that_was_used_ends_the_others_to_the_same_address(ctx: Flask, user: User) -> None:
+    first, second = token(ask()), token(ask())
+    login_links.enter(second)
+    assert login_links.read_link(first).state == "used"
+
+
+def test_it_ends_after_a_quarter_of_an_hour_even_unsent(ctx: Flask, user: User, smtp: SMTPSink) -> None:
+    number = ask()
+    link = token(number)
+    with time_machine.travel(time.time() + 14 * 60, tick=False):
+        assert login_links.read_link(link).state == "pending"
+    with time_machine.travel(time.time() + 15 * 60 + 1, tick=False):
+        assert login_links.read_link(link).state == "expired"
+        assert isinstance(login_links.enter(link), Link)
+        drain("interactive")
+    assert smtp.received == []
+    assert [(mail.state, mail.reason) for mail in mails()] == [("cancelled", "no_longer_wanted")]
+
+
+@pytest.mark.parametrize("junk", ["", "x", "a.b.c", "\0", "x" * 5000])
+def test_junk_is_invalid(ctx: Flask, junk: str) -> None:
+    assert login_links.read_link(junk).state == "invalid"
+
+
+def test_an_altered_link_is_invalid(ctx: Flask, user: User) -> None:
+    link = token(ask())
+    assert login_links.read_link(("A" if link[0] != "A" else "B") + link[1:]).state == "invalid"
+
+
+def test_who_was_removed_meanwhile_does_not_get_in(ctx: Flask, user: User, tenant: Tenant) -> None:
+    launches.accept(launches.make_token("acme", email="second@shop.example"))
+    link = token(ask("second@shop.example"))
+    second = db.session.scalar(select(User).where(User.email == "second@shop.example"))
+    assert second
+    people.remove(tenant, user, second.id)
+    assert login_links.read_link(link).state == "removed"
+    assert isinstance(login_links.enter(link), Link)
+
+
+def test_somebody_of_several_shops_chooses_and_no_shop_reads_of_the_other(ctx: Flask, user: User) -> None:
+    rival = launches.accept(launches.make_token("rival", tenant_name="Rival", role="viewer"))
+    staff = add_staff(ADDRESS)
+    link = token(ask())
+    (mail,) = mails()
+    own = db.session.get_one(Tenant, mail.tenant_id)
+    assert own.external_id == tenants.PLATFORM_ID
+    asked = login_links.enter(link)
+    assert isinstance(asked, Link) and asked.state == "pending"
+    assert [place.user.id for place in asked.places] == [user.id, rival.user.id, staff.id]
+    stranger = launches.accept(launches.make_token("acme", email="other@shop.example")).user
+    assert isinstance(login_links.enter(link, stranger.id), Link)
+    entered = login_links.enter(link, rival.user.id)
+    assert isinstance(entered, Place) and entered.tenant is not None and entered.tenant.external_id == "rival"
+    assert isinstance(login_links.enter(link, user.id), Link)
+
+
+def test_staff_gets_its_mail_from_the_platforms_own_log(ctx: Flask, smtp: SMTPSink) -> None:
+    staff = add_staff("sam@marketplace.example")
+    for _ in range(2):
+        link = token(ask("sam@marketplace.example"))
+    drain("interactive")
+    assert len(smtp.received) == 2
+    assert [t.external_id for t in db.session.scalars(select(Tenant))] == [tenants.PLATFORM_ID]
+    assert login_links.enter(link) == Place(staff, None)
+
+
+def test_nobody_can_be_launched_into_the_platforms_own_log(ctx: Flask) -> None:
+    add_staff("sam@marketplace.example")
+    ask("sam@marketplace.example")
+    with pytest.raises(launches.LaunchRefused):
+        launches.accept(launches.make_token(tenants.PLATFORM_ID))

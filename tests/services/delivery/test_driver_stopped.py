@@ -1,0 +1,186 @@
+"""A driver that stands still: one attempt, a word to the admins, and where its mail goes meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select, update
+
+from portal.db import prepared
+from portal.db.transaction import transaction
+from portal.extensions import db
+from portal.models import Driver, Lane, LogEntry, Message, Tenant, User, now
+from portal.services.delivery import claims, compose
+from portal.services.drivers import lifecycle
+from portal.services.emails import contents
+from portal.services.outbox import accept as outbox
+from portal.services.routing import lanes
+from portal.services.senders import identities
+from portal.services.senders.settings_page import sender_settings
+from tests.support.driver_steps import accept, drain_driver, events_of, states
+from tests.support.mail_service import MailService
+from tests.support.smtp_sink import SMTPSink
+from tests.support.statements import recorded
+from tests.support.steps import drain
+
+
+def test_a_refused_sign_in_costs_one_attempt_and_loses_nothing(
+    tenant: Tenant, user: User, driver: Driver, service: MailService, smtp: SMTPSink
+) -> None:
+    for number in range(50):
+        accept(tenant, number)
+    service.password = "changed-at-the-provider"
+    for _ in range(3):
+        drain_driver(driver)
+    assert service.sign_ins == 1
+    assert states() == {"held": 50}
+    driver = lifecycle.get(tenant)
+    assert (driver.state, driver.reason) == ("broken", "bad_credentials")
+    drain("interactive")
+    (notice,) = smtp.received
+    assert notice.rcpt_to == (user.email,) and "refuses to send" in notice.message["Subject"]
+
+    service.password = "abcdefghijklmnop"
+    lifecycle.resume(tenant, user)
+    while drain_driver(lifecycle.get(tenant)):
+        pass
+    assert states() == {"sent": 50}
+    assert [mail.rcpt_to[0] for mail in service.sink.received] == [f"c{n}@customer.example" for n in range(50)]
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+@pytest.mark.parametrize(
+    ("reason", "names"),
+    [
+        ("bad_credentials", {"en": "The username or the password is wrong.", "de": "Passwort ist falsch."}),
+        ("ip_blocked", {"en": "The sending server is on a block list.", "de": "steht auf einer Sperrliste."}),
+        ("send_as_denied", {"en": "may not send from this address.", "de": "darf nicht von dieser Adresse senden."}),
+        ("account_suspended", {"en": "The mail account is suspended.", "de": "Das Mailkonto ist gesperrt."}),
+        ("tls_failed", {"en": "No secure connection", "de": "Es kam keine sichere Verbindung"}),
+        ("unknown", {"en": "The mail server refused it.", "de": "Der Mailserver hat abgelehnt."}),
+    ],
+)
+def test_the_admins_mail_names_the_cause_and_speaks_of_passwords_only_where_one_may_be_wrong(
+    tenant: Tenant, driver: Driver, locale: str, reason: str, names: dict[str, str]
+) -> None:
+    driver.reason = reason
+    content = contents.driver_broke(tenant, driver, locale)
+    for text in (content.text, content.html):
+        assert text and names[locale] in text
+        about_passwords = {"en": "Enter the new password", "de": "das neue Passwort"}[locale] in text
+        assert about_passwords == (reason == "bad_credentials")
+
+
+def test_mail_accepted_while_the_driver_stands_still_waits_too(tenant: Tenant, user: User, driver: Driver) -> None:
+    lifecycle.pause(tenant, user)
+    accept(tenant)
+    assert states() == {"held": 1}
+    lifecycle.resume(tenant, user)
+    drain_driver(driver)
+    assert states() == {"sent": 1}
+
+
+def test_held_time_does_not_count_towards_giving_up(tenant: Tenant, user: User, driver: Driver) -> None:
+    message = accept(tenant)
+    lifecycle.pause(tenant, user)
+    with transaction() as session:
+        session.execute(update(Message).values(held_at=now(-7200)))
+    before = db.session.get_one(Message, message.id, populate_existing=True).expires_at
+    lifecycle.resume(tenant, user)
+    after = db.session.get_one(Message, message.id, populate_existing=True).expires_at
+    assert 7199 < (after - before).total_seconds() < 7300
+
+
+def test_by_choice_held_mail_goes_by_the_default_sender_and_the_log_says_so(
+    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
+) -> None:
+    message = accept(tenant)
+    lifecycle.pause(tenant, user)
+    lifecycle.set_held_mail(tenant, user, "default")
+    drain()
+    assert smtp.received[0].message["From"] == "Marketplace <notifications@marketplace.example>"
+    assert "shop@acme.example" in smtp.received[0].message["Reply-To"]  # answers still reach the shop
+    events = db.session.scalars(
+        select(LogEntry.event).where(LogEntry.message_id == message.id).order_by(LogEntry.id)
+    ).all()
+    assert list(events) == ["queued", "held", "sender_changed", "sent"]
+    assert sender_settings(tenant).stands_in
+
+
+def test_mail_accepted_while_the_default_sender_stands_in_is_marked_in_the_log(
+    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
+) -> None:
+    lifecycle.set_held_mail(tenant, user, "default")
+    lifecycle.pause(tenant, user)
+    with transaction():
+        accepted = outbox.write(
+            [
+                outbox.Draft(tenant, "order_update", "a@customer.example", "A", text="x"),
+                outbox.Draft(tenant, "notice", "b@customer.example", "B", text="x", route="interactive"),
+            ]
+        )
+    marked, interactive = (db.session.get_one(Message, one.id) for one in accepted)
+    drain()
+    assert smtp.received[0].message["From"] == "Marketplace <notifications@marketplace.example>"
+    assert events_of(marked) == ["queued", "sender_changed", "sent"]
+    assert events_of(interactive) == ["queued"]
+
+
+def test_mail_that_waited_when_the_driver_broke_is_marked_once_when_the_default_sender_stands_in(
+    tenant: Tenant, user: User, driver: Driver, service: MailService, smtp: SMTPSink
+) -> None:
+    lifecycle.set_held_mail(tenant, user, "default")
+    at_hand, behind, deferred = (accept(tenant, number) for number in range(3))
+    with transaction() as session:
+        later = update(Message).where(Message.id == deferred.id)
+        session.execute(later.values(state="deferred", due_at=now(3600)))
+    service.password = "changed-at-the-provider"
+    drain_driver(driver)
+    lifecycle.set_held_mail(tenant, user, "wait")
+    lifecycle.set_held_mail(tenant, user, "default")
+    with transaction() as session:
+        session.execute(update(Message).values(due_at=now(-1)))
+    drain()
+    assert [mail.message["From"] for mail in smtp.received] == ["Marketplace <notifications@marketplace.example>"] * 3
+    assert events_of(at_hand) == ["queued", "held", "sender_changed", "held", "sender_changed", "sent"]
+    for message in (behind, deferred):
+        assert events_of(message) == ["queued", "sender_changed", "held", "sender_changed", "sent"]
+
+
+def test_mail_of_another_sender_is_marked_once_when_the_default_one_stands_in(
+    tenant: Tenant, user: User, driver: Driver
+) -> None:
+    lifecycle.set_held_mail(tenant, user, "default")
+    lifecycle.pause(tenant, user)
+    identities.use_default(tenant, user)
+    message = accept(tenant)
+    lifecycle.use(tenant, user)
+    lifecycle.use(tenant, user)
+    assert events_of(message) == ["queued", "sender_changed"]
+
+
+def test_mail_that_a_drain_had_claimed_when_the_driver_was_paused_is_marked_too(
+    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
+) -> None:
+    lifecycle.set_held_mail(tenant, user, "default")
+    message = accept(tenant)
+    lane = db.session.scalars(select(Lane).where(Lane.route == driver.route)).one()
+    lease = lanes.take(lane.id)
+    assert lease is not None
+    with prepared.connected():
+        (attempt,) = claims.claim(lease)
+        lifecycle.pause(tenant, user)
+        assert compose.prepare(attempt) is None
+    lanes.release(lease)
+    drain()
+    assert events_of(message) == ["queued", "sender_changed", "sent"]
+
+
+def test_a_normal_mail_costs_no_statement_for_it(
+    tenant: Tenant, user: User, driver: Driver, service: MailService
+) -> None:
+    accept(tenant)
+    with recorded() as asked:
+        accept(tenant)
+        drain_driver(driver)
+    assert len([text for text, _ in asked if "INTO log_entry" in text]) == 3  # one queued, two sent
+    assert not [text for text, values in asked if "driver_stands_still" in f"{text}{values}"]

@@ -1,0 +1,106 @@
+"""A mail's files: what a mail program reads back, whatever their names hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from portal.transport.mime.attachments import is_content_type, part, safe_filename
+from portal.transport.mime.build import Attachment, MailContent
+from tests.transport.mime.test_build import CONTENT, body, built, is_wire_clean, read
+
+pytestmark = pytest.mark.any_database
+
+FILE = Attachment("invoice.pdf", "application/pdf", b"%PDF-1.7\r\n\x00\xff")
+
+
+def with_files(*files: Attachment, content: MailContent = CONTENT) -> bytes:
+    return built(replace(content, attachments=files))
+
+
+def test_a_mail_with_files_reads_back() -> None:
+    raw = with_files(FILE, Attachment("b.txt", "text/plain", b"line one\nline two"))
+    message = read(raw)
+    assert is_wire_clean(raw)
+    assert message.get_content_type() == "multipart/mixed"
+    assert (body(message, "plain"), body(message, "html")) == ("Hello\n", "<p>Hello</p>\n")
+    files = list(message.iter_attachments())
+    assert [(f.get_filename(), f.get_content_type(), f.get_payload(decode=True)) for f in files] == [
+        ("invoice.pdf", "application/pdf", b"%PDF-1.7\r\n\x00\xff"),
+        ("b.txt", "text/plain", b"line one\nline two"),
+    ]
+    assert all(f.get_content_disposition() == "attachment" for f in files)
+    assert raw == with_files(FILE, Attachment("b.txt", "text/plain", b"line one\nline two"))
+
+
+@pytest.mark.parametrize("content", [MailContent("Hi", "Only text"), MailContent("Hi", None, "<p>Only HTML</p>")])
+@pytest.mark.parametrize("octets", [b"", b"x", b"x" * 57, b"x" * 58, bytes(range(256)) * 100])
+def test_any_octets_stand_behind_any_body(content: MailContent, octets: bytes) -> None:
+    raw = with_files(replace(FILE, content=octets), content=content)
+    (file,) = read(raw).iter_attachments()
+    assert is_wire_clean(raw) and file.get_payload(decode=True) == octets
+    assert max(map(len, part(replace(FILE, content=octets)).split(b"\r\n"))) <= 76
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Übersicht für März.pdf", "日本語の請求書.pdf", 'quo"ted\\.txt', "a=?utf-8?q?b?=.txt", "x" * 255, "ü" * 255,
+        "semi;colon, comma.txt", "percent%41'.txt", "no extension", ".hidden", "👩‍👩‍👧.png",
+    ],
+)  # fmt: skip
+def test_a_name_reads_back(name: str) -> None:
+    raw = with_files(replace(FILE, filename=name))
+    (file,) = read(raw).iter_attachments()
+    assert file.get_filename() == safe_filename(name)
+    assert max(map(len, raw.split(b"\r\n"))) <= 78
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("Größe.pdf", b'name="Groe.pdf"'),
+        ("Crème brûlée.pdf", b'name="Creme brulee.pdf"'),
+        ("日本.pdf", b'name=".pdf"'),
+        ("日本", b'name="attachment"'),
+        ('a"; x="b.pdf', b'name="a__ x__b.pdf"'),
+    ],
+)
+def test_old_programs_get_a_name_in_ascii(name: str, plain: bytes) -> None:
+    assert plain in part(replace(FILE, filename=name))
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\temp\\a.pdf", "a.pdf"),
+        ("a\r\nBcc: x@y.example", "a Bcc: x@y.example"),
+        ("invoice\u202efdp.exe", "invoicefdp.exe"),
+        ("..", ""),
+        ("", ""),
+    ],
+)
+def test_a_name_is_one_line_and_no_path(name: str, kept: str) -> None:
+    assert safe_filename(name) == kept
+    (file,) = read(with_files(replace(FILE, filename=name))).iter_attachments()
+    assert file.get_filename() == (kept or "attachment")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "pdf", "a/b/c", "a/", "/b", "a b/c", "text/plain; charset=x", "multipart/mixed", "Message/RFC822", "ü/x",
+     "text/plain\r\nX: y", "x" * 128 + "/y", "text/plain\n"],
+)  # fmt: skip
+def test_what_is_no_media_type_of_a_file_never_gets_into_a_mail(text: str) -> None:
+    assert not is_content_type(text)
+    with pytest.raises(ValueError, match="media type"):
+        with_files(replace(FILE, content_type=text))
+
+
+def test_a_text_that_holds_the_boundaries_does_not_end_the_part() -> None:
+    text = "--=_b0\r\n--=-b0\r\n--=-b0--\r\nend\r\n"
+    message = read(with_files(FILE, content=MailContent("Hi", text)))
+    assert body(message, "plain") == text.replace("\r\n", "\n")
+    assert len(list(message.iter_attachments())) == 1

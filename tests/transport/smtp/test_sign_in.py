@@ -1,0 +1,271 @@
+"""TLS and sign-in: nothing secret is said to a server that has not proved its name, and only once to one that has."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trustme
+
+from portal.transport.destinations import MemoryResolver, Policy
+from portal.transport.smtp.connection import Account, Connection, Encryption, Envelope, SMTPFailure, Timeouts
+from tests.support.scripted_server import CLOSE, DRIP, PLENTY, SILENCE, Answer, ScriptedServer, ends_in
+
+pytestmark = pytest.mark.any_database
+
+NAME = "smtp.shop.example"
+USER, PASSWORD = "shop@shop.example", "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return str(path)
+
+
+def server_context(authority: trustme.CA, name: str = NAME, not_after: datetime | None = None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, not_after=not_after).configure_cert(context)
+    return context
+
+
+def submission(
+    context: ssl.SSLContext | None,
+    answers: dict[str, Answer] | None = None,
+    *,
+    extensions: Sequence[str] = ("PIPELINING", "STARTTLS", "AUTH PLAIN LOGIN"),
+    implicit: bool = False,
+) -> ScriptedServer:
+    return ScriptedServer(answers, extensions=extensions, tls=context, implicit_tls=implicit)
+
+
+def connection(
+    server: ScriptedServer, ca_file: str | None, encryption: Encryption = "starttls", timeouts: Timeouts = PLENTY
+) -> Connection:
+    account = Account(NAME, server.port, encryption, USER, PASSWORD)
+    policy = Policy(["127.0.0.0/8"], [server.port], MemoryResolver({NAME: ["127.0.0.1"]}))
+    return Connection(account, policy=policy, ca_file=ca_file, timeouts=timeouts, local_hostname="portal.example")
+
+
+def refusal(
+    server: ScriptedServer, ca_file: str | None, encryption: Encryption = "starttls", timeouts: Timeouts = PLENTY
+) -> SMTPFailure:
+    with server, pytest.raises(SMTPFailure) as caught:
+        connection(server, ca_file, encryption, timeouts).__enter__()
+    return caught.value
+
+
+def auth_commands(server: ScriptedServer) -> list[str]:
+    return [command for command in server.commands if command.startswith("AUTH")]
+
+
+def plain(user: str, password: str) -> str:
+    return base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+
+
+@pytest.mark.parametrize("encryption", ["starttls", "tls"])
+def test_a_mail_goes_out_signed_in_and_encrypted(authority: trustme.CA, ca_file: str, encryption: Encryption) -> None:
+    steps: list[str] = []
+    with submission(server_context(authority), implicit=encryption == "tls") as server:
+        link = connection(server, ca_file, encryption)
+        link.on_step = steps.append
+        with link:
+            link.send(Envelope(USER, "customer@shop.example"), b"Hello\r\n", lambda: True)
+    assert server.mails == [b"Hello\r\n"]
+    assert auth_commands(server) == [f"AUTH PLAIN {plain(USER, PASSWORD)}"]
+    assert steps == ["resolve", "connect", "tls", "sign_in", "sender", "recipient", "accepted"]
+
+
+def test_ehlo_is_said_again_under_tls(authority: trustme.CA, ca_file: str) -> None:
+    with submission(server_context(authority)) as server, connection(server, ca_file):
+        pass
+    assert server.commands[:3] == ["EHLO portal.example", "STARTTLS", "EHLO portal.example"]
+
+
+def test_login_is_spoken_where_plain_is_not_offered(authority: trustme.CA, ca_file: str) -> None:
+    answers: dict[str, Answer] = {"AUTH": "334 VXNlcm5hbWU6", "*": ["334 UGFzc3dvcmQ6", "235 2.7.0 ok"]}
+    server = submission(server_context(authority), answers, extensions=("STARTTLS", "AUTH=LOGIN XOAUTH2"))
+    with server, connection(server, ca_file):
+        pass
+    spoken = [base64.b64decode(line).decode() for line in server.commands[4:6]]
+    assert (server.commands[3], spoken) == ("AUTH LOGIN", [USER, PASSWORD])
+
+
+def test_a_refused_sign_in_is_not_tried_again(authority: trustme.CA, ca_file: str) -> None:
+    server = submission(server_context(authority), {"AUTH": "535 5.7.8 Username and Password not accepted"})
+    failure = refusal(server, ca_file)
+    assert (failure.phase, failure.reply.code) == ("auth", 535)
+    assert len(auth_commands(server)) == 1
+
+
+def test_a_server_that_speaks_no_mechanism_of_ours_is_told_nothing(authority: trustme.CA, ca_file: str) -> None:
+    server = submission(server_context(authority), extensions=("STARTTLS", "AUTH XOAUTH2 CRAM-MD5"))
+    failure = refusal(server, ca_file)
+    assert (failure.phase, failure.reply.code, failure.reply.text) == ("auth", 0, "unsupported")
+    assert auth_commands(server) == []
+
+
+@pytest.mark.parametrize("wrong", ["name", "expired", "unknown authority"])
+@pytest.mark.parametrize("encryption", ["starttls", "tls"])
+def test_a_server_that_cannot_prove_its_name_gets_no_credentials(
+    authority: trustme.CA, ca_file: str, encryption: Encryption, wrong: str
+) -> None:
+    context = {
+        "name": lambda: server_context(authority, "mail.elsewhere.example"),
+        "expired": lambda: server_context(authority, not_after=datetime(2020, 1, 1, tzinfo=UTC)),
+        "unknown authority": lambda: server_context(trustme.CA()),
+    }[wrong]()
+    server = submission(context, implicit=encryption == "tls")
+    failure = refusal(server, ca_file, encryption)
+    assert (failure.phase, failure.reply.code) == ({"tls": "connect", "starttls": "starttls"}[encryption], 0)
+    assert failure.reply.text == "tls"
+    assert auth_commands(server) == []
+
+
+def test_only_the_extra_ca_file_makes_this_authority_trusted(authority: trustme.CA) -> None:
+    assert refusal(submission(server_context(authority)), None).reply.text == "tls"
+
+
+def test_tls_1_1_is_refused(authority: trustme.CA, ca_file: str) -> None:
+    context = server_context(authority)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    server = submission(context)
+    # This server hangs up without a TLS alert, which looks like any lost connection.
+    assert refusal(server, ca_file).reply.text in ("tls", "lost")
+    assert auth_commands(server) == []
+
+
+def test_nothing_goes_in_the_clear_where_starttls_is_stripped(ca_file: str) -> None:
+    server = submission(None, extensions=("AUTH PLAIN LOGIN",))
+    failure = refusal(server, ca_file)
+    assert (failure.phase, failure.reply.code, failure.reply.text) == ("starttls", 0, "tls")
+    assert server.commands == ["EHLO portal.example"]
+
+
+def test_a_refused_starttls_ends_there(authority: trustme.CA, ca_file: str) -> None:
+    failure = refusal(submission(server_context(authority), {"STARTTLS": "454 TLS not available"}), ca_file)
+    assert (failure.phase, failure.reply.code, failure.reply.text) == ("starttls", 454, "TLS not available")
+
+
+def test_replies_smuggled_in_before_tls_are_not_believed(authority: trustme.CA, ca_file: str) -> None:
+    server = submission(server_context(authority), {"STARTTLS": "220 go on\r\n250-evil\r\n250 AUTH PLAIN"})
+    failure = refusal(server, ca_file)
+    assert (failure.phase, failure.reply.text) == ("starttls", "tls")
+    assert auth_commands(server) == []
+
+
+def test_no_password_is_sent_without_encryption(ca_file: str) -> None:
+    server = submission(None)
+    failure = refusal(server, ca_file, "none")
+    assert (failure.phase, failure.reply.text) == ("auth", "tls")
+    assert auth_commands(server) == []
+
+
+def test_the_platforms_own_relay_may_be_signed_in_to_in_the_clear() -> None:
+    with submission(None) as server, Connection(Account("127.0.0.1", server.port, "none", USER, PASSWORD, exempt=True)):
+        pass
+    assert len(auth_commands(server)) == 1
+
+
+@pytest.mark.parametrize("encryption", ["starttls", "tls"])
+def test_a_service_without_tls_behind_the_port_ends_quickly(ca_file: str, encryption: Encryption) -> None:
+    failure = refusal(submission(None, {"STARTTLS": "220 go on\r\n" + "x" * 100}), ca_file, encryption)
+    assert failure.reply.text in ("tls", "timeout")
+
+
+@pytest.mark.parametrize(("behaviour", "text"), [(CLOSE, "lost"), (SILENCE, "timeout"), (DRIP, "timeout")])
+@pytest.mark.parametrize("point", ["STARTTLS", "AUTH"])
+def test_a_server_that_fails_on_the_way_in_is_bounded(
+    authority: trustme.CA, ca_file: str, point: str, behaviour: str, text: str
+) -> None:
+    def attempt(timeouts: Timeouts) -> SMTPFailure:
+        return refusal(submission(server_context(authority), {point: behaviour}), ca_file, timeouts=timeouts)
+
+    failure = ends_in(point.lower(), attempt)
+    assert (failure.phase, failure.reply.code, failure.reply.text) == (point.lower(), 0, text)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        f"535 5.7.8 bad: AUTH PLAIN {plain(USER, PASSWORD)}",
+        f"535 5.7.8 {plain(USER, PASSWORD)}",
+        f"535-no\r\n535 user {USER} with {PASSWORD} refused",
+        f"535 {base64.b64encode(PASSWORD.encode()).decode()}",
+    ],
+)
+def test_a_server_that_echoes_secrets_is_not_quoted_with_them(authority: trustme.CA, ca_file: str, echo: str) -> None:
+    failure = refusal(submission(server_context(authority), {"AUTH": echo}), ca_file)
+    shown = f"{failure} {failure!r} {failure.reply!r}"
+    assert "[removed]" in shown
+    for secret in (PASSWORD, plain(USER, PASSWORD), base64.b64encode(PASSWORD.encode()).decode()):
+        assert secret not in shown
+
+
+def test_an_account_never_shows_its_password() -> None:
+    assert PASSWORD not in repr(Account(NAME, 587, "starttls", USER, PASSWORD))
+
+
+@pytest.mark.parametrize(
+    ("url", "account"),
+    [
+        ("smtp://127.0.0.1:8025", Account("127.0.0.1", 8025, "none", exempt=True)),
+        ("smtp://relay.example", Account("relay.example", 25, "none", exempt=True)),
+        ("smtps://u:p@relay.example", Account("relay.example", 465, "tls", "u", "p", exempt=True)),
+        (
+            "smtp+starttls://u%40x:p%2F%23@r.example:2525",
+            Account("r.example", 2525, "starttls", "u@x", "p/#", exempt=True),
+        ),
+        ("smtp://[::1]:25", Account("::1", 25, "none", exempt=True)),
+    ],
+)
+def test_the_relay_is_read_from_its_url(url: str, account: Account) -> None:
+    assert Account.from_url(url) == account
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "relay:25", "http://relay", "smtp://", "smtp://h:x", "smtp://h:99999", "smtp://user@h", "smtp://u:se#cret@h"],
+)
+def test_a_malformed_relay_is_refused_with_a_sentence_that_hides_it(url: str) -> None:
+    with pytest.raises(ValueError, match=r"\w+ \w+ \w+") as caught:
+        Account.from_url(url)
+    assert "cret" not in str(caught.value)
+
+
+def test_the_authority_file_is_read_as_given(tmp_path: Path) -> None:
+    with ScriptedServer() as server, pytest.raises(OSError, match="No such file"):
+        connection(server, str(tmp_path / "missing.pem"), "tls").__enter__()
+
+
+def test_a_connection_lost_in_the_middle_of_tls_says_nothing_about_the_settings(ca_file: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            client, _ = listener.accept()
+            client.recv(1)
+            client.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        port = listener.getsockname()[1]
+        account = Account(NAME, port, "tls", USER, PASSWORD)
+        policy = Policy(["127.0.0.0/8"], [port], MemoryResolver({NAME: ["127.0.0.1"]}))
+        with pytest.raises(SMTPFailure) as caught:
+            Connection(account, policy=policy, ca_file=ca_file, timeouts=PLENTY).__enter__()
+        thread.join(5)
+    assert (caught.value.phase, caught.value.reply.text) == ("connect", "lost")

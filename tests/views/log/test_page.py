@@ -1,0 +1,343 @@
+"""Email logs: filters, pages, timelines, words."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+import time_machine
+from babel import dates
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.extensions import db
+from portal.models import Lane, LogEntry, Message, Tenant, utcnow
+from portal.models.log import EVENTS
+from portal.models.message import STATES
+from portal.services.accounts import tenants
+from portal.services.outbox import accept as outbox
+from portal.transport.smtp.replies import REASONS
+from portal.views.log import page as logs
+from portal.views.log import texts as log_texts
+from tests.support.statements import recorded
+from tests.views.conftest import Person
+
+LOG = "/settings/email/logs"
+
+
+def accept(
+    app: Flask, subject: str, to: str = "carla@customer.example", kind: str = "order_update", **values: Any
+) -> str:
+    with app.app_context():
+        tenant = tenants.find("acme")
+        assert tenant is not None
+        message = outbox.accept(tenant, kind=kind, to=to, subject=subject, text="x")
+        for name, value in values.items():
+            setattr(message, name, value)
+        db.session.commit()
+        return message.public_id
+
+
+def subjects(page: str) -> list[str]:
+    return re.findall(r'class="row-link"[^>]*>\s*([^<]+?)\s*</(?:a|button)>', page)
+
+
+def test_a_row_says_when_to_whom_what_and_what_became_of_it(app: Flask, person: Person) -> None:
+    accept(app, "Your order 7", state="sent", sender="Acme <hello@acme.example>")
+    page = person.get(LOG).text
+    for part in (
+        "Your order 7",
+        "carla@customer.example",
+        "Order update",
+        "Acme &lt;hello@acme.example&gt;",
+        "Accepted by the mail server",
+    ):
+        assert part in page
+    assert re.search(r'<time datetime="[^"]+" title="[^"]+"', page)
+
+
+def test_nothing_yet_and_nothing_found_are_two_texts(app: Flask, person: Person) -> None:
+    assert "No mail yet" in person.get(LOG).text
+    accept(app, "Your order 7")
+    found = person.get(f"{LOG}?state=failed").text
+    assert "Nothing matches these filters" in found and "Clear filters" in found
+    assert "No mail yet" not in found
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("state=sent", ["B"]),
+        ("kind=customer_message", ["C"]),
+        ("period=1h", ["C", "B", "A"]),
+        ("state=sent&kind=customer_message", []),
+    ],
+)
+def test_filters_live_in_the_address(app: Flask, person: Person, query: str, expected: list[str]) -> None:
+    accept(app, "A")
+    accept(app, "B", state="sent")
+    accept(app, "C", kind="customer_message")
+    page = person.get(f"{LOG}?{query}").text
+    assert subjects(page) == expected
+
+
+@pytest.mark.parametrize("query", ["state=nope", "kind=<script>", "period=1y", "state=sent&period=forever"])
+def test_an_unknown_filter_is_a_sentence_and_no_crash(person: Person, query: str) -> None:
+    for answer in (
+        person.get(f"{LOG}?{query}"),
+        person.as_htmx("GET", f"{LOG}?{query}"),
+        person.get(f"{LOG}/rows?{query}"),
+    ):
+        assert answer.status_code == 400
+        assert "This filter doesn&#39;t exist" in answer.text
+        assert "help@marketplace.example" in answer.text
+        assert "<script>" not in answer.text.replace("<script src=", "")
+
+
+def test_an_unknown_message_is_a_sentence(person: Person) -> None:
+    answer = person.get(f"{LOG}?open=msg_unknown")
+    assert answer.status_code == 404
+    assert "isn&#39;t in your log" in answer.text
+
+
+def test_a_recipient_is_searched_by_post_and_stays_out_of_addresses(app: Flask, person: Person) -> None:
+    accept(app, "For Anna", "anna@customer.example")
+    accept(app, "For Ben", "ben@customer.example")
+    page = person.post(f"{LOG}/search", {"recipient": "anna@customer.example"}).text
+    assert subjects(page) == ["For Anna"]
+    for address in re.findall(r'(?:href|action|hx-get|hx-post)="([^"]*)"', page):
+        assert "anna" not in address
+    assert person.get(f"{LOG}/search").location == LOG
+    assert person.post(f"{LOG}/search", {"recipient": " ", "state": "sent"}).location == f"{LOG}?state=sent"
+    # An address in a link of somebody else's making is not searched for.
+    assert len(subjects(person.get(f"{LOG}?recipient=anna@customer.example").text)) == 2
+
+
+def test_no_address_of_the_log_ever_holds_a_recipient(app: Flask) -> None:
+    with app.test_request_context():
+        assert logs.View(recipient="anna@customer.example", state="sent").url == f"{LOG}?state=sent"
+
+
+def test_a_search_keeps_the_filters_and_its_rows_open(app: Flask, person: Person) -> None:
+    opened = accept(app, "For Anna", "anna@customer.example", state="sent")
+    accept(app, "Also for Anna", "anna@customer.example")
+    page = person.post(f"{LOG}/search", {"recipient": "ANNA@customer.example", "state": "sent", "open": opened}).text
+    assert subjects(page) == ["For Anna"]
+    assert "What happened" in page
+
+
+def test_pages_go_by_key(app: Flask, person: Person) -> None:
+    for number in range(27):
+        accept(app, f"Order {number}")
+    first = person.get(LOG).text
+    assert len(subjects(first)) == 25
+    older = re.search(r'href="([^"]*before=[^"]*)"', first)
+    assert older
+    second = person.get(older.group(1)).text
+    assert subjects(second) == ["Order 1", "Order 0"]
+    assert "Newest messages" in second
+
+
+def test_the_timeline_tells_what_happened_with_the_servers_words(app: Flask, person: Person) -> None:
+    opened = accept(app, "Your order 7", state="failed", reason="unknown_recipient")
+    with app.app_context():
+        message = db.session.query(Message).filter_by(public_id=opened).one()
+        db.session.add(
+            LogEntry(
+                tenant_id=message.tenant_id,
+                message_id=message.id,
+                event="failed",
+                reason="unknown_recipient",
+                code=550,
+                text="5.1.1 No <b>such</b> user",
+                sender="Acme <a@acme.example>",
+            )
+        )
+        db.session.commit()
+    page = person.get(f"{LOG}?open={opened}").text
+    assert "Taken into the outbox" in page
+    assert "The message could not be sent: this address does not exist" in page
+    assert "550 5.1.1 No &lt;b&gt;such&lt;/b&gt; user" in page
+    assert f"Message number for support: {opened}" in page
+
+
+@pytest.mark.parametrize(("locale", "ago"), [("en", "2 hours ago"), ("de", "vor 2 Stunden")])
+def test_the_timeline_tells_how_long_ago_and_the_exact_time_to_those_who_go_there(
+    app: Flask, arrive: Callable[..., Person], locale: str, ago: str
+) -> None:
+    person = arrive(locale=locale)
+    opened = accept(app, "Your order 7")
+    with app.app_context():
+        db.session.execute(update(LogEntry).values(at=utcnow() - timedelta(hours=2)))
+        db.session.commit()
+    timeline = person.get(f"{LOG}?open={opened}").text.partition('class="timeline"')[2]
+    assert re.search(rf'<time datetime="[^"]+" title="([^"]+)" data-exact="\1" tabindex="0">{ago}</time>', timeline)
+
+
+def test_a_message_that_is_not_on_this_page_is_shown_above_it(app: Flask, person: Person) -> None:
+    opened = accept(app, "The old one")
+    for number in range(26):
+        accept(app, f"Order {number}")
+    page = person.get(f"{LOG}?open={opened}").text
+    assert "The message you opened" in page
+    assert subjects(page)[0] == "The old one"
+
+
+def test_the_poll_answers_304_until_the_log_or_the_clock_moves(app: Flask, person: Person) -> None:
+    accept(app, "Order 1")
+    with time_machine.travel(time.time(), tick=False):  # so that the quarter of a minute is the same for both
+        shown = re.search(r'hx-ptag="([^"]+)"', person.get(LOG).text)
+        assert shown
+        unchanged = person.as_htmx("GET", f"{LOG}/rows", headers={"HX-PTag": shown.group(1)})
+    assert unchanged.status_code == 304 and unchanged.text == ""
+    accept(app, "Order 2")
+    changed = person.as_htmx("GET", f"{LOG}/rows", headers={"HX-PTag": shown.group(1)})
+    assert subjects(changed.text) == ["Order 2", "Order 1"]
+    assert changed.headers["HX-PTag"] != shown.group(1)
+
+
+def states(page: str) -> list[str]:
+    return [unescape(text) for text in re.findall(r'class="row-state [^>]*>.*?<span>([^<]*)</span>', page, re.S)]
+
+
+def make_wait(app: Flask, route: str, reason: str | None, seconds: float) -> str:
+    """Have the route's lane wait; returns the time of day that the page shows for it."""
+    with app.app_context():
+        lane = db.session.scalars(select(Lane).where(Lane.route == route)).first() or Lane(route=route)
+        until = utcnow() + timedelta(seconds=seconds)
+        lane.not_before, lane.reason = until, reason
+        db.session.add(lane)
+        db.session.commit()
+        return dates.format_time(until, "short", locale="en")
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_mail_whose_route_has_to_wait_says_why_and_until_when(app: Flask, person: Person, opened: bool) -> None:
+    number = accept(app, "Order 1", route="driver:7")
+    accept(app, "Order 2", route="driver:8")
+    accept(app, "Order 3", route="driver:7", state="sent")
+    at = make_wait(app, "driver:7", "quota_daily", 7200)
+    page = person.get(f"{LOG}?open={number}" if opened else LOG).text
+    assert states(page) == [
+        "Accepted by the mail server",
+        "Waiting to be sent",
+        f"Waiting: the mail account's daily limit is reached, goes on at {at}",
+    ]
+
+
+def test_it_is_said_in_german_too(app: Flask, arrive: Callable[..., Person]) -> None:
+    person = arrive(locale="de")
+    accept(app, "Order 1", route="driver:7")
+    make_wait(app, "driver:7", "quota_daily", 7200)
+    (text,) = states(person.get(LOG).text)
+    assert text.startswith("Wartet: ") and "Tageslimit" in text and "weiter um" in text
+
+
+UNREACHABLE = "Waiting: the mail server can't be reached at the moment, goes on at {at}"
+
+
+@pytest.mark.parametrize(
+    ("route", "reason", "seconds", "expected"),
+    [
+        ("driver:7", "rate_limited", 30, "Waiting to be sent"),  # only its pace
+        ("driver:7", "rate_limited", 900, "Waiting: too many messages in a short time, goes on at {at}"),
+        ("driver:7", "service_unavailable", 30, UNREACHABLE),
+        ("driver:7", "quota_daily", -1, "Waiting to be sent"),  # over
+        ("relay", "service_unavailable", 300, UNREACHABLE),
+        ("relay", "bad_credentials", 300, "Waiting: goes on at {at}"),  # the platform's, not the shop's
+    ],
+)
+def test_how_much_is_said_of_a_wait(
+    app: Flask, person: Person, route: str, reason: str, seconds: float, expected: str
+) -> None:
+    accept(app, "Order 1", route=route)
+    at = make_wait(app, route, reason, seconds)
+    assert states(person.get(LOG).text) == [expected.format(at=at)]
+
+
+def test_mail_that_would_be_tried_again_sooner_than_its_route_may_send_says_the_later_time(
+    app: Flask, person: Person
+) -> None:
+    accept(app, "Order 1", route="driver:7", state="deferred", reason="greylisted", due_at=utcnow())
+    at = make_wait(app, "driver:7", "quota_daily", 7200)
+    assert states(person.get(LOG).text) == [f"Waiting: the recipient's server asked to try later, goes on at {at}"]
+
+
+def test_a_wait_comes_and_goes_by_the_poll_which_asks_no_more_for_it(app: Flask, person: Person) -> None:
+    accept(app, "Order 1", route="driver:7")
+    start = int(time.time()) // logs.SLOT * logs.SLOT
+
+    def poll(seconds: int, tag: str = "") -> Any:
+        with time_machine.travel(start + seconds, tick=False):
+            return person.as_htmx("GET", f"{LOG}/rows", headers={"HX-PTag": tag})
+
+    first = poll(0)
+    make_wait(app, "driver:7", "quota_daily", 7200)
+    with app.app_context(), recorded() as asked:
+        assert poll(logs.SLOT - 1, first.headers["HX-PTag"]).status_code == 304
+    assert len(asked) == 1
+    waiting = poll(logs.SLOT, first.headers["HX-PTag"])
+    assert states(waiting.text)[0].startswith("Waiting: the mail account's daily limit is reached")
+    make_wait(app, "driver:7", None, -1)
+    assert states(poll(2 * logs.SLOT, waiting.headers["HX-PTag"]).text) == ["Waiting to be sent"]
+
+
+def test_rows_that_came_later_wait_behind_a_button(app: Flask, person: Person) -> None:
+    newest = accept(app, "Order 1")
+    accept(app, "Order 2")
+    held = person.as_htmx("GET", f"{LOG}/rows?until={newest}").text
+    assert subjects(held) == ["Order 1"]
+    assert "1 new message" in held
+    accept(app, "Order 3")
+    assert "2 new messages" in person.as_htmx("GET", f"{LOG}/rows?until={newest}").text
+
+
+def test_page_and_poll_render_the_same_rows(app: Flask, person: Person) -> None:
+    accept(app, "Order 1")
+    page = person.get(LOG).text
+    rows = person.as_htmx("GET", f"{LOG}/rows").text
+    assert re.sub(r"\s+", " ", rows).strip() in re.sub(r"\s+", " ", page)
+
+
+def test_every_state_event_and_reason_has_words(app: Flask) -> None:
+    with app.test_request_context():
+        assert set(log_texts.STATES) == set(log_texts.TONES) == set(STATES)
+        message = Message(ambiguous=0, due_at=utcnow())
+        for state in STATES:
+            message.state = state
+            assert log_texts.state(message) not in ("", state)
+        for event in EVENTS:
+            assert log_texts.event(LogEntry(event=event)) not in ("", event)
+        ours = {"expired", "interrupted", "no_longer_wanted", "withdrawn", "withdrawn_late"}
+        silent = {reason for reason in (REASONS | ours) - {"unknown"} if not log_texts.reason(reason)}
+        assert silent == set()
+
+
+def test_nothing_that_was_only_accepted_is_called_delivered(app: Flask, person: Person) -> None:
+    for state in STATES:
+        accept(app, state, state=state)
+    assert "deliver" not in person.get(LOG).text.lower()
+
+
+def test_times_are_the_tenants(app: Flask, person: Person) -> None:
+    with app.app_context():
+        tenants.upsert("acme", name="Acme Shop", timezone="Asia/Tokyo")
+    accept(app, "Order 1")
+    assert re.search(r'title="[^"]*(JST|GMT\+9|\+0900|Japan)[^"]*"', person.get(LOG).text)
+
+
+def test_another_tenants_rows_never_show(app: Flask, person: Person) -> None:
+    with app.app_context():
+        rival: Tenant = tenants.upsert("rival", name="Rival")[0]
+        outbox.accept(rival, kind="order_update", to="x@y.example", subject="Not yours", text="x")
+    for page in (
+        person.get(LOG),
+        person.as_htmx("GET", f"{LOG}/rows"),
+        person.post(f"{LOG}/search", {"recipient": "x@y.example"}),
+    ):
+        assert "Not yours" not in page.text
