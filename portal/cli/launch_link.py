@@ -6,21 +6,21 @@ import click
 from flask.cli import with_appcontext
 
 from portal.config import settings
-from portal.services.accounts import launches, staff, tenants
-from portal.services.accounts.users import ROLES
+from portal.models.user import TENANT_ROLES, Role
+from portal.services.accounts import launches, tenants
 from portal.services.entitlements import LOCALES
 from portal.services.errors import NoLaunchSecret
 
 
 @click.command("launch-link")
 @click.option("--tenant", default="", help="The platform's id of the tenant; support belongs to none.")
-@click.option("--role", type=click.Choice((*ROLES, staff.ROLE)), default="admin", show_default=True)
+@click.option("--role", type=click.Choice((*TENANT_ROLES, Role.SUPPORT)), default="admin", show_default=True)
 @click.option("--email", default="admin@shop.example", show_default=True, help="Whom test mails go to.")
 @click.option("--locale", type=click.Choice(LOCALES), help="The tenant's own if not given.")
 @with_appcontext
 def launch_link(tenant: str, role: str, email: str, locale: str | None) -> None:
     """Print a URL that opens the portal as a person of the tenant, or as support: once, within a minute."""
-    if not tenant and role != staff.ROLE:
+    if not tenant and role != Role.SUPPORT:
         raise click.UsageError("Missing option '--tenant'.")
     claims = {"locale": locale} if locale else {}
     row = tenants.find(tenant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, String, Text
@@ -10,6 +11,20 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, EncryptedText, utcnow
 from portal.models.message import BigId
+
+
+class ProbeState(StrEnum):
+    """How far a test of a driver's settings has come."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"
+    UNFINISHED = "unfinished"  # its worker died
+
+
+PROBING = (ProbeState.QUEUED, ProbeState.RUNNING)
+PROBED = (ProbeState.PASSED, ProbeState.FAILED, ProbeState.UNFINISHED)
 
 
 def route_of(driver_id: int) -> str:
@@ -59,7 +74,7 @@ class DriverTest(_Account, Base):
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     fingerprint: Mapped[str] = mapped_column(String(64))  # keyed digest over exactly what was tested
-    state: Mapped[str] = mapped_column(String(10), default="queued")  # queued, running, passed, failed, unfinished
+    state: Mapped[str] = mapped_column(String(10), default=ProbeState.QUEUED)
     steps: Mapped[list[dict[str, Any]]] = mapped_column(
         JSON, default=list
     )  # [{"name": ..., "seconds": ...}] done so far

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,6 +12,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.models.base import Base, utcnow
 
 _PENDING = text("state = 'pending'")
+
+
+class IdentityState(StrEnum):
+    """How far the verification of a sender identity has come."""
+
+    PENDING = "pending"
+    VERIFIED = "verified"
+    REVOKED = "revoked"
 
 
 def new_nonce() -> str:
@@ -31,7 +40,7 @@ class SenderIdentity(Base):
     address: Mapped[str] = mapped_column(String(320))
     address_key: Mapped[str] = mapped_column(String(320), index=True)  # lower-case: one mailbox is one identity
     display_name: Mapped[str] = mapped_column(String(200), default="")
-    state: Mapped[str] = mapped_column(String(10), default="pending")  # pending, verified, revoked
+    state: Mapped[str] = mapped_column(String(10), default=IdentityState.PENDING)
     nonce: Mapped[str] = mapped_column(String(64), default=new_nonce)  # a new one with each mail: older links are dead
     nonce_at: Mapped[datetime] = mapped_column(default=utcnow)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -10,10 +11,22 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.models.base import Base, utcnow
 from portal.models.message import BigId
 
-EVENTS = (
-    "queued", "sent", "deferred", "held", "resumed", "released",
-    "ambiguous", "sender_changed", "unconfirmed", "failed", "cancelled", "resent",
-)  # fmt: skip
+
+class Event(StrEnum):
+    """What can happen to a message."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    DEFERRED = "deferred"
+    HELD = "held"
+    RESUMED = "resumed"  # held no longer
+    RELEASED = "released"  # a lane died before the final dot: nothing was handed over
+    AMBIGUOUS = "ambiguous"  # the connection broke off at the final dot: it is sent once more
+    SENDER_CHANGED = "sender_changed"
+    UNCONFIRMED = "unconfirmed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RESENT = "resent"  # somebody has sent it again as a new message
 
 
 class LogEntry(Base):
@@ -27,7 +40,7 @@ class LogEntry(Base):
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
     message_id: Mapped[int] = mapped_column(BigId, ForeignKey("message.id", ondelete="CASCADE"))
     at: Mapped[datetime] = mapped_column(default=utcnow)
-    event: Mapped[str] = mapped_column(String(20))
+    event: Mapped[str] = mapped_column(String(20))  # Event
     reason: Mapped[str | None] = mapped_column(String(40))  # key of the sentence people read
     code: Mapped[int | None]
     text: Mapped[str | None] = mapped_column(Text)  # the server's words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -25,11 +26,37 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, utcnow
 
-STATES = ("queued", "sending", "deferred", "held", "sent", "unconfirmed", "failed", "cancelled")
-WAITING = ("queued", "deferred")  # what a drain may claim
-ENDED = ("sent", "unconfirmed", "failed", "cancelled")  # nothing more happens to it
-PLATFORM_KINDS = ("order_update", "vendor_notification", "customer_message")  # what the API accepts
-KINDS = (*PLATFORM_KINDS, "verification", "driver_test", "notice", "sign_in", "invitation")
+
+class State(StrEnum):
+    """Where the engine is with a message; part of the public contract."""
+
+    QUEUED = "queued"
+    SENDING = "sending"  # claimed by a lane
+    DEFERRED = "deferred"  # tried, and due again later
+    HELD = "held"  # waits for its sender, without its time running out
+    SENT = "sent"  # accepted by the next server, which says nothing about the inbox
+    UNCONFIRMED = "unconfirmed"  # accepted perhaps: the connection broke off at the final dot
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Kind(StrEnum):
+    """What a message is."""
+
+    ORDER_UPDATE = "order_update"
+    VENDOR_NOTIFICATION = "vendor_notification"
+    CUSTOMER_MESSAGE = "customer_message"
+    VERIFICATION = "verification"
+    DRIVER_TEST = "driver_test"
+    NOTICE = "notice"
+    SIGN_IN = "sign_in"
+    INVITATION = "invitation"
+
+
+STATES = tuple(State)
+WAITING = (State.QUEUED, State.DEFERRED)  # what a drain may claim
+ENDED = (State.SENT, State.UNCONFIRMED, State.FAILED, State.CANCELLED)  # nothing more happens to it
+PLATFORM_KINDS = (Kind.ORDER_UPDATE, Kind.VENDOR_NOTIFICATION, Kind.CUSTOMER_MESSAGE)  # what the API accepts
 
 _CLAIMED = text("lane_id IS NOT NULL")
 _FINISHED = text("finished_at IS NOT NULL")
@@ -95,7 +122,7 @@ class Message(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(30), unique=True, default=new_public_id)
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
-    kind: Mapped[str] = mapped_column(String(30))
+    kind: Mapped[str] = mapped_column(String(30))  # Kind
     to_address: Mapped[str] = mapped_column(String(320))
     subject: Mapped[str] = mapped_column(String(1000))
     message_id: Mapped[str] = mapped_column(String(200))  # the Message-ID header, fixed at acceptance
@@ -105,7 +132,7 @@ class Message(Base):
     # are not used again while newer ones exist, so what is left points nowhere.
     resent_of: Mapped[int | None] = mapped_column(BigId)
 
-    state: Mapped[str] = mapped_column(String(12), default="queued")
+    state: Mapped[str] = mapped_column(String(12), default=State.QUEUED)
     reason: Mapped[str | None] = mapped_column(String(40))
     sender: Mapped[str | None] = mapped_column(String(600))  # the From it went out under, as people read it
     accepted_at: Mapped[datetime] = mapped_column(default=utcnow)

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import JSON, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, utcnow
+
+
+class SenderMode(StrEnum):
+    """Whose address a tenant's mail comes from."""
+
+    PLATFORM = "platform"
+    BRAND = "brand"
+    DRIVER = "driver"
+
+
+class HeldMail(StrEnum):
+    """What becomes of mail while the driver can't send."""
+
+    WAIT = "wait"
+    DEFAULT = "default"  # goes by the default sender
 
 
 class Tenant(Base):
@@ -20,10 +36,8 @@ class Tenant(Base):
     locale: Mapped[str] = mapped_column(String(10), default="en")
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     frame_ancestors: Mapped[list[str]] = mapped_column(JSON, default=list)
-    sender_mode: Mapped[str] = mapped_column(String(10), default="platform")  # platform, brand, driver
-    held_mail: Mapped[str] = mapped_column(
-        String(10), default="wait", server_default="wait"
-    )  # wait, default: while the driver can't send
+    sender_mode: Mapped[str] = mapped_column(String(10), default=SenderMode.PLATFORM)
+    held_mail: Mapped[str] = mapped_column(String(10), default=HeldMail.WAIT, server_default="wait")
     identity_id: Mapped[int | None] = mapped_column(
         ForeignKey("sender_identity.id", use_alter=True, ondelete="SET NULL")
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
@@ -11,6 +12,17 @@ from sqlalchemy.orm import Mapped, mapped_column, validates
 from portal.models.base import Base, utcnow
 
 _STAFF = text("tenant_id IS NULL")
+
+
+class Role(StrEnum):
+    """What a person may do; portal.web.access says which views that opens."""
+
+    ADMIN = "admin"
+    VIEWER = "viewer"
+    SUPPORT = "support"  # of the platform, and of no tenant
+
+
+TENANT_ROLES = (Role.ADMIN, Role.VIEWER)
 
 
 def new_session_version() -> str:
@@ -32,7 +44,7 @@ class User(Base):
     email: Mapped[str] = mapped_column(String(320))
     email_key: Mapped[str] = mapped_column(String(320), default="", server_default="", index=True)  # lower-case
     name: Mapped[str] = mapped_column(String(200), default="")
-    role: Mapped[str] = mapped_column(String(10))
+    role: Mapped[str] = mapped_column(String(10))  # Role
     locale: Mapped[str | None] = mapped_column(String(10))  # chosen on the page; None follows the launch
     session_version: Mapped[str] = mapped_column(String(16), default=new_session_version, server_default="")
     invited_at: Mapped[datetime | None]  # until they have come for the first time

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 
 from portal import redis_client
 from portal.db.transaction import transaction
+from portal.encryption import encrypt
 from portal.extensions import db
 from portal.models import Driver, Lane, LogEntry, Message, Tenant, User, now
 from portal.models.message import WAITING
@@ -163,7 +164,7 @@ def give_driver(
     tenant, user = merchant(name)
     values: dict[str, object] = {
         "preset": preset, "host": host, "port": port, "encryption": encryption, "username": f"shop@{name}.example",
-        "secret": encryption.encrypt(PASSWORD), "from_address": f"shop@{name}.example", "from_name": name.title(),
+        "secret": encrypt(PASSWORD), "from_address": f"shop@{name}.example", "from_name": name.title(),
     }  # fmt: skip
     with transaction():
         return lifecycle.put(tenants.lock(tenant), user, 0, values)

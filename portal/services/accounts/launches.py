@@ -16,6 +16,7 @@ from portal import launch_keys
 from portal.config import settings
 from portal.db.transaction import transaction
 from portal.models import BurntToken, Tenant, User
+from portal.models.user import TENANT_ROLES, Role
 from portal.services import entitlements
 from portal.services.accounts import staff, tenants, users
 from portal.services.errors import InvalidField, LaunchRefused, NoLaunchSecret
@@ -79,7 +80,7 @@ def verify_token(token: str) -> LaunchClaims:
 
 def _check_kinds(claims: dict[str, Any]) -> None:
     for name in _REQUIRED:
-        if name == "tenant" and claims.get("role") == staff.ROLE:
+        if name == "tenant" and claims.get("role") == Role.SUPPORT:
             continue  # staff look at all of them, whichever it names
         if not (_is_time if name in ("iat", "exp") else _is_text)(claims.get(name)):
             raise LaunchRefused("incomplete", name)
@@ -115,7 +116,7 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         raise LaunchRefused("incomplete", "a claim is no text")
     if len(claims["jti"]) > 200 or len(claims["sub"]) > 200:
         raise LaunchRefused("incomplete", "jti or sub too long")
-    if claims["role"] not in (*users.ROLES, staff.ROLE):
+    if claims["role"] not in (*TENANT_ROLES, Role.SUPPORT):
         raise LaunchRefused("role")
     if optional["plan"] is not None and optional["plan"] not in entitlements.known():
         raise LaunchRefused("plan")
@@ -130,7 +131,7 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         subject=claims["sub"],
         email=email,
         name=" ".join((optional["name"] or "").split())[:200],
-        tenant=claims["tenant"] if claims["role"] != staff.ROLE else "",
+        tenant=claims["tenant"] if claims["role"] != Role.SUPPORT else "",
         tenant_name=(optional["tenant_name"] or "")[:200],
         role=claims["role"],
         plan=optional["plan"],
@@ -168,7 +169,7 @@ def accept(token: str) -> Launch:
         used = LaunchRefused("used")
         used.parent = claims.parent
         raise used from None
-    if claims.role == staff.ROLE:
+    if claims.role == Role.SUPPORT:
         with transaction():
             user = staff.from_launch(subject=claims.subject, email=claims.email, name=claims.name)
         return Launch(user, None, user.locale or claims.locale or entitlements.LOCALES[0], claims.theme, claims.parent)

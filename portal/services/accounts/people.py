@@ -12,7 +12,7 @@ from portal.extensions import db
 from portal.models import DriverTest, Tenant, User, utcnow
 from portal.models.base import MAX_ID
 from portal.models.lane import INTERACTIVE
-from portal.models.user import new_session_version
+from portal.models.user import TENANT_ROLES, new_session_version
 from portal.services import audit
 from portal.services.accounts import tenants, users
 from portal.services.emails import contents
@@ -135,5 +135,5 @@ def _other_admins(tenant: Tenant, user: User) -> int:
 
 
 def _check_role(role: str) -> None:
-    if role not in users.ROLES:
+    if role not in TENANT_ROLES:
         raise InvalidField("role", "unknown")

@@ -7,10 +7,9 @@ from sqlalchemy import select
 from portal.db.transaction import serialize, transaction
 from portal.extensions import db
 from portal.models import User, utcnow
+from portal.models.user import Role
 from portal.services.accounts import users
 from portal.transport.mime.addresses import validate_address
-
-ROLE = "support"
 
 
 def from_launch(*, subject: str, email: str, name: str) -> User:
@@ -21,7 +20,7 @@ def from_launch(*, subject: str, email: str, name: str) -> User:
     serialize("staff")
     user = _by_subject(subject) or _by_subject(users.invited_subject(email))
     if user is None:
-        user = User(role=ROLE)
+        user = User(role=Role.SUPPORT)
         db.session.add(user)
     user.subject, user.email, user.name, user.seen_at = subject, email, name, utcnow()
     return user
@@ -38,7 +37,7 @@ def add(address: str, name: str = "") -> tuple[User, bool]:
         user = next(iter(_at(email)), None)
         added = user is None
         if user is None:
-            user = User(role=ROLE, subject=users.invited_subject(email), email=email, name=name)
+            user = User(role=Role.SUPPORT, subject=users.invited_subject(email), email=email, name=name)
             session.add(user)
         elif name:
             user.name = name

@@ -15,8 +15,6 @@ from portal.extensions import db
 from portal.models import LogEntry, Tenant, User, utcnow
 from portal.services import audit
 
-ROLES = ("admin", "viewer")
-
 # Made once: to build a statement costs several times what it then takes to run.
 _HAS_SESSION = (User.id == bindparam("user"), User.session_version == bindparam("version"))
 _IS_MEMBER = (*_HAS_SESSION, Tenant.id == bindparam("tenant"))

@@ -8,8 +8,8 @@ from flask import Blueprint, g, make_response, render_template, request, url_for
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
+from portal.models.user import TENANT_ROLES
 from portal.services.accounts import people
-from portal.services.accounts.users import ROLES
 from portal.services.errors import AlreadyThere, InvalidField, LastAdmin
 from portal.views.people import texts as users_texts
 from portal.web import rate_limits
@@ -26,7 +26,7 @@ def context() -> dict[str, Any]:
     return {
         "everybody": everybody,
         "only_admin": people.only_admin(everybody),
-        "roles": ROLES,
+        "roles": TENANT_ROLES,
         "texts": users_texts,
         "notice": users_texts.notice(request.args.get("notice")),
     }
