@@ -6,7 +6,7 @@ import click
 from flask.cli import with_appcontext
 
 from portal.config import settings
-from portal.models.user import TENANT_ROLES, Role
+from portal.models.user import Role
 from portal.services.accounts import launches, tenants
 from portal.services.entitlements import LOCALES
 from portal.services.errors import NoLaunchSecret
@@ -14,7 +14,7 @@ from portal.services.errors import NoLaunchSecret
 
 @click.command("launch-link")
 @click.option("--tenant", default="", help="The platform's id of the tenant; support belongs to none.")
-@click.option("--role", type=click.Choice((*TENANT_ROLES, Role.SUPPORT)), default="admin", show_default=True)
+@click.option("--role", type=click.Choice([role.value for role in Role]), default="admin", show_default=True)
 @click.option("--email", default="admin@shop.example", show_default=True, help="Whom test mails go to.")
 @click.option("--locale", type=click.Choice(LOCALES), help="The tenant's own if not given.")
 @with_appcontext

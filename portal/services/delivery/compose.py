@@ -142,8 +142,8 @@ def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[A
         outcomes.expired(attempt, message.ambiguous)
         return None
     sender = _sender(attempt, message, bench)
-    if sender.held:
-        outcomes.held(attempt, "driver_paused")
+    if sender.held_reason:
+        outcomes.held(attempt, sender.held_reason)
         return None
     if sender.route != message.route:
         outcomes.moved(attempt, sender.route, stands_in=sender.stands_in)

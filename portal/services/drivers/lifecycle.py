@@ -95,7 +95,7 @@ def pause(tenant: Tenant, user: User) -> None:
         if driver.state == "active":
             driver.state, driver.reason, driver.text, driver.paused_at = "paused", None, None, utcnow()
             audit.record(tenant, user, "driver_paused", driver.username)
-            reroute(tenant, "driver_paused")
+            reroute(tenant)
 
 
 def resume(tenant: Tenant, user: User | None = None) -> None:
@@ -134,8 +134,7 @@ def set_held_mail(tenant: Tenant, user: User, choice: str) -> None:
         before, tenant.held_mail = tenant.held_mail, "default" if choice == "default" else "wait"
         if before != tenant.held_mail:
             audit.record(tenant, user, "held_mail", "", {"held_mail": before}, {"held_mail": tenant.held_mail})
-        driver = find(tenant)
-        reroute(tenant, (driver.reason or "driver_paused") if driver else None)
+        reroute(tenant)
 
 
 def broke_down(attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> None:
@@ -147,7 +146,7 @@ def broke_down(attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> N
         if driver is not None and driver.id == driver_id and driver.state == "active":
             driver.state, driver.reason, driver.text, driver.paused_at = "broken", reason, reply.text, utcnow()
             notices.driver_broke(tenant, driver)
-        reroute(tenant, reason)
+        reroute(tenant)
 
 
 def _shown(driver: Driver | None) -> dict[str, object]:

@@ -145,15 +145,16 @@ def _rows(drafts: Sequence[Draft], in_force: dict[int, Sender]) -> list[dict[str
         for row, draft in zip(rows, drafts, strict=True):
             row["resent_of"] = draft.resent_of
     if any(row["state"] == "held" for row in rows):
-        for row in rows:
+        for row, draft in zip(rows, drafts, strict=True):
             held = row["state"] == "held"
-            row |= {"reason": "driver_paused" if held else None, "held_at": at if held else None}
+            reason = in_force[draft.tenant.id].held_reason if held else None
+            row |= {"reason": reason, "held_at": at if held else None}
     return rows
 
 
 def _row(draft: Draft, sender: Sender | None, at: datetime, domain: str) -> dict[str, Any]:
     public_id = new_public_id()
-    held = draft.route is None and sender is not None and sender.held
+    held = draft.route is None and sender is not None and sender.held_reason is not None
     return {
         "public_id": public_id,
         "tenant_id": draft.tenant.id,

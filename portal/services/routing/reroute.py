@@ -22,16 +22,16 @@ _TOLD = exists().where(
 )
 
 
-def reroute(tenant: Tenant, reason: str | None = None) -> None:
+def reroute(tenant: Tenant) -> None:
     """Bring the tenant's waiting mail in line with the sender in force. Within a transaction that holds the tenant.
 
-    `reason` keys why it is held. Held time does not count towards giving up, and held mail goes on in its order.
+    Held time does not count towards giving up, and held mail goes on in its order.
     """
     db.session.flush()
     sender = senders.resolve(tenant)
     ours = and_(Message.tenant_id == tenant.id, Message.route != INTERACTIVE)
-    if sender.held:
-        _hold(and_(ours, Message.state.in_(WAITING)), sender.route, reason)
+    if sender.held_reason:
+        _hold(and_(ours, Message.state.in_(WAITING)), sender.route, sender.held_reason)
         return
     waiting = and_(ours, Message.state.in_(WAITING))
     if sender.stands_in:  # before what is held is let go, which is told the same below
@@ -46,7 +46,7 @@ def reroute(tenant: Tenant, reason: str | None = None) -> None:
     after_commit(partial(lanes.wake, sender.route))
 
 
-def _hold(waiting: ColumnElement[bool], route: str, reason: str | None) -> None:
+def _hold(waiting: ColumnElement[bool], route: str, reason: str) -> None:
     _log(waiting, "held", reason)
     db.session.execute(
         update(Message)

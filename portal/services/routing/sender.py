@@ -29,7 +29,7 @@ class Sender:
     route: str
     identity_id: int | None = None
     driver_id: int | None = None
-    held: bool = False  # the driver can't send now, and the tenant's mail waits for it
+    held_reason: str | None = None  # why the tenant's mail waits for a driver that can't send now; None: it doesn't
     stands_in: bool = False  # the default sender in place of a driver that can't send now
     reply_to: str | None = None
 
@@ -68,24 +68,27 @@ class Facts(NamedTuple):
     identity_name: str
     driver_id: int | None
     driver_state: str | None
+    driver_reason: str | None  # why its provider refuses it; None where a person paused it
     driver_address: str
     driver_name: str
 
 
+_COLUMNS = {
+    "plan": Tenant.plan,
+    "mode": Tenant.sender_mode,
+    "held_mail": Tenant.held_mail,
+    "identity_id": SenderIdentity.id,
+    "identity_state": SenderIdentity.state,
+    "identity_address": SenderIdentity.address,
+    "identity_name": SenderIdentity.display_name,
+    "driver_id": Driver.id,
+    "driver_state": Driver.state,
+    "driver_reason": Driver.reason,
+    "driver_address": Driver.from_address,
+    "driver_name": Driver.from_name,
+}
 _FACTS = (
-    select(
-        Tenant.plan,
-        Tenant.sender_mode,
-        Tenant.held_mail,
-        SenderIdentity.id,
-        SenderIdentity.state,
-        SenderIdentity.address,
-        SenderIdentity.display_name,
-        Driver.id,
-        Driver.state,
-        Driver.from_address,
-        Driver.from_name,
-    )
+    select(*(_COLUMNS[name].label(name) for name in Facts._fields))
     .select_from(Tenant)
     .outerjoin(SenderIdentity, SenderIdentity.id == Tenant.identity_id)
     .outerjoin(Driver, Driver.tenant_id == Tenant.id)
@@ -96,14 +99,14 @@ _FACTS_DIRECT = Statement(_FACTS)
 
 def resolve(tenant: Tenant) -> Sender:
     """The sender in force for the tenant's mail, as far as its plan allows."""
-    return decide(Facts(*db.session.execute(_FACTS, {"tenant": tenant.id}).one()))
+    return decide(Facts._make(db.session.execute(_FACTS, {"tenant": tenant.id}).one()))
 
 
 def facts(tenant_id: int) -> Facts:
     """The same by the drain's own connection: as committed, at the cost of one look-up."""
     row = _FACTS_DIRECT.row(tenant=tenant_id)
     assert row is not None, "a tenant is never deleted"
-    return Facts(*row)
+    return Facts._make(row)
 
 
 def decide(given: Facts) -> Sender:
@@ -115,14 +118,14 @@ def decide(given: Facts) -> Sender:
         if given.driver_state == "active":
             return sender
         if given.held_mail != "default":
-            return replace(sender, held=True)
+            return replace(sender, held_reason=given.driver_reason or "driver_paused")
         return replace(platform_sender(), stands_in=True, reply_to=mailbox.as_header())
     return _without_driver(given)
 
 
 def without_driver(tenant: Tenant) -> Sender:
     """The sender that holds where no driver does."""
-    return _without_driver(Facts(*db.session.execute(_FACTS, {"tenant": tenant.id}).one()))
+    return _without_driver(Facts._make(db.session.execute(_FACTS, {"tenant": tenant.id}).one()))
 
 
 def _without_driver(given: Facts) -> Sender:
@@ -142,8 +145,8 @@ def platform_sender(route: str = RELAY) -> Sender:
 def still_allowed(tenant_id: int, sender: Sender, in_force: Sender) -> bool:
     """Whether a sender recorded earlier may still be used by the tenant, whose sender is `in_force` now."""
     if sender.driver_id is not None:
-        now = in_force
-        return not now.held and (now.driver_id, now.mailbox.address) == (sender.driver_id, sender.mailbox.address)
+        same = (in_force.driver_id, in_force.mailbox.address) == (sender.driver_id, sender.mailbox.address)
+        return same and in_force.held_reason is None
     if sender.identity_id is None:
         return sender.mailbox.address == settings().default_mailbox.address
     identity = db.session.get(SenderIdentity, sender.identity_id, populate_existing=True)

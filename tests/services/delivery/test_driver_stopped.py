@@ -20,7 +20,7 @@ from tests.support.driver_steps import accept, drain_driver, events_of, states
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
 from tests.support.statements import recorded
-from tests.support.steps import drain
+from tests.support.steps import again, drain
 
 
 def test_a_refused_sign_in_costs_one_attempt_and_loses_nothing(
@@ -77,6 +77,28 @@ def test_mail_accepted_while_the_driver_stands_still_waits_too(tenant: Tenant, u
     lifecycle.resume(tenant, user)
     drain_driver(driver)
     assert states() == {"sent": 1}
+
+
+def test_mail_accepted_while_the_password_is_wrong_says_so_and_not_that_somebody_paused_it(
+    tenant: Tenant, driver: Driver, service: MailService
+) -> None:
+    service.password = "changed-at-the-provider"
+    first = accept(tenant, 1)
+    drain_driver(driver)
+    later = accept(tenant, 2)
+    assert again(first).reason == again(later).reason == "bad_credentials"
+    held = db.session.scalars(select(LogEntry).where(LogEntry.message_id == later.id, LogEntry.event == "held")).one()
+    assert held.reason == "bad_credentials"
+
+
+def test_mail_of_a_driver_that_is_chosen_while_it_is_paused_says_why_it_waits(
+    tenant: Tenant, user: User, driver: Driver
+) -> None:
+    lifecycle.pause(tenant, user)
+    identities.use_default(tenant, user)
+    waiting = accept(tenant, 1)
+    lifecycle.use(tenant, user)
+    assert (again(waiting).state, again(waiting).reason) == ("held", "driver_paused")
 
 
 def test_held_time_does_not_count_towards_giving_up(tenant: Tenant, user: User, driver: Driver) -> None:
