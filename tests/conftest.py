@@ -29,7 +29,7 @@ from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 from tests.support.warm import Nursery, Warm, WarmProcess
 
-pytest_plugins = ["tests.support.figures"]
+pytest_plugins = ["tests.support.figures", "tests.support.person"]
 
 POSTGRES = os.environ.get("PORTAL_TEST_DATABASE_URL", "")
 SECRETS = {"secret_key": "k" * 40, "launch_secret": "l" * 40, "encryption_keys": [Fernet.generate_key().decode()]}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from flask import Flask
 
 from tests.security.shops import HERS, MINE, Shop
-from tests.views.conftest import Person
 
 
 @pytest.fixture
@@ -21,16 +18,3 @@ def hers(app: Flask) -> Shop:
 def mine(app: Flask) -> Shop:
     """Another shop, whose admin tries it."""
     return Shop(app, MINE)
-
-
-@pytest.fixture
-def arrive(app: Flask) -> Callable[..., Person]:
-    def make(tenant: str = "acme", **claims: object) -> Person:
-        return Person(app, tenant, {"tenant_name": "Acme Shop", "plan": "enterprise"} | claims)
-
-    return make
-
-
-@pytest.fixture
-def person(arrive: Callable[..., Person]) -> Person:
-    return arrive()

@@ -21,7 +21,7 @@ from portal.services.outbox import accept as outbox
 from portal.services.senders import verification
 from portal.web import access
 from tests.chaos.steps import give_driver
-from tests.views.conftest import PARTIAL
+from tests.support.person import PARTIAL
 
 HERS, MINE = "kestrel", "wolverine"  # words that stand nowhere else
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}

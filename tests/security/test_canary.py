@@ -26,11 +26,11 @@ from portal.services.outbox import accept as outbox
 from tests.support import processes
 from tests.support.figures import Figure
 from tests.support.mail_service import MailService
+from tests.support.person import Person
 from tests.support.ports import free_port
 from tests.support.processes import Process
 from tests.support.smtp_sink import SMTPSink
 from tests.support.waiting import eventually
-from tests.views.conftest import Person
 
 CANARY = "canary-41c7-parola"
 

@@ -15,8 +15,8 @@ from portal.extensions import db
 from portal.services.accounts import launches
 from portal.services.routing import lanes
 from tests.conftest import SECRETS
+from tests.support.person import Person
 from tests.support.valkey import Valkey
-from tests.views.conftest import Person
 
 PARENT = "https://dashboard.example"
 DRIVER = {

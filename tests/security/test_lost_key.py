@@ -20,8 +20,8 @@ from portal.services.drivers.settings import DriverSettings
 from portal.services.outbox import accept as outbox
 from tests.support.driver_steps import allow, saved
 from tests.support.mail_service import MailService
+from tests.support.person import Person
 from tests.support.steps import drain
-from tests.views.conftest import Person
 
 WORDS = "can't read the password that is stored"
 

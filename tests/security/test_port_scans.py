@@ -20,8 +20,8 @@ from portal.models import DriverTest, Message
 from portal.services.drivers import save_gate
 from portal.transport.smtp.connection import Timeouts
 from tests.support.figures import Figure
+from tests.support.person import Person
 from tests.support.ports import free_port
-from tests.views.conftest import Person
 
 SHORT = Timeouts(connect=0.5, command=0.5, dot=0.5, session=3)
 TEST, ROW = r'<section id="test".*?</section>', r'<li id="row-[^>]*row-open.*?<p class="muted">Message number'

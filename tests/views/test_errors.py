@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from portal.log_format import Formatter
 from portal.web.access import access
-from tests.views.conftest import PARTIAL, Person
+from tests.support.person import PARTIAL, Person
 
 
 @pytest.fixture

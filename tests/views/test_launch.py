@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from portal.services.accounts import launches
-from tests.views.conftest import Person
+from tests.support.person import Person
 
 
 def token(app: Flask, **claims: object) -> str:

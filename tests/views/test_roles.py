@@ -16,7 +16,7 @@ from portal.models.identity import new_nonce
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle as driver_service
 from portal.web import access
-from tests.views.conftest import Person
+from tests.support.person import Person
 
 PAGES = ("/settings/email", "/settings/email/driver", "/settings/email/logs", "/settings/email/logs?state=failed")
 

@@ -20,9 +20,9 @@ from portal.models import Base, Message, SignInLink, Tenant, User
 from portal.services.accounts import login_links, people
 from portal.web import session
 from tests.support.figures import Figure
+from tests.support.person import Person
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
-from tests.views.conftest import Person
 
 ADDRESS = "admin@shop.example"
 SETTINGS = "/settings/email"

@@ -22,7 +22,7 @@ from portal.services.senders import verification
 from portal.views.activity import texts as activity_texts
 from portal.web import access
 from tests.services.test_audit import SECRET, store_driver
-from tests.views.conftest import Person
+from tests.support.person import Person
 from tests.views.test_sign_in import ask
 
 HOME = "/support"

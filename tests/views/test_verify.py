@@ -13,7 +13,7 @@ from portal.extensions import db
 from portal.models import SenderIdentity, VerificationMail, utcnow
 from portal.services.accounts import tenants
 from portal.services.senders import verification
-from tests.views.conftest import Person
+from tests.support.person import Person
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from flask import Flask
 from portal.services import audit
 from portal.views import csv_files
 from portal.views.activity import texts as activity_texts
-from tests.views.conftest import Person
+from tests.support.person import Person
 
 PATH = "/settings/activity"
 

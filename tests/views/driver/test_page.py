@@ -25,9 +25,9 @@ from portal.views import reason_texts
 from portal.views.log import texts as log_texts
 from tests.support.driver_steps import allow
 from tests.support.mail_service import MailService
+from tests.support.person import Person
 from tests.support.scripted_server import ScriptedServer
 from tests.support.steps import PATIENT
-from tests.views.conftest import Person
 
 PAGE = "/settings/email/driver"
 CANARY = "canary-7b1f-password"

@@ -21,7 +21,7 @@ from portal.services.outbox import accept as outbox
 from portal.services.outbox import log_export
 from portal.views.csv_files import harmless
 from portal.web import session
-from tests.views.conftest import Person
+from tests.support.person import Person
 from tests.views.log.test_page import accept
 
 CSV = "/settings/email/logs.csv"

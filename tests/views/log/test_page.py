@@ -17,15 +17,15 @@ from sqlalchemy import select, update
 
 from portal.extensions import db
 from portal.models import Lane, LogEntry, Message, Tenant, utcnow
-from portal.models.log import EVENTS
+from portal.models.log import Event
 from portal.models.message import STATES
 from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
 from portal.transport.smtp.replies import REASONS
 from portal.views.log import page as logs
 from portal.views.log import texts as log_texts
+from tests.support.person import Person
 from tests.support.statements import recorded
-from tests.views.conftest import Person
 
 LOG = "/settings/email/logs"
 
@@ -311,7 +311,7 @@ def test_every_state_event_and_reason_has_words(app: Flask) -> None:
         for state in STATES:
             message.state = state
             assert log_texts.state(message) not in ("", state)
-        for event in EVENTS:
+        for event in Event:
             assert log_texts.event(LogEntry(event=event)) not in ("", event)
         ours = {"expired", "interrupted", "no_longer_wanted", "withdrawn", "withdrawn_late"}
         silent = {reason for reason in (REASONS | ours) - {"unknown"} if not log_texts.reason(reason)}

@@ -20,9 +20,9 @@ from portal.services.outbox import accept as outbox
 from portal.services.outbox import send_again
 from portal.services.senders import verification
 from portal.transport.mime.attachments import Attachment
+from tests.support.person import Person
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
-from tests.views.conftest import Person
 
 LOG = "/settings/email/logs"
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import Message, User
-from tests.views.conftest import Person
+from tests.support.person import Person
 
 PATH = "/settings/users"
 CHANGES = ("role", "sign-out", "remove")

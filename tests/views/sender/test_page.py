@@ -14,7 +14,7 @@ from portal.models import Message, SenderIdentity
 from portal.services.accounts import tenants
 from portal.services.senders import verification
 from portal.services.senders.settings_page import sender_settings
-from tests.views.conftest import Person
+from tests.support.person import Person
 
 SETTINGS = "/settings/email"
 FORM = "/settings/email/verification"

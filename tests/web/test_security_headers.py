@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from portal.services.accounts import launches, tenants
-from tests.views.conftest import Person
+from tests.support.person import Person
 
 DASHBOARD = "https://dashboard.example"
 

@@ -19,7 +19,7 @@ from portal.models.user import new_session_version
 from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
 from portal.web import access, session
-from tests.views.conftest import PARTIAL, Person
+from tests.support.person import PARTIAL, Person
 
 SETTINGS = "/settings/email"
 SESSION_RULES = ("person", "viewer", "admin", "support")

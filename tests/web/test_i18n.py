@@ -23,7 +23,7 @@ from portal.models import LogEntry, Message
 from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
 from portal.web import i18n
-from tests.views.conftest import Person
+from tests.support.person import Person
 
 ROOT = Path(portal.__file__).parent
 KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
