@@ -10,6 +10,7 @@ from whitenoise import WhiteNoise
 
 from portal import cli, extensions, log_format, redis_client
 from portal.config import load_settings
+from portal.db import sqlite
 from portal.views import errors, health, launch, preferences, sign_in, support, verify
 from portal.views.activity import page as activity
 from portal.views.api import messages, openapi, tenants
@@ -40,8 +41,8 @@ def create_app(**overrides: Any) -> Flask:
         MAX_FORM_MEMORY_SIZE=500_000,
     )
     parts = (
-        log_format, extensions, redis_client, rate_limits, i18n, access, assets, security_headers, htmx, urls, errors,
-        request_log, cli,
+        log_format, extensions, sqlite, redis_client, rate_limits, i18n, access, assets, security_headers, htmx, urls,
+        errors, request_log, cli,
     )  # fmt: skip
     for part in parts:
         part.init_app(app)

@@ -8,7 +8,6 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
-from portal.db import sqlite
 from portal.models.base import Base
 
 # The models derive from Base and know nothing of Flask; the extension gives the session and the engine.
@@ -33,6 +32,3 @@ def engine_options(url: str) -> dict[str, Any]:
 def init_app(app: Flask) -> None:
     db.init_app(app)
     migrate.init_app(app, db, directory=app.root_path + "/migrations")
-    with app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            sqlite.prepare(db.engine)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import Flask
 from sqlalchemy import Connection, Engine, event
+
+from portal.extensions import db
 
 # The execution option that portal.db.transaction sets on a connection which is going to write.
 WRITES = "portal_writes"
@@ -20,6 +23,13 @@ def checkpoint(engine: Engine) -> None:
             connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
         finally:
             connection.close()
+
+
+def init_app(app: Flask) -> None:
+    """Prepare the application's database if it is SQLite."""
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            prepare(db.engine)
 
 
 def prepare(engine: Engine) -> None:
