@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from portal.config import settings
 from portal.db.transaction import serialize, transaction
@@ -17,7 +17,7 @@ from portal.extensions import db
 from portal.models import Message, SenderIdentity, Tenant, User, VerificationMail, utcnow
 from portal.models.identity import new_nonce
 from portal.models.lane import INTERACTIVE
-from portal.services import audit, entitlements
+from portal.services import audit, entitlements, limits
 from portal.services.accounts import tenants
 from portal.services.emails import contents
 from portal.services.errors import InvalidSender, NotFound, NotPending, SendLimit
@@ -28,8 +28,8 @@ from portal.transport.mime.build import MailContent
 
 LINK_LIFE = timedelta(hours=24)
 # How many verification mails may go out in which time: to one address over all tenants, and from one tenant.
-ADDRESS_LIMITS = ((1, timedelta(minutes=1)), (3, timedelta(hours=1)), (5, timedelta(days=1)))
-TENANT_LIMITS = ((20, timedelta(days=1)),)
+ADDRESS_LIMITS: limits.Limits = ((1, timedelta(minutes=1)), (3, timedelta(hours=1)), (5, timedelta(days=1)))
+TENANT_LIMITS: limits.Limits = ((20, timedelta(days=1)),)
 _SALT = "sender-verification"
 
 
@@ -99,12 +99,13 @@ def cancel_pending(tenant: Tenant, user: User, identity_id: int) -> None:
 
 def next_possible(tenant: Tenant, address_key: str) -> datetime | None:
     """When the next mail to this address may be asked for; None: now."""
-    now = utcnow()
-    waits = [
-        *_waits(VerificationMail.address_key == _limited_mailbox(address_key), ADDRESS_LIMITS, now),
-        *_waits(VerificationMail.tenant_id == tenant.id, TENANT_LIMITS, now),
-    ]
-    return max(waits, default=None)
+    to_mailbox = VerificationMail.address_key == limits.mailbox_of(address_key)
+    from_tenant = VerificationMail.tenant_id == tenant.id
+    waits = (
+        limits.room_at(VerificationMail.at, to_mailbox, ADDRESS_LIMITS),
+        limits.room_at(VerificationMail.at, from_tenant, TENANT_LIMITS),
+    )
+    return max((at for at in waits if at is not None), default=None)
 
 
 def read_link(token: str) -> VerificationLink:
@@ -178,39 +179,11 @@ def _checked(address: str, display_name: str, tenant: Tenant) -> tuple[str, str]
 
 def _count(tenant: Tenant, address_key: str) -> None:
     """Count one mail against the limits. Within a transaction; raises SendLimit."""
-    serialize(f"verification:{_limited_mailbox(address_key)}")
+    serialize(f"verification:{limits.mailbox_of(address_key)}")
     next_at = next_possible(tenant, address_key)
     if next_at is not None:
         raise SendLimit(next_at)
-    db.session.add(VerificationMail(tenant_id=tenant.id, address_key=_limited_mailbox(address_key)))
-
-
-def _waits(whose: Any, limits: tuple[tuple[int, timedelta], ...], now: datetime) -> list[datetime]:
-    """For each limit that is reached: when its oldest counted mail leaves the window."""
-    waits = []
-    for most, window in limits:
-        oldest = db.session.scalar(
-            select(VerificationMail.at)
-            .where(whose, VerificationMail.at > now - window)
-            .order_by(VerificationMail.at.desc())
-            .offset(most - 1)
-            .limit(1)
-        )
-        if oldest is not None:
-            waits.append(oldest + window)
-    return waits
-
-
-def _limited_mailbox(address_key: str) -> str:
-    """The mailbox behind an address for the limits: shop+1@ and shop+2@ are one person's inbox."""
-    local, _, domain = address_key.rpartition("@")
-    local = local.partition("+")[0] or local
-    if domain in (
-        "gmail.com",
-        "googlemail.com",
-    ):  # dots don't matter there: https://support.google.com/mail/answer/7436150
-        return f"{local.replace('.', '')}@gmail.com"
-    return f"{local}@{domain}"
+    db.session.add(VerificationMail(tenant_id=tenant.id, address_key=limits.mailbox_of(address_key)))
 
 
 def _send(tenant: Tenant, identity: SenderIdentity, locale: str) -> None:
