@@ -31,7 +31,7 @@ class AuditEntry(Base):
     user_id: Mapped[int | None]
     who: Mapped[str] = mapped_column(String(520))
     role: Mapped[str] = mapped_column(String(10))  # admin, viewer, support, platform, recipient
-    action: Mapped[str] = mapped_column(String(40))  # a key of portal.services.audit.ACTIONS
+    action: Mapped[str] = mapped_column(String(40))  # a key of portal.services.audit.Action
     subject: Mapped[str] = mapped_column(String(320), default="")  # what it was done to: an address, a person, a page
     before: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     after: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)

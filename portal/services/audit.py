@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import select
@@ -11,14 +12,33 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.models import AuditEntry, Tenant, User
 
-# Every kind of entry. Its words are in portal/views/activity/texts.py.
-ACTIONS = (
-    "sender_started", "sender_resent", "sender_cancelled", "sender_confirmed", "sender_chosen", "sender_default",
-    "driver_saved", "driver_used", "driver_paused", "driver_resumed", "driver_removed", "held_mail",
-    "user_invited", "user_role", "user_removed", "user_signed_out", "user_signed_in",
-    "tenant_created", "tenant_changed", "sent_again", "support_viewed",
-)  # fmt: skip
 BATCH = 500
+
+
+class Action(StrEnum):
+    """What an entry of the trail tells of; its words are in portal/views/activity/texts.py."""
+
+    SENDER_STARTED = "sender_started"
+    SENDER_RESENT = "sender_resent"
+    SENDER_CANCELLED = "sender_cancelled"
+    SENDER_CONFIRMED = "sender_confirmed"
+    SENDER_CHOSEN = "sender_chosen"
+    SENDER_DEFAULT = "sender_default"
+    DRIVER_SAVED = "driver_saved"
+    DRIVER_USED = "driver_used"
+    DRIVER_PAUSED = "driver_paused"
+    DRIVER_RESUMED = "driver_resumed"
+    DRIVER_REMOVED = "driver_removed"
+    HELD_MAIL = "held_mail"
+    USER_INVITED = "user_invited"
+    USER_ROLE = "user_role"
+    USER_REMOVED = "user_removed"
+    USER_SIGNED_OUT = "user_signed_out"
+    USER_SIGNED_IN = "user_signed_in"
+    TENANT_CREATED = "tenant_created"
+    TENANT_CHANGED = "tenant_changed"
+    SENT_AGAIN = "sent_again"
+    SUPPORT_VIEWED = "support_viewed"
 
 
 @dataclass(frozen=True)
@@ -61,13 +81,12 @@ def record(
 ) -> None:
     """Write one entry, in the transaction of what it tells of.
 
-    `before` and `after` hold what has changed, by name; never a secret.
+    `before` and `after` hold what has changed, by name; never a secret. Raises ValueError for an unknown action.
     """
-    assert action in ACTIONS, action
     actor = of(by) if isinstance(by, User) else by
     db.session.add(
         AuditEntry(
-            tenant_id=tenant.id, user_id=actor.user_id, who=actor.who, role=actor.role, action=action,
+            tenant_id=tenant.id, user_id=actor.user_id, who=actor.who, role=actor.role, action=Action(action),
             subject=subject[:320], before=before or {}, after=after or {},
         )
     )  # fmt: skip

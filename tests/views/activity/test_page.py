@@ -17,7 +17,7 @@ PATH = "/settings/activity"
 
 
 def test_every_action_has_its_words() -> None:
-    assert set(activity_texts.ACTIONS) == set(audit.ACTIONS)
+    assert set(activity_texts.ACTIONS) == set(audit.Action)
 
 
 def test_an_admin_reads_who_changed_what(app: Flask, person: Person) -> None:
