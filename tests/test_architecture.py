@@ -32,6 +32,7 @@ FLOORS = (
     "portal.models portal.config",
     "portal.launch_keys portal.plan_file portal.transport",
     "portal.providers",
+    "portal.reasons",
 )
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages.split()}
 # `python -m jobs.clock` and the worker begin with create_app(); nothing else looks up.

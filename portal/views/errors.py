@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,8 @@ from flask import Flask, Response, jsonify, make_response, render_template, requ
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
 from werkzeug.http import HTTP_STATUS_CODES
-from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response as BaseResponse
 
-from portal.config import settings
 from portal.services.errors import NotFound, PlanLocked
 from portal.views import plan_texts
 from portal.web.htmx import wants_fragment
@@ -53,12 +52,22 @@ class PageError(HTTPException):
         self.text = text
 
 
+@dataclass(frozen=True)
+class Contact:
+    """Where pages send people who need help or a larger plan; all that templates see of the settings."""
+
+    support_email: str
+    support_url: str
+    pricing_url: str
+
+
 def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, answer)
     app.register_error_handler(PlanLocked, _plan_locked)
     app.register_error_handler(NotFound, lambda _: answer(HTTPException(response=None), 404))
     # A global and no context processor, so that imported macros see it too.
-    app.jinja_env.globals["support"] = LocalProxy(settings)
+    config = app.extensions["settings"]
+    app.jinja_env.globals["support"] = Contact(config.support_email, config.support_url, config.pricing_url)
 
 
 def _plan_locked(error: PlanLocked) -> BaseResponse:

@@ -26,7 +26,7 @@ from portal.web import i18n
 from tests.support.person import Person
 
 ROOT = Path(portal.__file__).parent
-KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
+KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "N_": None, "ngettext": (1, 2)}
 
 
 def in_source() -> set[str]:
@@ -154,6 +154,7 @@ DATA = re.compile(
 def shouting(app: Flask, arrive: Callable[..., Person], monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
     person = arrive(tenant_name="ACME")
     monkeypatch.setattr("flask_babel.Domain.get_translations", lambda self: Shouting())
+    monkeypatch.setattr("portal.services.emails.environment.translations", lambda locale: Shouting())
     yield person
 
 
@@ -193,6 +194,7 @@ def test_no_page_of_support_holds_one_either(
         sent = outbox.accept(tenant, kind="order_update", to="x@y.example", subject="SUBJECT", text="x").public_id
     sam = arrive("", role="support", email="sam@marketplace.example", tenant_name="", plan=None)
     monkeypatch.setattr("flask_babel.Domain.get_translations", lambda self: Shouting())
+    monkeypatch.setattr("portal.services.emails.environment.translations", lambda locale: Shouting())
     shop = "/support/tenants/ACME"
     assert_no_literals(
         [

@@ -35,7 +35,6 @@ GIVE_UP = timedelta(seconds=90)
 STEPS = ("resolve", "connect", "tls", "sign_in", "sender", "recipient", "accepted")
 _TIMEOUTS = Timeouts(connect=10, command=20, dot=40, session=80)
 _UNREACHED = Reply(0, "lost")  # closed, filtered, or open and silent: a test is no port scanner
-_JOB = "jobs.driver_test.run"
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
         )  # fmt: skip
         session.add(test)
         session.flush()
-        after_commit(partial(job_queue.enqueue_interactive, _JOB, test.id))
+        after_commit(partial(job_queue.enqueue_interactive, "jobs.driver_test.run", test.id))
     return test
 
 
@@ -196,8 +195,7 @@ class _Run:
         self.tenant = db.session.get_one(Tenant, self.test.tenant_id)
         self.message = db.session.get_one(Message, self.test.message_id)
         self.user = db.session.get_one(User, self.test.user_id)
-        self.timeouts = timeouts
-        self.steps: list[dict[str, object]] = []
+        self.timeouts, self.steps = timeouts, list[dict[str, object]]()
         self.since = time.monotonic()
 
     def go(self) -> None:

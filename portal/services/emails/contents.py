@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from flask import render_template
-from flask_babel import force_locale
-
+from portal import reasons
 from portal.config import settings
 from portal.models import Driver, SenderIdentity, Tenant, User
-from portal.services.entitlements import LOCALES
+from portal.services.emails import environment
 from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.build import MailContent
 
@@ -71,7 +69,16 @@ def driver_test_subject(tenant: Tenant, locale: str) -> str:
 
 def driver_broke(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
     """The notice that a driver stands still."""
-    context = {"tenant": tenant, "driver": driver, "link": f"{settings().base_url}/settings/email"}
+    translate = environment.translator(environment.known(locale))
+    context = {
+        "tenant": tenant,
+        "driver": driver,
+        "link": f"{settings().base_url}/settings/email",
+        "why": reasons.sentence(driver.reason, translate),
+        "fix": reasons.fix(driver.reason, translate),
+        "is_credentials": reasons.is_credentials(driver.reason),
+        "needs_password": reasons.needs_password(driver.reason),
+    }
     return _render("driver_broke", _subject("driver_broke", locale, tenant=tenant), locale, context)
 
 
@@ -92,28 +99,22 @@ def invitation(tenant: Tenant, by: User, role: str, locale: str) -> MailContent:
 
 
 def _subject(name: str, locale: str, **context: object) -> str:
-    with force_locale(known := _known(locale)):
-        text = render_template(f"emails/{name}/subject.txt", locale=known, **context)
-    return " ".join(text.split())
+    return " ".join(environment.render(f"{name}/subject.txt", environment.known(locale), **context).split())
 
 
 def _render(name: str, subject: str, locale: str, context: dict[str, object]) -> MailContent:
     """Render `emails/<name>/{body.txt,body.html}`."""
-    with force_locale(known := _known(locale)):
-        context |= {"locale": known, "subject": subject, "support_email": settings().support_email}
-        return MailContent(
-            subject=subject,
-            text=render_template(f"emails/{name}/body.txt", **context).strip() + "\n",
-            html=render_template(f"emails/{name}/body.html", **context),
-            language=known,
-            headers=AUTO_GENERATED,
-        )
+    known = environment.known(locale)
+    context |= {"subject": subject, "support_email": settings().support_email}
+    return MailContent(
+        subject=subject,
+        text=environment.render(f"{name}/body.txt", known, **context).strip() + "\n",
+        html=environment.render(f"{name}/body.html", known, **context),
+        language=known,
+        headers=AUTO_GENERATED,
+    )
 
 
 def platform_name() -> str:
     """As people know the marketplace."""
     return settings().default_mailbox.name or settings().default_mailbox.address
-
-
-def _known(locale: str) -> str:
-    return locale if locale in LOCALES else LOCALES[0]

@@ -9,6 +9,7 @@ from flask_babel import format_decimal
 from werkzeug.exceptions import NotFound as PageNotFound
 from werkzeug.wrappers import Response
 
+from portal import reasons
 from portal.providers import PRESETS
 from portal.services import entitlements
 from portal.services.drivers import lifecycle, save_gate
@@ -31,9 +32,8 @@ blueprint.add_app_template_filter(rich)
 blueprint.add_app_template_global(plan_texts.sentence, "plan_sentence")
 blueprint.add_app_template_global(entitlements.first_with, "first_plan_with")
 blueprint.add_app_template_global(format_decimal, "number")
-# For the admins' mail as well, which no view renders.
-blueprint.add_app_template_global(driver_texts.is_credentials, "is_credentials")
-blueprint.add_app_template_global(driver_texts.needs_password, "needs_password")
+blueprint.add_app_template_global(reasons.is_credentials, "is_credentials")
+blueprint.add_app_template_global(reasons.needs_password, "needs_password")
 blueprint.add_app_template_global(reason_texts.sentence, "reason_sentence")
 blueprint.add_app_template_global(reason_texts.fix, "reason_fix")
 

@@ -177,16 +177,6 @@ def server_words(test: DriverTest) -> str | None:
     return detail if test.failed_step == "tls" and detail else None
 
 
-def is_credentials(reason: str | None) -> bool:
-    """Whether a wrong or outdated password may be behind it."""
-    return reason in ("bad_credentials", "app_password_required", "browser_sign_in_required", "too_many_logins")
-
-
-def needs_password(reason: str | None) -> bool:
-    """Whether a driver that stands still for this reason waits for another password."""
-    return is_credentials(reason) or reason == "unreadable_secret"
-
-
 def provider(host: str) -> str:
     return preset_name(by_host(host))
 

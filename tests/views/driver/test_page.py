@@ -22,6 +22,7 @@ from portal.services.accounts import tenants
 from portal.services.drivers import save_gate
 from portal.transport.smtp.replies import REASONS
 from portal.views import reason_texts
+from portal.views.errors import Contact
 from portal.views.log import texts as log_texts
 from tests.support.driver_steps import allow
 from tests.support.mail_service import MailService
@@ -355,7 +356,7 @@ def test_an_empty_password_keeps_the_stored_one_but_only_for_its_server(
 def test_a_plan_without_it_sees_the_page_and_is_refused_by_the_server(
     app: Flask, arrive: Callable[..., Person], fields: dict[str, str]
 ) -> None:
-    app.extensions["settings"].pricing_url = "https://marketplace.example/pricing"
+    app.jinja_env.globals["support"] = Contact("help@marketplace.example", "", "https://marketplace.example/pricing")
     person = arrive("small", plan="basic")
     page = person.get(PAGE)
     assert page.status_code == 200
@@ -366,8 +367,10 @@ def test_a_plan_without_it_sees_the_page_and_is_refused_by_the_server(
         assert answer.status_code == 403 and "part of the Enterprise plan" in text_of(answer)
     answer = person.post("/settings/email/verification", {"address": "a@b.example", "display_name": "B"})
     assert answer.status_code == 403 and "“Your own address” is part of the Pro plan." in text_of(answer)
-    app.extensions["settings"].pricing_url = ""
-    assert "Ask support about it" in text_of(person.get(PAGE))
+
+
+def test_without_a_page_of_prices_a_plan_without_it_leads_to_support(arrive: Callable[..., Person]) -> None:
+    assert "Ask support about it" in text_of(arrive("small", plan="basic").get(PAGE))
 
 
 def test_after_a_downgrade_nothing_is_lost_and_the_page_says_so(
