@@ -8,13 +8,11 @@ import sys
 import threading
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from portal import create_app
 from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
 from portal.services.accounts import login_links
-from portal.services.delivery import claims
+from portal.services.delivery import claims, driver_stopped
 from portal.services.drivers import save_gate
 from portal.services.operations import heartbeat, housekeeping, message_retention
 from portal.services.routing import lanes
@@ -33,13 +31,13 @@ def tick(number: int) -> bool:
         work = [lanes.ensure, claims.expire, housekeeping.clean_up, *work]
     work.append(housekeeping.checkpoint)
     if number % _NOW_AND_THEN == 5:  # not together with the rest
-        work += [message_retention.clean_up, login_links.send_forgotten]
+        work += [message_retention.clean_up, login_links.send_forgotten, driver_stopped.tell_forgotten]
     done = True
     for step in work:
         try:
             step()
-        except SQLAlchemyError as error:
-            # A database that restarts, or isn't migrated yet, is not the end of the clock: it tries again.
+        except Exception as error:
+            # Neither a database that restarts nor a defect of ours ends the clock: it goes on, and tries again.
             log.error("%s: %s", step.__name__, type(error).__name__)
             done = False
         finally:

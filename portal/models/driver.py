@@ -53,6 +53,7 @@ class Driver(_Account, Base):
     reason: Mapped[str | None] = mapped_column(String(40))  # why it is broken
     text: Mapped[str | None] = mapped_column(Text)  # the server's words about it
     paused_at: Mapped[datetime | None]
+    told_at: Mapped[datetime | None]  # when the admins were told that it was stopped
     version: Mapped[int] = mapped_column(default=1)  # counts the changes, so that two admins can't overwrite unseen
     changed_by: Mapped[str] = mapped_column(String(320), default="")
     account_since: Mapped[datetime] = mapped_column(

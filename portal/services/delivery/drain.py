@@ -17,10 +17,10 @@ from portal.db import prepared
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver
-from portal.services.delivery import claims, outcomes
+from portal.services.delivery import claims, driver_stopped, outcomes
 from portal.services.delivery.compose import Mail, Workbench, prepare
 from portal.services.delivery.outcomes import Attempt
-from portal.services.drivers import lifecycle, quota
+from portal.services.drivers import quota
 from portal.services.drivers import settings as driver_settings
 from portal.services.operations import delivery_status, heartbeat
 from portal.services.routing import lanes
@@ -199,7 +199,7 @@ class _Session:
     def _stand_still(self, attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> bool:
         """The account can't be used until a person mends it: its mail waits for that."""
         self._give_back()  # first, so that they are held with the others
-        lifecycle.broke_down(attempt, driver_id, reason, reply)
+        driver_stopped.stop(attempt, driver_id, reason, reply)
         log.warning("driver %s stands still: %s", driver_id, reason)
         return False
 

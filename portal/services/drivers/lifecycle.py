@@ -10,12 +10,8 @@ from portal.extensions import db
 from portal.models import Driver, DriverTest, Lane, Message, Tenant, User, now, utcnow
 from portal.services import audit, entitlements
 from portal.services.accounts import tenants
-from portal.services.delivery import outcomes
-from portal.services.delivery.outcomes import Attempt
-from portal.services.drivers import notices
 from portal.services.errors import EditConflict, NotFound
 from portal.services.routing.reroute import reroute
-from portal.transport.smtp.account import Reply
 
 # Fields whose change makes it another account: its provider counts anew.
 _ACCOUNT = ("host", "username")
@@ -134,18 +130,6 @@ def set_held_mail(tenant: Tenant, user: User, choice: str) -> None:
         before, tenant.held_mail = tenant.held_mail, "default" if choice == "default" else "wait"
         if before != tenant.held_mail:
             audit.record(tenant, user, "held_mail", "", {"held_mail": before}, {"held_mail": tenant.held_mail})
-        reroute(tenant)
-
-
-def broke_down(attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> None:
-    """The server refuses the account: stop after this one attempt, hold its mail, tell the admins. Raises LeaseLost."""
-    with transaction():
-        tenant = tenants.lock(db.session.get_one(Tenant, attempt.tenant_id))
-        outcomes.held(attempt, reason, reply)
-        driver = find(tenant)
-        if driver is not None and driver.id == driver_id and driver.state == "active":
-            driver.state, driver.reason, driver.text, driver.paused_at = "broken", reason, reply.text, utcnow()
-            notices.driver_broke(tenant, driver)
         reroute(tenant)
 
 

@@ -9,7 +9,7 @@ from portal.db import prepared
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, LogEntry, Message, Tenant, User, now
-from portal.services.delivery import claims, compose
+from portal.services.delivery import claims, compose, driver_stopped
 from portal.services.drivers import lifecycle
 from portal.services.emails import contents
 from portal.services.outbox import accept as outbox
@@ -45,6 +45,49 @@ def test_a_refused_sign_in_costs_one_attempt_and_loses_nothing(
         pass
     assert states() == {"sent": 50}
     assert [mail.rcpt_to[0] for mail in service.sink.received] == [f"c{n}@customer.example" for n in range(50)]
+
+
+def untold(driver: Driver, service: MailService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider refuses the driver while the mail that tells of it can't be made."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a template lacks something")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(contents, "driver_broke", broken)
+        service.password = "changed-at-the-provider"
+        drain_driver(driver)
+        driver_stopped.tell_forgotten()
+    db.session.rollback()
+
+
+def notices(smtp: SMTPSink) -> int:
+    drain("interactive")
+    return len(smtp.received)
+
+
+def test_a_notice_that_cannot_be_made_keeps_no_driver_from_being_stopped_and_is_made_later_once(
+    tenant: Tenant, driver: Driver, service: MailService, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(tenant)
+    untold(driver, service, monkeypatch)
+    stopped = lifecycle.get(tenant)
+    assert (stopped.state, stopped.told_at, states()) == ("broken", None, {"held": 1})
+    assert service.sign_ins == 1 and notices(smtp) == 0
+    assert driver_stopped.tell_forgotten() == 1
+    assert driver_stopped.tell_forgotten() == 0
+    driver_stopped.tell(driver.id)
+    assert notices(smtp) == 1
+
+
+def test_nobody_is_told_of_a_driver_that_was_resumed_meanwhile(
+    tenant: Tenant, user: User, driver: Driver, service: MailService, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(tenant)
+    untold(driver, service, monkeypatch)
+    lifecycle.resume(tenant, user)
+    driver_stopped.tell(driver.id)
+    assert driver_stopped.tell_forgotten() == 0 and notices(smtp) == 0
 
 
 @pytest.mark.parametrize("locale", ["en", "de"])
