@@ -1,4 +1,4 @@
-"""The clock process: `python -m jobs.clock`. Ticks each second; safe to run twice."""
+"""The clock process: `python -m jobs.clock`. Runs one table of periodic work, each second; safe to run twice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal import create_app
 from portal.config import stopped_by_wrong_settings
@@ -18,31 +22,65 @@ from portal.services.operations import heartbeat, housekeeping, message_retentio
 from portal.services.routing import lanes
 
 TICK_SECONDS = 1.0
-_EACH_MINUTE = 60  # ticks
-_NOW_AND_THEN = 10
+_AGAIN = 5.0  # seconds after which a step that failed is tried again, if its own period isn't shorter
 
 log = logging.getLogger(__name__)
 
 
-def tick(number: int) -> bool:
-    """One round: dead lanes come back, due ones are woken, and now and then the slower work. False: not all worked."""
-    work: list[Callable[[], object]] = [claims.reclaim_expired, save_gate.give_up_old, lanes.wake_due, heartbeat.tick]
-    if number % _EACH_MINUTE == 0:
-        work = [lanes.ensure, claims.expire, housekeeping.clean_up, *work]
-    work.append(housekeeping.checkpoint)
-    if number % _NOW_AND_THEN == 5:  # not together with the rest
-        work += [message_retention.clean_up, login_links.send_forgotten, driver_stopped.tell_forgotten]
-    done = True
-    for step in work:
+@dataclass(frozen=True)
+class Step:
+    """One piece of periodic work: a name for the log, its period and its first time in seconds, and what it does."""
+
+    name: str
+    period: float
+    run: Callable[[], object]
+    first: float = 0
+
+
+PERIODIC = (
+    Step("bring the relay's lanes in line", 60, lanes.ensure),
+    Step("give up what waited too long", 60, claims.expire),
+    Step("delete what has served its purpose", 60, housekeeping.clean_up),
+    Step("take back mail of dead lanes", 1, claims.reclaim_expired),
+    Step("end driver tests without a worker", 1, save_gate.give_up_old),
+    Step("wake lanes with due mail", 1, lanes.wake_due),
+    Step("say that the clock is alive", 1, heartbeat.tick),
+    Step("empty SQLite's write-ahead log", 1, housekeeping.checkpoint),
+    # These take longer, so they don't begin together with those of each minute.
+    Step("delete old mail", 10, message_retention.clean_up, first=5),
+    Step("send forgotten sign-in links", 10, login_links.send_forgotten, first=5),
+    Step("tell of stopped drivers", 10, driver_stopped.tell_forgotten, first=5),
+)
+
+
+class Clock:
+    """Runs each step when it is due. A step that raises anything is logged and counted, and the others go on."""
+
+    def __init__(self, steps: Sequence[Step] = PERIODIC, now: float = 0) -> None:
+        self._due = {step: now + step.first for step in steps}
+
+    def tick(self, now: float) -> None:
+        """One round; `now` is in seconds of a clock that never goes back."""
+        for step, due in self._due.items():
+            if now >= due:
+                self._due[step] = now + (step.period if self._done(step) else min(step.period, _AGAIN))
+
+    def _done(self, step: Step) -> bool:
         try:
-            step()
+            step.run()
         except Exception as error:
-            # Neither a database that restarts nor a defect of ours ends the clock: it goes on, and tries again.
-            log.error("%s: %s", step.__name__, type(error).__name__)
-            done = False
+            # Not the exception's words: they may quote a mail. Its type and places are in the formatted traceback.
+            log.error("the clock could not %s: %s", step.name, type(error).__name__, exc_info=not _is_away(error))
+            heartbeat.count_clock_failure()
+            return False
         finally:
             db.session.remove()
-    return done
+        return True
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the database restarts, or isn't migrated yet: nothing that a traceback would explain."""
+    return isinstance(error, SQLAlchemyError)
 
 
 def main() -> int:
@@ -51,11 +89,10 @@ def main() -> int:
         signal.signal(name, lambda *_: stop.set())
     with stopped_by_wrong_settings():
         app = create_app()
-    number = 0
+    clock = Clock(now=time.monotonic())
     with app.app_context():
         while not stop.is_set():
-            if tick(number) or number % _EACH_MINUTE:
-                number += 1
+            clock.tick(time.monotonic())
             stop.wait(TICK_SECONDS)
     return 0
 

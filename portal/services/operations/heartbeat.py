@@ -15,6 +15,7 @@ from portal import redis_client
 
 BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 60, 120, 300)  # seconds
 _CLOCK = "absender:clock"
+_CLOCK_FAILURES = "absender:clock:failures"
 _CLOCK_SECONDS = 7 * 24 * 3600
 Answer = TypeVar("Answer")
 
@@ -37,6 +38,16 @@ def clock_age() -> float | None:
     """Seconds since a clock's last tick; None: none in the last week, or Redis lost it, or is away."""
     left = _ask(lambda client: client.pttl(_CLOCK))
     return _CLOCK_SECONDS - left / 1000 if left is not None and left >= 0 else None
+
+
+def count_clock_failure() -> None:
+    """A step of the clock has failed. Never fails itself."""
+    redis_client.line().ask(lambda client: client.incr(_CLOCK_FAILURES))
+
+
+def clock_failures() -> int:
+    """How many steps of clocks have failed; 0 while Redis is away."""
+    return int(_ask(lambda client: cast(bytes | None, client.get(_CLOCK_FAILURES))) or 0)
 
 
 def drained(kind: str, seconds: float, sent: int) -> None:

@@ -107,6 +107,8 @@ def _of_redis() -> Iterator[Metric]:
     age = heartbeat.clock_age()
     if age is not None:
         yield GaugeMetricFamily("absender_clock_age_seconds", "Time since a clock's last tick.", value=age)
+    failures = heartbeat.clock_failures()
+    yield CounterMetricFamily("absender_clock_failures", "Steps of the clock that failed.", value=failures)
     workers = {(name,): heartbeat.workers(name) or 0 for name in job_queue.QUEUES}
     yield _gauge("absender_workers", "Workers that serve a queue.", ("queue",), workers)
     jobs = {(name,): heartbeat.jobs(name) or 0 for name in job_queue.QUEUES}
