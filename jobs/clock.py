@@ -17,7 +17,7 @@ from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
 from portal.services.accounts import login_links
 from portal.services.delivery import claims, driver_stopped
-from portal.services.drivers import save_gate
+from portal.services.drivers import probe
 from portal.services.operations import heartbeat, housekeeping, message_retention
 from portal.services.routing import lanes
 
@@ -42,7 +42,7 @@ PERIODIC = (
     Step("give up what waited too long", 60, claims.expire),
     Step("delete what has served its purpose", 60, housekeeping.clean_up),
     Step("take back mail of dead lanes", 1, claims.reclaim_expired),
-    Step("end driver tests without a worker", 1, save_gate.give_up_old),
+    Step("end driver tests without a worker", 1, probe.give_up_old),
     Step("wake lanes with due mail", 1, lanes.wake_due),
     Step("say that the clock is alive", 1, heartbeat.tick),
     Step("empty SQLite's write-ahead log", 1, housekeeping.checkpoint),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from portal.services.drivers import save_gate
+from portal.services.drivers import probe
 
 
 def run(test_id: int) -> None:
     """Send the test mail of one test."""
-    save_gate.run(test_id)
+    probe.run(test_id)

@@ -22,9 +22,10 @@ from redis import Redis
 from portal import launch_keys
 from portal.plan_file import SHIPPED, Plan
 from portal.plan_file import load as load_plans
+from portal.transport.base import Network
 from portal.transport.destinations import Policy
 from portal.transport.mime.addresses import Mailbox, parse_mailbox
-from portal.transport.smtp.connection import Account
+from portal.transport.smtp.account import Account
 
 _MIN_SECRET = 32
 _MIN_TOKEN = 16
@@ -244,9 +245,12 @@ class Settings(BaseSettings):
     @cached_property
     def destination_policy(self) -> Policy:
         """What merchants' own servers may be."""
-        return Policy(
-            allowed_networks=_words(self.smtp_allowed_networks), allowed_ports=_numbers(self.smtp_allowed_ports)
-        )
+        return Policy(_words(self.smtp_allowed_networks), _numbers(self.smtp_allowed_ports))
+
+    @property
+    def network(self) -> Network:
+        """How connections to mail servers are made."""
+        return Network(self.destination_policy, str(self.smtp_ca_file) if self.smtp_ca_file else None)
 
     @cached_property
     def plans_by_key(self) -> dict[str, Plan]:

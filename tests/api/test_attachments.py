@@ -12,7 +12,7 @@ from sqlalchemy import event, func, select
 
 from portal.extensions import db
 from portal.models import MessageAttachment
-from portal.transport.smtp.connection import Timeouts
+from portal.transport.base import Timeouts
 from tests.api.conftest import MESSAGE, problem
 from tests.api.test_api import count, refusal_at
 from tests.support.smtp_sink import SMTPSink

@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from portal.transport.smtp.connection import Account, Connection, Envelope, SMTPFailure, Timeouts
+from portal.transport.base import Envelope, Mail, Timeouts
+from portal.transport.smtp.connection import Account, Connection, SMTPFailure
 
 
 def kilobytes(name: str) -> int:
@@ -24,7 +25,7 @@ def attempt(port: int, timeouts: Timeouts) -> str:
     """What became of one mail."""
     try:
         with Connection(Account("127.0.0.1", port, "none", exempt=True), timeouts=timeouts) as connection:
-            reply = connection.send(Envelope("a@shop.example", "b@customer.example"), b"Hello\r\n", lambda: True)
+            reply = connection.send(Mail(Envelope("a@shop.example", "b@customer.example"), b"Hello\r\n"), lambda: True)
             return f"{reply.code} {reply.text}"
     except SMTPFailure as failure:
         return str(failure)

@@ -20,7 +20,7 @@ from portal.models import Driver, Message, Tenant
 from portal.services.accounts import tenants
 from portal.services.delivery import drain as delivery
 from portal.services.drivers import lifecycle, quota
-from portal.transport.smtp.connection import Timeouts
+from portal.transport.base import Timeouts
 from tests.chaos.steps import Run, allow, give_driver
 from tests.support.figures import FULL, Figure, size
 from tests.support.hostile_server import SILENCE, HostileServer, Talk

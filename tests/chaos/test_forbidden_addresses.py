@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from portal.transport.base import Network, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
-from portal.transport.smtp.connection import Account, Connection, SMTPFailure, Timeouts
+from portal.transport.smtp.connection import Account, Connection, SMTPFailure
 from tests.support.figures import Figure, size
 from tests.support.hostile_server import HostileServer
 from tests.transport.test_destinations import FORBIDDEN, SPELLINGS
@@ -79,7 +80,7 @@ def connections(listener: socket.socket) -> int:
 
 
 def dial(host: str, port: int, policy: Policy) -> None:
-    Connection(Account(host, port, "tls", "u", "p"), timeouts=PATIENT, policy=policy).__enter__()
+    Connection(Account(host, port, "tls", "u", "p"), timeouts=PATIENT, network=Network(policy)).__enter__()
 
 
 @pytest.mark.chaos("120 spellings of forbidden addresses")
@@ -130,9 +131,9 @@ def test_a_name_that_changes_its_address_is_dialled_as_it_was_judged(dials: Dial
                 resolver = Rebinding("127.0.0.2", "127.0.0.1")
                 policy = Policy(["127.0.0.2/32"], [public.port], resolver)
                 with pytest.raises(SMTPFailure, match="554"):
-                    Connection(Account(NAME, public.port), timeouts=PATIENT, policy=policy).__enter__()
+                    Connection(Account(NAME, public.port), timeouts=PATIENT, network=Network(policy)).__enter__()
                 with pytest.raises(SMTPFailure):  # the second session asks again, and is told the forbidden address
-                    Connection(Account(NAME, public.port), timeouts=PATIENT, policy=policy).__enter__()
+                    Connection(Account(NAME, public.port), timeouts=PATIENT, network=Network(policy)).__enter__()
                 second += resolver.asked == 2
         heard = connections(forbidden)
     wrong = [address for address in dialled if address != ("127.0.0.2", public.port)]

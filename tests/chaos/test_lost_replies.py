@@ -18,7 +18,7 @@ from portal.extensions import db
 from portal.models import Driver, Message, Tenant
 from portal.services.delivery import drain as delivery
 from portal.services.outbox import accept as outbox
-from portal.transport.smtp.connection import Timeouts
+from portal.transport.base import Timeouts
 from tests.chaos.steps import HOST, Run, allow, give_driver, pass_time
 from tests.support.figures import Figure, size
 from tests.support.hostile_server import CLOSE, POINTS, SILENCE, HostileServer, Talk

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from portal import create_app
 from portal.extensions import db
 from portal.models import Driver, DriverTest, LogEntry, Message, Tenant, User
-from portal.services.drivers import lifecycle, save_gate
+from portal.services.drivers import lifecycle, probe, save_gate
 from portal.services.drivers.settings import DriverSettings
 from portal.services.outbox import accept as outbox
 from tests.support.driver_steps import allow, saved
@@ -127,7 +127,7 @@ def test_typed_again_it_sends_what_waited(
         tenant = db.session.scalars(select(Tenant)).one()
         test = save_gate.latest(tenant)
         assert test is not None
-        save_gate.run(test.id)
+        probe.run(test.id)
     assert person.post("/settings/email/driver", typed).status_code == 303
     with without_key.app_context():
         tenant = db.session.scalars(select(Tenant)).one()
@@ -140,7 +140,7 @@ def test_a_test_that_was_under_way_ends_at_once(
 ) -> None:
     number = arrive_form(app)
     with create_app(**options | {"encryption_keys": [Fernet.generate_key().decode()]}).app_context():
-        save_gate.run(number)
+        probe.run(number)
         test = db.session.get_one(DriverTest, number)
         assert (test.state, test.reason) == ("failed", "unreadable_secret")
 

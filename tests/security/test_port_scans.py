@@ -17,8 +17,8 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import DriverTest, Message
-from portal.services.drivers import save_gate
-from portal.transport.smtp.connection import Timeouts
+from portal.services.drivers import probe
+from portal.transport.base import Timeouts
 from tests.support.figures import Figure
 from tests.support.person import Person
 from tests.support.ports import free_port
@@ -129,5 +129,5 @@ def try_one(app: Flask, person: Person, port: int, encryption: str) -> str:
     with app.app_context():
         newest = db.session.scalars(select(DriverTest.id).order_by(DriverTest.id.desc())).first()
         assert newest is not None
-        save_gate.run(newest, SHORT)
+        probe.run(newest, SHORT)
     return person.get("/settings/email/driver").text

@@ -22,7 +22,7 @@ from demo.mail_service import MailService
 from demo.run import is_taken, trust_provider
 from portal.extensions import db
 from portal.models import DriverTest, Tenant, User
-from portal.services.drivers import save_gate
+from portal.services.drivers import probe, save_gate
 from portal.services.drivers.settings import DriverSettings
 from tests.support.ports import free_port
 
@@ -83,7 +83,7 @@ def try_out(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
     test = save_gate.start(tenant, user, wanted)
     db.session.rollback()
     with current_app.app_context():  # type: ignore[attr-defined]
-        save_gate.run(test.id)
+        probe.run(test.id)
     db.session.rollback()
     return db.session.get_one(DriverTest, test.id, populate_existing=True)
 

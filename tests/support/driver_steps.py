@@ -7,10 +7,10 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models import Driver, DriverTest, LogEntry, Message, Tenant, User
-from portal.services.drivers import save_gate
+from portal.services.drivers import probe, save_gate
 from portal.services.drivers.settings import DriverSettings
 from portal.services.outbox import accept as outbox
-from portal.transport.smtp.connection import Timeouts
+from portal.transport.base import Timeouts
 from tests.support.mail_service import MailService
 from tests.support.steps import PATIENT, drain
 
@@ -28,7 +28,7 @@ def run_test(tenant: Tenant, user: User, wanted: DriverSettings, timeouts: Timeo
     test = save_gate.start(tenant, user, wanted)
     db.session.rollback()
     with current_app.app_context():  # type: ignore[attr-defined]
-        save_gate.run(test.id, timeouts)
+        probe.run(test.id, timeouts)
     db.session.rollback()
     latest = save_gate.latest(tenant)
     assert latest is not None and latest.id == test.id

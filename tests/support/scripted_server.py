@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
-from portal.transport.smtp.connection import SMTPFailure, Timeouts
+from portal.transport.base import Timeouts
+from portal.transport.smtp.failure import SMTPFailure
 
 CLOSE = "close"  # end the connection
 SILENCE = "silence"  # never answer

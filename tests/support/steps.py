@@ -15,7 +15,7 @@ from portal.models import Lane, Message, Tenant, VerificationMail, now, utcnow
 from portal.services.delivery import drain as delivery
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import message_log
-from portal.transport.smtp.connection import Timeouts
+from portal.transport.base import Timeouts
 from tests.support.smtp_sink import SMTPSink
 
 ACCEPTED = {"kind": "order_update", "subject": "Your order", "text": "It is on its way.\n"}

@@ -18,24 +18,33 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver
 from portal.services.delivery import claims, driver_stopped, outcomes
-from portal.services.delivery.compose import Mail, Workbench, prepare
 from portal.services.delivery.outcomes import Attempt
+from portal.services.delivery.prepare import Outgoing, Workbench, prepare
 from portal.services.drivers import quota
 from portal.services.drivers import settings as driver_settings
 from portal.services.operations import delivery_status, heartbeat
 from portal.services.routing import lanes
 from portal.services.routing.lanes import Lease, LeaseLost
-from portal.transport.smtp.connection import Account, Connection, Reply, SMTPFailure, Stopped, Timeouts
-from portal.transport.smtp.replies import Verdict, classify
+from portal.transport.base import (
+    Action,
+    Receipt,
+    Reply,
+    Stage,
+    Stopped,
+    Timeouts,
+    Transport,
+    TransportFailure,
+    Verdict,
+)
+from portal.transport.factory import open_transport
+from portal.transport.smtp.account import Account
 
 DRAIN_SECONDS = 15
 # A server may take its time for its greeting, TLS and each command; the lane must stay ours meanwhile.
 _SLOW_SERVER_SECONDS = 120
 _SLOW_AFTER = 10
-# What goes wrong here concerns the connection, not the message that happened to be the first on it.
-_SESSION_PHASES = ("connect", "ehlo", "starttls", "auth")
-
-_UNKNOWN = Verdict("fail_message", "unknown")
+_LOST = Reply(0, "lost")
+_RETRY = Verdict(Action.RETRY_MESSAGE, "service_unavailable")
 # A route that fails so many messages in a row by a 5yz that nobody knows is out of order, not their recipients.
 _UNKNOWN_IN_A_ROW = 3
 # Seconds before writing an outcome is tried again; the lease after the dot lasts longer than all of them.
@@ -74,12 +83,12 @@ def _timeouts() -> Timeouts:
 
 
 class _Session:
-    """One drain at work: its connection, opened when the first mail is ready, and the messages it has claimed."""
+    """One drain at work: its transport, opened when the first mail is ready, and the messages it has claimed."""
 
     def __init__(self, lease: Lease, timeouts: Timeouts) -> None:
         self.lease = lease
         self.timeouts = timeouts
-        self.connection: Connection | None = None
+        self.transport: Transport | None = None
         self.driver_id = lanes.driver_of(lease.route)
         self.claimed: deque[Attempt] = deque()
         self.bench = Workbench()
@@ -101,8 +110,8 @@ class _Session:
                 break
             attempt = self.claimed.popleft()
             self.kept_at = time.monotonic()  # the claim or the last outcome has just extended the lease
-            mail = prepare(attempt, self.bench, self.claimed)
-            going_on = mail is None or self._deliver(mail)
+            outgoing = prepare(attempt, self.bench, self.claimed)
+            going_on = outgoing is None or self._deliver(outgoing)
         self._give_back()
 
     def _claim(self) -> bool:
@@ -123,45 +132,46 @@ class _Session:
         claims.give_back(self.lease, self.claimed)
         self.claimed.clear()
 
-    def _deliver(self, mail: Mail) -> bool:
+    def _deliver(self, outgoing: Outgoing) -> bool:
         """Send one mail and write down what became of it. Returns whether the route can go on."""
         dot_marked = False
 
-        def before_dot() -> bool:
+        def before_handover() -> bool:
             nonlocal dot_marked
             started = time.monotonic()
-            outcomes.mark_dot(mail.attempt, mail.dot, self.timeouts.dot)
+            outcomes.mark_dot(outgoing.attempt, outgoing.dot, self.timeouts.dot)
             dot_marked = True
             # A process that was stopped in here for longer than its lease must not send the dot: it may be taken over.
             return time.monotonic() - started < self.timeouts.dot
 
         try:
-            reply = self._open(mail).send(mail.envelope, mail.content, before_dot)
-        except SMTPFailure as failure:
-            return self._failed(mail, failure)
+            receipt = self._open(outgoing.mail.content).send(outgoing.mail, before_handover)
+        except TransportFailure as failure:
+            return self._failed(outgoing, failure)
         except Stopped:
             raise LeaseLost from None
         except (LeaseLost, SQLAlchemyError):
             raise
         except encryption.Unreadable:
             assert self.driver_id is not None, "the relay's account is a setting"
-            return self._stand_still(mail.attempt, self.driver_id, "unreadable_secret", Reply(0, ""))
+            return self._stand_still(outgoing.attempt, self.driver_id, "unreadable_secret", Reply(0, ""))
         except Exception:
             # A defect of ours must neither lose the mail nor stop those behind it.
-            log.exception("message %s could not be sent", mail.message.public_id)
+            log.exception("message %s could not be sent", outgoing.message.public_id)
             self._close()
-            return self._failed(mail, SMTPFailure("dot" if dot_marked else "data", Reply(0, "lost")))
+            stage: Stage = "handover" if dot_marked else "message"
+            return self._failed(outgoing, TransportFailure(stage, dot_marked, _RETRY, _LOST))
         self.sent += 1
-        self._write_sent(mail, reply)
+        self._write_sent(outgoing, receipt)
         if self.lease.failures:
             self._recovered()
         return True
 
-    def _write_sent(self, mail: Mail, reply: Reply) -> None:
+    def _write_sent(self, outgoing: Outgoing, receipt: Receipt) -> None:
         """The server has the mail: a database that is away for a moment must not make it a second copy."""
         for wait in (*_WRITE_AGAIN, None):
             try:
-                return outcomes.sent(mail.attempt, reply, str(mail.sender.mailbox))
+                return outcomes.sent(outgoing.attempt, receipt, str(outgoing.sender.mailbox))
             except OperationalError as error:
                 if wait is None:
                     raise
@@ -172,28 +182,30 @@ class _Session:
         lanes.recovered(self.lease.route)
         self.lease = replace(self.lease, failures=0)
 
-    def _failed(self, mail: Mail, failure: SMTPFailure) -> bool:
-        attempt, message, shown = mail.attempt, mail.message, str(mail.sender.mailbox)
+    def _failed(self, outgoing: Outgoing, failure: TransportFailure) -> bool:
+        attempt, message, shown = outgoing.attempt, outgoing.message, str(outgoing.sender.mailbox)
+        verdict = failure.verdict
         if failure.ambiguous:
             outcomes.ambiguous(attempt, message.ambiguous, failure.reply, shown)
             return True
-        if self._is_used_up(failure):
+        if failure.used_up:
             self._close()
             self.claimed.appendleft(attempt)  # at once again, on a new connection
             return True
-        verdict = classify(failure.phase, failure.reply.code, failure.reply.text)
-        out_of_order = verdict == _UNKNOWN and outcomes.last_were_unknown(self.lease.route, _UNKNOWN_IN_A_ROW - 1)
-        if self.driver_id is not None and (verdict.action == "pause_driver" or out_of_order):
+        unknown = verdict.action == Action.FAIL_MESSAGE and verdict.reason == "unknown"
+        out_of_order = unknown and outcomes.last_were_unknown(self.lease.route, _UNKNOWN_IN_A_ROW - 1)
+        if self.driver_id is not None and (verdict.action == Action.PAUSE_DRIVER or out_of_order):
             return self._stand_still(attempt, self.driver_id, verdict.reason, failure.reply)
-        if failure.phase in _SESSION_PHASES or verdict.action == "backoff_driver" or out_of_order:
-            outcomes.backed_off(attempt, self.lease.route, verdict.reason, failure.reply)
+        # A session that can't be opened concerns the route, not the message that happened to be the first on it.
+        if failure.stage == "session" or verdict.action == Action.BACKOFF_DRIVER or out_of_order:
+            outcomes.backed_off(attempt, self.lease.route, verdict, failure.reply)
             log.error("route %s has to wait: %s", self.lease.route, verdict.reason)
             return False
-        if verdict.action == "fail_message":
+        if verdict.action == Action.FAIL_MESSAGE:
             outcomes.failed(attempt, verdict.reason, failure.reply, shown)
         else:
             # The relay is the platform's: what would pause a merchant's own driver is no fault of this message.
-            outcomes.deferred(attempt, message.retries, verdict.reason, failure.reply, shown)
+            outcomes.deferred(attempt, message.retries, verdict, failure.reply, shown)
         return True
 
     def _stand_still(self, attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> bool:
@@ -203,31 +215,17 @@ class _Session:
         log.warning("driver %s stands still: %s", driver_id, reason)
         return False
 
-    def _is_used_up(self, failure: SMTPFailure) -> bool:
-        """Whether the server has only ended a connection that has carried mail: many do after a number of mails."""
-        return (
-            failure.phase == "mail"
-            and failure.reply.code in (0, 421)
-            and self.connection is not None
-            and self.connection.num_emails > 0
-        )
-
-    def _open(self, mail: Mail) -> Connection:
-        if self.connection is None or not self.connection.usable:
+    def _open(self, content: bytes) -> Transport:
+        """The transport for the next mail, made anew where there is none that is good for it."""
+        if self.transport is None or not self.transport.usable:
             self._close()
             self._keep_lease()
-            config = settings()
-            connection = Connection(
-                self._account(),
-                timeouts=self.timeouts,
-                policy=config.destination_policy,
-                ca_file=str(config.smtp_ca_file) if config.smtp_ca_file else None,
-                on_step=self._on_step,
+            self.transport = open_transport(
+                self._account(), timeouts=self.timeouts, network=settings().network, on_step=self._on_step
             )
-            self.connection = connection.__enter__()
-        elif len(mail.content) > _LARGE:
+        elif len(content) > _LARGE:
             self._keep_lease()
-        return self.connection
+        return self.transport
 
     def _account(self) -> Account:
         if self.driver_id is None:
@@ -247,6 +245,6 @@ class _Session:
         self.kept_at = time.monotonic()
 
     def _close(self) -> None:
-        if self.connection is not None:
-            self.connection.__exit__(None, None, None)
-            self.connection = None
+        if self.transport is not None:
+            self.transport.close()
+            self.transport = None

@@ -23,7 +23,7 @@ from portal.services.drivers import lifecycle
 from portal.services.emails import contents
 from portal.services.outbox import accept as outbox
 from portal.services.routing.reroute import reroute
-from portal.transport.smtp.account import Reply
+from portal.transport.base import Reply
 
 _BATCH = 100
 

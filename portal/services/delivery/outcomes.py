@@ -21,8 +21,7 @@ from portal.models import LogEntry, Message, now, utcnow
 from portal.services.delivery import outcome_log
 from portal.services.routing import lanes
 from portal.services.routing.lanes import Lease, LeaseLost
-from portal.transport.smtp.connection import Reply
-from portal.transport.smtp.replies import retry_after
+from portal.transport.base import Receipt, Reply, Verdict
 
 # Minutes until the next attempt, by how many there were; then every 8 hours, until the message expires.
 RETRY_MINUTES = (1, 5, 15, 30, 60, 120, 240, 480)
@@ -82,16 +81,16 @@ _LOG_SENT = Statement(
 )
 
 
-def sent(attempt: Attempt, reply: Reply, sender: str) -> None:
+def sent(attempt: Attempt, receipt: Receipt, sender: str) -> None:
     """The next server has accepted the message. Raises LeaseLost."""
     with prepared.transaction(durable=False):
         lanes.keep(attempt.lease)
         _changed(_SENT.count(message=attempt.message_id, number=attempt.number, shown=sender))
         _LOG_SENT.run(
             tenant=attempt.tenant_id, message=attempt.message_id,
-            reply_code=reply.code, reply_text=reply.text, shown=sender,
+            reply_code=receipt.code, reply_text=receipt.text, shown=sender,
         )  # fmt: skip
-    _tell(attempt, "sent", code=reply.code)
+    _tell(attempt, "sent", code=receipt.code)
 
 
 def _changed(rows: int) -> None:
@@ -114,36 +113,36 @@ def cancelled(attempt: Attempt, reason: str) -> None:
     _finish(attempt, "cancelled", None, reason=reason)
 
 
-def deferred(attempt: Attempt, retries: int, reason: str, reply: Reply, sender: str) -> None:
+def deferred(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sender: str) -> None:
     """This message again: when the server said so, else after its place in the schedule."""
-    seconds = _named_by(reply) or RETRY_MINUTES[min(retries, len(RETRY_MINUTES) - 1)] * 60
+    seconds = _named_by(verdict) or RETRY_MINUTES[min(retries, len(RETRY_MINUTES) - 1)] * 60
     with transaction():
         lanes.extend(attempt.lease)
         _write(
             attempt,
             state="deferred",
-            reason=reason,
+            reason=verdict.reason,
             sender=sender,
             retries=retries + 1,
             due_at=now(seconds),
             lane_id=None,
             dot_at=None,
         )
-        _log(attempt, "deferred", reason=reason, reply=reply, sender=sender, wait=seconds)
+        _log(attempt, "deferred", reason=verdict.reason, reply=reply, sender=sender, wait=seconds)
 
 
-def backed_off(attempt: Attempt, route: str, reason: str, reply: Reply) -> None:
+def backed_off(attempt: Attempt, route: str, verdict: Verdict, reply: Reply) -> None:
     """The whole route waits; the message that met it says so in the log, and its own schedule is not used up."""
     with transaction():
-        wait = lanes.back_off(route, reason, _named_by(reply))
+        wait = lanes.back_off(route, verdict.reason, _named_by(verdict))
         lanes.extend(attempt.lease)
-        _write(attempt, state="deferred", reason=reason, due_at=now(wait), lane_id=None, dot_at=None)
-        _log(attempt, "deferred", reason=reason, reply=reply, wait=wait)
+        _write(attempt, state="deferred", reason=verdict.reason, due_at=now(wait), lane_id=None, dot_at=None)
+        _log(attempt, "deferred", reason=verdict.reason, reply=reply, wait=wait)
 
 
-def _named_by(reply: Reply) -> int | None:
+def _named_by(verdict: Verdict) -> int | None:
     """The seconds after which the server wants to be asked again, if it names any that make sense."""
-    seconds = retry_after(reply.text)
+    seconds = verdict.retry_after
     return min(max(seconds, _SHORTEST_WAIT), RETRY_MINUTES[-1] * 60) if seconds is not None else None
 
 

@@ -1,4 +1,4 @@
-"""What a connection needs to know: the account, its time limits, a mail's envelope, what the server said."""
+"""An SMTP account, and how the server's words are kept free of its secrets."""
 
 from __future__ import annotations
 
@@ -72,70 +72,6 @@ class Account:
             raise ValueError("the relay's URL must end after the port: percent-encode / ? # @ in the password")
         username, password = (unquote(part) if part else None for part in (parts.username, parts.password))
         return cls(parts.hostname, port, encryption, username, password, exempt=True)
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """Seconds: to connect, for each command, for the reply after the final dot, for the whole session."""
-
-    connect: float = 10
-    command: float = 30
-    dot: float = 120
-    session: float = 300
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """Reverse-path ("" is the null path) and the one recipient."""
-
-    mail_from: str
-    rcpt_to: str
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the server said. Code 0: it said nothing, and text is lost, timeout, dns, tls or unsupported."""
-
-    code: int
-    text: str
-    detail: str = ""
-
-
-class SMTPFailure(Exception):
-    """The mail, or the connection, got no further than `phase`.
-
-    Phases: connect ehlo starttls auth mail rcpt data dot. At dot, code 0 means that nobody knows whether the
-    server took the mail.
-    """
-
-    def __init__(self, phase: str, reply: Reply) -> None:
-        super().__init__(phase, reply)
-        self.phase = phase
-        self.reply = reply
-
-    def __str__(self) -> str:
-        return f"{self.phase}: {self.reply.code} {self.reply.text}"
-
-    @property
-    def ambiguous(self) -> bool:
-        return self.phase == "dot" and self.reply.code == 0
-
-
-def no_reply(phase: str, kind: str, detail: str) -> SMTPFailure:
-    """The failure of a phase in which the server said nothing that counts."""
-    return SMTPFailure(phase, Reply(0, kind, detail))
-
-
-def expect(account: Account, phase: str, wanted: int, code: int, text: bytes) -> Reply:
-    """The reply if its code is of the wanted class (2: 2yz), else SMTPFailure."""
-    reply = Reply(code, readable(text, account))
-    if code // 100 != wanted:
-        raise SMTPFailure(phase, reply)
-    return reply
-
-
-class Stopped(Exception):
-    """`before_dot` said no: the final dot was not sent, so the server has no mail."""
 
 
 def readable(raw: bytes, account: Account) -> str:

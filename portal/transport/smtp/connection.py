@@ -11,22 +11,14 @@ from typing import NamedTuple, Self
 import flask_mail
 
 from portal.transport import destinations
-from portal.transport.smtp.account import (
-    Account,
-    Encryption,
-    Envelope,
-    Reply,
-    SMTPFailure,
-    Stopped,
-    Timeouts,
-    expect,
-    no_reply,
-    readable,
-)
-from portal.transport.smtp.handshake import dial, greet, resolve, sign_in
+from portal.transport.base import Envelope, Mail, Network, OnStep, Receipt, Reply, Stopped, Timeouts
+from portal.transport.smtp.account import Account, Encryption, readable
+from portal.transport.smtp.auth import sign_in
+from portal.transport.smtp.failure import SMTPFailure, no_reply
+from portal.transport.smtp.handshake import dial, greet, resolve
 from portal.transport.smtp.stream import Dialog, NoReply, dot_stuffed
 
-__all__ = ["Account", "Connection", "Encryption", "Envelope", "Reply", "SMTPFailure", "Stopped", "Timeouts"]
+__all__ = ["Account", "Connection", "Encryption", "Envelope", "Mail", "Reply", "SMTPFailure", "Stopped", "Timeouts"]
 
 QUIT_SECONDS = 2.0
 _PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]*")
@@ -45,9 +37,8 @@ class _Command(NamedTuple):
 class Connection(flask_mail.Connection):
     """Flask-Mail's connection with verified TLS, deadlines, pinned addresses and the server's words kept.
 
-    Use it as a context manager. Entering opens it: resolve, connect, EHLO, STARTTLS, AUTH; SMTPFailure says how far
-    that went. It needs no app. `on_step` hears each step once it is done: resolve, connect, tls, sign_in, sender,
-    recipient, accepted.
+    A Transport, and a context manager that opens and closes it. Opening is: resolve, connect, EHLO, STARTTLS, AUTH;
+    SMTPFailure says how far that went. It needs no app. `on_step` hears each of base.STEPS once it is done.
     """
 
     host: Dialog | None
@@ -57,16 +48,13 @@ class Connection(flask_mail.Connection):
         account: Account,
         *,
         timeouts: Timeouts | None = None,
-        ca_file: str | None = None,
-        local_hostname: str | None = None,
-        policy: destinations.Policy | None = None,
-        on_step: Callable[[str], None] | None = None,
+        network: Network | None = None,
+        on_step: OnStep | None = None,
     ) -> None:
         self.account = account
         self.timeouts = timeouts or Timeouts()
-        self.ca_file = ca_file
-        self.local_hostname = local_hostname
-        self.policy = _UNRESTRICTED if account.exempt else policy or destinations.PUBLIC
+        self.network = network or Network()
+        self.policy = _UNRESTRICTED if account.exempt else self.network.policy
         self.on_step = on_step or (lambda step: None)
         self.host = None
         self.num_emails = 0
@@ -74,8 +62,7 @@ class Connection(flask_mail.Connection):
         self._needs_reset = False
 
     def __enter__(self) -> Self:
-        self.host = self.configure_host()
-        self.num_emails = 0
+        self.open()
         return self
 
     def __exit__(
@@ -84,6 +71,14 @@ class Connection(flask_mail.Connection):
         exc_value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Connect, up to the point where mail can be sent. Raises SMTPFailure, and leaves nothing open."""
+        self.host = self.configure_host()
+        self.num_emails = 0
+
+    def close(self) -> None:
         """Say QUIT. Whatever comes of it changes nothing about the mails that were sent."""
         if self.host is None:
             return
@@ -113,9 +108,9 @@ class Connection(flask_mail.Connection):
         deadline = self._opened_at + self.timeouts.session
         destination = resolve(self.account, self.policy)
         self.on_step("resolve")
-        dialog = dial(destination, self.timeouts, deadline, self.local_hostname)
+        dialog = dial(destination, self.timeouts, deadline, self.network.local_hostname)
         try:
-            greet(dialog, self.account, destination.host, self.ca_file, self.on_step)
+            greet(dialog, self.account, destination.host, self.network.ca_file, self.on_step)
             sign_in(dialog, self.account, self.on_step)
         except BaseException:
             dialog.close()
@@ -123,24 +118,33 @@ class Connection(flask_mail.Connection):
         return dialog
 
     def send(  # type: ignore[override]  # Flask-Mail's takes a Message and drops the reply
-        self, envelope: Envelope, content: bytes, before_dot: Callable[[], bool]
-    ) -> Reply:
+        self, mail: Mail, before_handover: Callable[[], bool]
+    ) -> Receipt:
         """Send one mail and return the 2yz after its final dot.
 
-        `before_dot` is called once, when everything but the dot is written. If it returns False (Stopped) or raises,
-        the connection is dropped and the server has no mail. Raises SMTPFailure; after a refusal at mail, rcpt or data
-        the connection is good for the next mail.
+        `before_handover` is called once, when everything but the dot is written. If it returns False (Stopped) or
+        raises, the connection is dropped and the server has no mail. Raises SMTPFailure; after a refusal at mail, rcpt
+        or data the connection is good for the next mail.
         """
+        try:
+            return self._send(mail, before_handover)
+        except SMTPFailure as failure:
+            # Many servers end a connection after a number of mails, and say so to the next one.
+            failure.used_up = failure.phase == "mail" and failure.reply.code in (0, 421) and self.num_emails > 0
+            raise
+
+    def _send(self, mail: Mail, before_handover: Callable[[], bool]) -> Receipt:
         if not self.usable or self.host is None:
             raise no_reply("mail", "lost", "connection closed")
         dialog = self.host
+        envelope, content = mail
         commands = self._commands(dialog, envelope, content)
         try:
             dialog.patience = self.timeouts.command
             self._hand_over(dialog, commands)
             dialog.patience = self.timeouts.dot
             self._write_body(dialog, content)
-            if not before_dot():
+            if not before_handover():
                 raise Stopped
         except SMTPFailure:
             raise
@@ -156,9 +160,11 @@ class Connection(flask_mail.Connection):
         if 300 <= code < 400:  # no answer to a mail: the dialog is out of step
             dialog.close()
             raise no_reply("dot", "lost", "not a reply to a mail")
-        reply = expect(self.account, "dot", 2, code, text)
+        said = readable(text, self.account)
+        if code // 100 != 2:
+            raise SMTPFailure("dot", Reply(code, said))
         self.on_step("accepted")
-        return reply
+        return Receipt(code, said)
 
     def _commands(self, dialog: Dialog, envelope: Envelope, content: bytes) -> list[_Command]:
         mail, rcpt = f"MAIL FROM:<{envelope.mail_from}>", f"RCPT TO:<{envelope.rcpt_to}>"

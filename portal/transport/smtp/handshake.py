@@ -1,13 +1,14 @@
-"""Opening a connection: resolve, dial, greeting, EHLO, STARTTLS, sign-in; each step fails as itself."""
+"""Opening a connection: resolve, dial, greeting, EHLO, STARTTLS; each step fails as itself."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from time import monotonic
 
 from portal.transport import destinations
-from portal.transport.smtp.account import Account, Timeouts, encoded, expect, no_reply, plain_response
+from portal.transport.base import OnStep, Timeouts
+from portal.transport.smtp.account import Account
+from portal.transport.smtp.failure import ask, expect, no_reply
 from portal.transport.smtp.stream import Dialog, NoReply, own_name, tls_context
 
 
@@ -37,7 +38,7 @@ def dial(destination: destinations.Destination, timeouts: Timeouts, deadline: fl
     raise no_reply("connect", "lost", "no connection")
 
 
-def greet(dialog: Dialog, account: Account, host: str, ca_file: str | None, on_step: Callable[[str], None]) -> None:
+def greet(dialog: Dialog, account: Account, host: str, ca_file: str | None, on_step: OnStep) -> None:
     """From the server's greeting to an EHLO under the encryption that the account wants."""
     try:
         if account.encryption == "tls":
@@ -53,7 +54,7 @@ def greet(dialog: Dialog, account: Account, host: str, ca_file: str | None, on_s
     if account.encryption == "starttls":
         if not dialog.has_extn("starttls"):
             raise no_reply("starttls", "tls", "the server offers no STARTTLS")
-        _ask(dialog, account, "starttls", "STARTTLS", 2)
+        ask(dialog, account, "starttls", "STARTTLS", 2)
         try:
             dialog.secure(tls_context(ca_file), host)
         except NoReply as error:
@@ -61,24 +62,6 @@ def greet(dialog: Dialog, account: Account, host: str, ca_file: str | None, on_s
         _hello(dialog, account)  # what was offered in the clear may have been forged
     if account.encryption != "none":
         on_step("tls")
-
-
-def sign_in(dialog: Dialog, account: Account, on_step: Callable[[str], None]) -> None:
-    """One mechanism, one attempt: a second try with the same password counts against the account."""
-    if not account.username or not account.password:
-        return
-    if account.encryption == "none" and not account.exempt:
-        raise no_reply("auth", "tls", "no sign-in without encryption")
-    offered = dialog.esmtp_features.get("auth", "").upper().split()
-    if "PLAIN" in offered:
-        _ask(dialog, account, "auth", f"AUTH PLAIN {plain_response(account)}", 2)
-    elif "LOGIN" in offered:
-        _ask(dialog, account, "auth", "AUTH LOGIN", 3)
-        _ask(dialog, account, "auth", encoded(account.username), 3)
-        _ask(dialog, account, "auth", encoded(account.password), 2)
-    else:
-        raise no_reply("auth", "unsupported", "the server offers neither AUTH PLAIN nor AUTH LOGIN")
-    on_step("sign_in")
 
 
 def _hello(dialog: Dialog, account: Account) -> None:
@@ -89,11 +72,3 @@ def _hello(dialog: Dialog, account: Account) -> None:
     except NoReply as error:
         raise no_reply("ehlo", error.kind, error.detail) from error
     expect(account, "ehlo", 2, code, text)
-
-
-def _ask(dialog: Dialog, account: Account, phase: str, line: str, wanted: int) -> None:
-    try:
-        code, text = dialog.docmd(line)
-    except NoReply as error:
-        raise no_reply(phase, error.kind, error.detail) from error
-    expect(account, phase, wanted, code, text)

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
+from portal.transport.base import Verdict
 from portal.transport.smtp.reply_rules import BACKOFF, ENHANCED, FAIL, PAUSE, RETRY, RULES
-
-
-class Verdict(NamedTuple):
-    """`action` is retry_message, fail_message, pause_driver or backoff_driver; `reason` keys the explanation."""
-
-    action: str
-    reason: str
-
 
 # What a reason asks for after a 4yz, and after a 5yz.
 ACTIONS: dict[str, tuple[str, str]] = {
@@ -54,7 +46,7 @@ REASONS = frozenset(ACTIONS)
 
 # No mail is at stake yet in these phases, so what would fail or delay one concerns the driver as a whole.
 _BEFORE_SIGN_IN = frozenset({"connect", "ehlo", "starttls"})
-_OPENING = _BEFORE_SIGN_IN | {"auth"}
+OPENING = _BEFORE_SIGN_IN | {"auth"}
 # Reasons that nothing can have given cause for before a mail is spoken of.
 _OF_A_MAIL = frozenset({"mailbox_full", "message_too_large", "recipient_disabled", "unknown_recipient"})
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?=\s|$)")
@@ -78,9 +70,7 @@ def classify(phase: str, code: int, text: str) -> Verdict:
     `phase` is what had been sent: connect ehlo starttls auth mail rcpt data dot. `text` is everything after the code;
     lines may be joined by a line feed or by backslash and n.
     """
-    if code == 0:
-        return _without_reply(phase, text)
-    return _with_reply(phase, code, text)
+    return _without_reply(phase, text) if code == 0 else _with_reply(phase, code, text)
 
 
 @lru_cache(maxsize=256)
@@ -89,9 +79,19 @@ def _with_reply(phase: str, code: int, text: str) -> Verdict:
     codes = f"{code} {enhanced}".rstrip()
     for rule in RULES:
         if phase in rule.phases and rule.codes.search(codes) and rule.pattern.search(words):
-            return Verdict(rule.action or _action(rule.reason, phase, code), rule.reason)
-    reason = _by_code(phase, code, enhanced)
-    return Verdict(_action(reason, phase, code), reason)
+            reason = rule.reason
+            action = rule.action or _action(reason, phase, code)
+            break
+    else:
+        reason = _by_code(phase, code, enhanced)
+        action = _action(reason, phase, code)
+    return _verdict(phase, action, reason, retry_after(text))
+
+
+def _verdict(phase: str, action: str, reason: str, wait: int | None = None) -> Verdict:
+    """The verdict with its scope: what stops a driver, or is said before any mail, would meet the next mail too."""
+    beyond_this_mail = phase in OPENING or action in (PAUSE, BACKOFF)
+    return Verdict(action, reason, wait, "session" if beyond_this_mail else "message")
 
 
 def _normalised(text: str) -> tuple[str, str]:
@@ -113,12 +113,12 @@ def _by_code(phase: str, code: int, enhanced: str) -> str:
         return "local_error"
     if reason:
         return _in_phase(reason, phase, code)
-    if code == 552 and phase not in _OPENING:
+    if code == 552 and phase not in OPENING:
         return "mailbox_full" if phase == "rcpt" else "message_too_large"
     if code in (501, 553, 556) and phase in ("mail", "rcpt"):
         return "send_as_denied" if phase == "mail" else "unknown_recipient"
     if code < 500:
-        return "service_unavailable" if code == 421 or phase in _OPENING else "local_error"
+        return "service_unavailable" if code == 421 or phase in OPENING else "local_error"
     return "unknown"
 
 
@@ -134,7 +134,7 @@ def _in_phase(reason: str, phase: str, code: int) -> str:
 def _action(reason: str, phase: str, code: int) -> str:
     temporary, permanent = ACTIONS[reason]
     action = temporary if code < 500 else permanent
-    if action == FAIL and (phase in _OPENING or (phase == "mail" and reason != "message_too_large")):
+    if action == FAIL and (phase in OPENING or (phase == "mail" and reason != "message_too_large")):
         return PAUSE  # nothing has been said of a recipient yet: the next mail would meet the same
     if action == RETRY and (phase in _BEFORE_SIGN_IN or (reason == "service_unavailable" and phase == "auth")):
         return BACKOFF
@@ -145,16 +145,16 @@ def _action(reason: str, phase: str, code: int) -> str:
 
 def _without_reply(phase: str, text: str) -> Verdict:
     if text == "tls":  # a certificate that doesn't hold, no STARTTLS, no encryption before a password
-        return Verdict(PAUSE, "tls_required" if phase == "auth" else "tls_failed")
+        return _verdict(phase, PAUSE, "tls_required" if phase == "auth" else "tls_failed")
     if text == "unsupported":
         if phase in ("mail", "rcpt"):
-            return Verdict(FAIL, "address_unsupported")
-        return Verdict(PAUSE, "smtp_auth_disabled")
+            return _verdict(phase, FAIL, "address_unsupported")
+        return _verdict(phase, PAUSE, "smtp_auth_disabled")
     if text == "dns":  # a name that worked when the driver was tested: it may well work again
-        return Verdict(BACKOFF, "dns_failure")
-    if phase in _OPENING:
-        return Verdict(BACKOFF, "service_unavailable")
-    return Verdict(RETRY, "service_unavailable")
+        return _verdict(phase, BACKOFF, "dns_failure")
+    if phase in OPENING:
+        return _verdict(phase, BACKOFF, "service_unavailable")
+    return _verdict(phase, RETRY, "service_unavailable")
 
 
 def retry_after(text: str) -> int | None:

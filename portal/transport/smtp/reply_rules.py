@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-RETRY, FAIL, PAUSE, BACKOFF = "retry_message", "fail_message", "pause_driver", "backoff_driver"
+from portal.transport.base import Action
+
+RETRY, FAIL, PAUSE, BACKOFF = Action
 
 ANY = "connect ehlo starttls auth mail rcpt data dot"
 OPENING = "connect ehlo starttls auth"

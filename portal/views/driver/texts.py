@@ -8,8 +8,8 @@ from flask_babel import format_decimal
 
 from portal.models import DriverTest
 from portal.providers import PRESETS, Preset, by_host
-from portal.services.drivers.save_gate import STEPS
 from portal.services.senders.settings_page import DriverStatus
+from portal.transport.base import STEPS
 from portal.views import reason_texts
 from portal.web.i18n import clock, gettext, lazy_gettext
 

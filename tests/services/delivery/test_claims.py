@@ -14,7 +14,7 @@ from portal.services.delivery import claims, outcomes
 from portal.services.outbox import accept as outbox
 from portal.services.routing import lanes
 from portal.services.senders import verification
-from portal.transport.smtp.connection import Reply
+from portal.transport.base import Reply, Verdict
 from tests.conftest import POSTGRES
 from tests.support.smtp_sink import SMTPSink
 from tests.support.statements import recorded
@@ -87,7 +87,7 @@ def test_lanes_that_fail_together_count_once(tenant: Tenant, ctx: Flask, smtp: S
     attempts = [attempt for lease in leases for attempt in claims.claim(lease, 1)]
     assert len(attempts) == len(ids)
     for attempt in attempts:
-        outcomes.backed_off(attempt, "relay", "service_unavailable", Reply(0, "lost"))
+        outcomes.backed_off(attempt, "relay", Verdict("backoff_driver", "service_unavailable"), Reply(0, "lost"))
     db.session.rollback()
     assert set(db.session.scalars(select(Lane.failures).where(Lane.route == "relay"))) == {1}
 
@@ -100,7 +100,8 @@ def test_a_lane_at_work_heeds_what_another_lane_has_found_out(tenant: Tenant) ->
     )
     assert first is not None and second is not None
     (attempt,) = claims.claim(first, 1)
-    outcomes.backed_off(attempt, "relay", "quota_daily", Reply(450, "try again in 3600 seconds"))
+    verdict = Verdict("backoff_driver", "quota_daily", 3600)
+    outcomes.backed_off(attempt, "relay", verdict, Reply(450, "try again in 3600 seconds"))
     assert claims.claim(second) == []
 
 

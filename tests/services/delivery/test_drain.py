@@ -14,9 +14,10 @@ from sqlalchemy import func, select, update
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Lane, Message, Tenant, User, now, utcnow
-from portal.services.delivery import claims, compose
+from portal.services.delivery import claims
 from portal.services.delivery import drain as delivery
 from portal.services.outbox import message_log
+from portal.services.routing import compose
 from portal.services.senders import identities, verification
 from tests.support.scripted_server import ScriptedServer
 from tests.support.smtp_sink import Received, SMTPSink

@@ -9,7 +9,7 @@ from portal.db import prepared
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, LogEntry, Message, Tenant, User, now
-from portal.services.delivery import claims, compose, driver_stopped
+from portal.services.delivery import claims, driver_stopped, prepare
 from portal.services.drivers import lifecycle
 from portal.services.emails import contents
 from portal.services.outbox import accept as outbox
@@ -234,7 +234,7 @@ def test_mail_that_a_drain_had_claimed_when_the_driver_was_paused_is_marked_too(
     with prepared.connected():
         (attempt,) = claims.claim(lease)
         lifecycle.pause(tenant, user)
-        assert compose.prepare(attempt) is None
+        assert prepare.prepare(attempt) is None
     lanes.release(lease)
     drain()
     assert events_of(message) == ["queued", "sender_changed", "sent"]

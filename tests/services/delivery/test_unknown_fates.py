@@ -13,12 +13,13 @@ from sqlalchemy.exc import OperationalError
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Lane, Message, Tenant, User, now, utcnow
-from portal.services.delivery import claims, compose, outcomes
+from portal.services.delivery import claims, outcomes, prepare
 from portal.services.delivery import drain as delivery
 from portal.services.routing import lanes
 from portal.services.routing.lanes import LeaseLost
 from portal.services.senders import identities, verification
-from portal.transport.smtp.connection import Reply
+from portal.transport.base import Mail, Receipt, Reply
+from portal.transport.smtp.connection import Connection
 from tests.support.scripted_server import CLOSE, ScriptedServer
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import accept, again, drain, events, expire_leases, lane_id, link_of_last_mail, make_due
@@ -28,16 +29,16 @@ def test_a_lease_outlasts_a_server_that_takes_its_time(
     tenant: Tenant, relay_to: Callable[[ScriptedServer], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: list[float] = []
-    connect = delivery.Connection.__enter__
+    connect = Connection.open
 
-    def measure(self: delivery.Connection) -> delivery.Connection:
+    def measure(self: Connection) -> None:
         with current_app.app_context():  # type: ignore[attr-defined]
             until = db.session.scalars(select(Lane.leased_until).where(Lane.leased_until.is_not(None))).one()
         assert until is not None
         left.append((until - utcnow()).total_seconds())
-        return connect(self)
+        connect(self)
 
-    monkeypatch.setattr(delivery.Connection, "__enter__", measure)
+    monkeypatch.setattr(Connection, "open", measure)
     with ScriptedServer() as server:
         relay_to(server)
         accept(tenant)
@@ -103,14 +104,14 @@ def test_a_lane_that_died_at_the_dot_leaves_its_message_ambiguous(tenant: Tenant
     lease = lanes.take(lane_id("relay"))
     assert lease is not None
     (attempt,) = claims.claim(lease)
-    mail = compose.prepare(attempt)
-    assert mail is not None
-    outcomes.mark_dot(attempt, mail.dot, 1)
+    outgoing = prepare.prepare(attempt)
+    assert outgoing is not None
+    outcomes.mark_dot(attempt, outgoing.dot, 1)
     expire_leases()
     claims.reclaim_expired()
     assert again(message).state == "queued" and again(message).ambiguous == 1
     drain()
-    assert smtp.received[0].content.replace(b"\r\n", b"\n") == mail.content.replace(b"\r\n", b"\n")
+    assert smtp.received[0].content.replace(b"\r\n", b"\n") == outgoing.mail.content.replace(b"\r\n", b"\n")
     assert events(message) == ["queued", "ambiguous", "sent"]
 
 
@@ -119,14 +120,14 @@ def test_who_lost_the_lease_can_neither_mark_the_dot_nor_write_an_outcome(tenant
     lease = lanes.take(lane_id("relay"))
     assert lease is not None
     (attempt,) = claims.claim(lease)
-    mail = compose.prepare(attempt)
-    assert mail is not None
+    outgoing = prepare.prepare(attempt)
+    assert outgoing is not None
     expire_leases()
     with pytest.raises(LeaseLost):
-        outcomes.mark_dot(attempt, mail.dot, 1)
+        outcomes.mark_dot(attempt, outgoing.dot, 1)
     claims.reclaim_expired()
     with pytest.raises(LeaseLost):
-        outcomes.sent(attempt, Reply(250, "ok"), "x")
+        outcomes.sent(attempt, Receipt(250, "ok"), "x")
     assert again(message).dot_at is None and again(message).state == "queued"
 
 
@@ -154,13 +155,13 @@ def test_a_defect_after_the_dot_leaves_the_fate_unknown_not_lost(
     tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = accept(tenant)
-    send = delivery.Connection.send
+    send = Connection.send
 
-    def send_and_fail(self: Any, envelope: Any, content: bytes, before_dot: Callable[[], bool]) -> Reply:
-        send(self, envelope, content, before_dot)
+    def send_and_fail(self: Connection, mail: Mail, before_handover: Callable[[], bool]) -> Receipt:
+        send(self, mail, before_handover)
         raise RuntimeError("a defect of ours")
 
-    monkeypatch.setattr(delivery.Connection, "send", send_and_fail)
+    monkeypatch.setattr(Connection, "send", send_and_fail)
     drain()
     monkeypatch.undo()
     make_due()
@@ -217,12 +218,12 @@ def test_no_transaction_is_open_while_a_server_takes_its_time(
 ) -> None:
     accept(tenant)
     seen: list[bool] = []
-    send = delivery.Connection.send
+    send = Connection.send
 
     def look(self: Any, *arguments: Any) -> Reply:
         seen.append(bool(db.session().in_transaction()))
         return send(self, *arguments)
 
-    monkeypatch.setattr(delivery.Connection, "send", look)
+    monkeypatch.setattr(Connection, "send", look)
     drain()
     assert seen == [False]

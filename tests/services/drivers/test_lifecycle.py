@@ -12,8 +12,8 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, Tenant, User, now
 from portal.services.accounts import tenants
-from portal.services.delivery import claims, compose
-from portal.services.drivers import lifecycle, quota, save_gate
+from portal.services.delivery import claims, prepare
+from portal.services.drivers import lifecycle, probe, quota, save_gate
 from portal.services.drivers.settings import DriverSettings
 from portal.services.errors import SettingsUntested
 from portal.services.routing import lanes
@@ -192,7 +192,7 @@ def test_a_drain_of_a_driver_removed_meanwhile_sends_by_the_sender_in_force(
     assert lease is not None
     (attempt,) = claims.claim(lease)
     lifecycle.remove(tenant, user)
-    assert compose.prepare(attempt) is None
+    assert prepare.prepare(attempt) is None
     lanes.release(lease)
     drain()
     assert len(smtp.received) == 1 and service.sink.received == []
@@ -229,7 +229,7 @@ def test_a_test_from_before_the_refusal_opens_nothing(
     accept(tenant)
     service.password = "changed-at-the-provider"
     drain_driver(driver)
-    tested = save_gate.driver_settings.of(lifecycle.get(tenant))
+    tested = probe.driver_settings.of(lifecycle.get(tenant))
     assert save_gate.gate(tenant, tested) == "expired"
     with pytest.raises(SettingsUntested):
         save_gate.save(tenant, user, replace(tested, secret=""), 1)
@@ -247,5 +247,5 @@ def test_a_passed_test_mends_what_the_server_stopped_and_not_what_a_person_did(
         service.password = "changed"
         drain_driver(driver)
         service.password = "abcdefghijklmnop"
-    assert run_test(tenant, user, save_gate.driver_settings.of(lifecycle.get(tenant))).state == "passed"
+    assert run_test(tenant, user, probe.driver_settings.of(lifecycle.get(tenant))).state == "passed"
     assert lifecycle.get(tenant).state == then

@@ -15,11 +15,11 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import DriverTest, Message, Tenant, User, utcnow
 from portal.services.accounts import launches, tenants
-from portal.services.drivers import lifecycle, save_gate
+from portal.services.drivers import lifecycle, probe, save_gate
 from portal.services.drivers.settings import DriverSettings
 from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, PlanLocked, SettingsUntested
 from portal.services.routing import sender as senders
-from portal.transport.smtp.connection import Timeouts
+from portal.transport.base import Timeouts
 from portal.transport.smtp.replies import REASONS
 from tests.support.driver_steps import allow, run_test, saved
 from tests.support.mail_service import MailService
@@ -36,7 +36,7 @@ def test_a_passed_test_can_be_saved_and_sends_all_mail(
 ) -> None:
     test = run_test(tenant, user, wanted)
     assert (test.state, test.reason) == ("passed", None), test.text
-    assert [step["name"] for step in test.steps] == list(save_gate.STEPS)
+    assert [step["name"] for step in test.steps] == list(probe.STEPS)
     assert service.sink.received[0].rcpt_to == (user.email,)
     save_gate.save(tenant, user, wanted, 0)
     sender = senders.resolve(tenant)
@@ -104,7 +104,7 @@ def test_another_tenants_test_opens_nothing(tenant: Tenant, user: User, wanted: 
 def test_a_blank_password_means_the_tested_one(tenant: Tenant, user: User, wanted: DriverSettings) -> None:
     run_test(tenant, user, wanted)
     driver = save_gate.save(tenant, user, replace(wanted, secret=""), 0)
-    assert save_gate.driver_settings.of(driver).secret == wanted.secret
+    assert probe.driver_settings.of(driver).secret == wanted.secret
 
 
 def test_a_stored_password_does_not_follow_to_another_host_or_user(
@@ -129,7 +129,7 @@ def test_a_test_whose_worker_died_ends_after_90_seconds(tenant: Tenant, user: Us
         session.execute(update(DriverTest).values(created_at=utcnow() - timedelta(seconds=91), state="running"))
     latest = save_gate.latest(tenant)
     assert latest is not None and save_gate.state_of(latest) == "unfinished"
-    assert save_gate.give_up_old() == 1
+    assert probe.give_up_old() == 1
     message = db.session.get_one(Message, test.message_id, populate_existing=True)
     assert (message.state, message.reason) == ("failed", "interrupted")
     save_gate.start(tenant, user, wanted)  # the next one may begin

@@ -8,7 +8,7 @@ from time import process_time
 
 import pytest
 
-from portal.transport.smtp.replies import ACTIONS, REASONS, Verdict, classify, retry_after
+from portal.transport.smtp.replies import ACTIONS, REASONS, classify, retry_after
 from portal.transport.smtp.reply_rules import BACKOFF, ENHANCED, FAIL, PAUSE, RETRY, RULES
 
 pytestmark = pytest.mark.any_database
@@ -19,13 +19,13 @@ SEEN = list(csv.DictReader((Path(__file__).parents[2] / "data" / "smtp_replies.c
 
 @pytest.mark.parametrize("row", SEEN, ids=[row["id"] for row in SEEN])
 def test_every_reply_seen_gets_its_verdict(row: dict[str, str]) -> None:
-    assert classify(row["phase"], int(row["code"]), row["text"]) == (row["action"], row["reason"])
+    assert classify(row["phase"], int(row["code"]), row["text"])[:2] == (row["action"], row["reason"])
 
 
 def test_lines_joined_by_a_real_line_feed_read_the_same() -> None:
     for row in SEEN:
         text = row["text"].replace("\\n", "\n")
-        assert classify(row["phase"], int(row["code"]), text) == (row["action"], row["reason"])
+        assert classify(row["phase"], int(row["code"]), text)[:2] == (row["action"], row["reason"])
 
 
 # Wordings of the same conditions that are not in the collection.
@@ -73,7 +73,7 @@ OTHERS = [
 def test_other_wordings_of_a_condition_get_its_verdict(
     phase: str, code: int, text: str, action: str, reason: str
 ) -> None:
-    assert classify(phase, code, text) == (action, reason)
+    assert classify(phase, code, text)[:2] == (action, reason)
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -112,25 +112,25 @@ def test_without_known_words_the_enhanced_code_decides(enhanced: str) -> None:
 @pytest.mark.parametrize("text", ["lost", "timeout"])
 def test_silence_never_fails_a_mail(phase: str, text: str) -> None:
     action = BACKOFF if phase in ("connect", "ehlo", "starttls", "auth") else RETRY
-    assert classify(phase, 0, text) == Verdict(action, "service_unavailable")
+    assert classify(phase, 0, text)[:2] == (action, "service_unavailable")
 
 
 def test_a_name_that_does_not_resolve_may_resolve_later() -> None:
-    assert classify("connect", 0, "dns") == (BACKOFF, "dns_failure")
+    assert classify("connect", 0, "dns")[:2] == (BACKOFF, "dns_failure")
 
 
 @pytest.mark.parametrize("phase", ["connect", "starttls"])
 def test_a_server_that_cannot_prove_its_name_stops_the_driver(phase: str) -> None:
-    assert classify(phase, 0, "tls") == (PAUSE, "tls_failed")
+    assert classify(phase, 0, "tls")[:2] == (PAUSE, "tls_failed")
 
 
 def test_a_server_without_sign_in_stops_the_driver() -> None:
-    assert classify("auth", 0, "unsupported") == (PAUSE, "smtp_auth_disabled")
+    assert classify("auth", 0, "unsupported")[:2] == (PAUSE, "smtp_auth_disabled")
 
 
 @pytest.mark.parametrize("phase", ["mail", "rcpt"])
 def test_an_address_that_the_server_cannot_take_fails_its_mail_only(phase: str) -> None:
-    assert classify(phase, 0, "unsupported") == (FAIL, "address_unsupported")
+    assert classify(phase, 0, "unsupported")[:2] == (FAIL, "address_unsupported")
 
 
 def test_every_rule_has_a_known_reason_and_a_source() -> None:

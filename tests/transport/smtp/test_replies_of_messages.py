@@ -235,4 +235,4 @@ EACH = [(reply, *verdict) for verdict, replies in SAID.items() for reply in repl
 @pytest.mark.parametrize(("reply", "action", "reason"), EACH, ids=[row[0] for row in EACH])
 def test_what_is_wrong_with_one_message_stops_no_other(reply: str, action: str, reason: str) -> None:
     phase, code, text = reply.split(" ", 2)
-    assert classify(phase, int(code), text) == (action, reason)
+    assert classify(phase, int(code), text)[:2] == (action, reason)

@@ -101,4 +101,4 @@ EACH = [(reply, *verdict) for verdict, replies in SAID.items() for reply in repl
 @pytest.mark.parametrize(("reply", "action", "reason"), EACH, ids=[row[0] for row in EACH])
 def test_what_passes_by_itself_makes_the_driver_wait(reply: str, action: str, reason: str) -> None:
     phase, code, text = reply.split(" ", 2)
-    assert classify(phase, int(code), text) == (action, reason)
+    assert classify(phase, int(code), text)[:2] == (action, reason)

@@ -230,4 +230,4 @@ EACH = [(reply, *verdict) for verdict, replies in SAID.items() for reply in repl
 @pytest.mark.parametrize(("reply", "action", "reason"), EACH, ids=[row[0] for row in EACH])
 def test_what_a_person_has_to_mend_pauses_the_driver(reply: str, action: str, reason: str) -> None:
     phase, code, text = reply.split(" ", 2)
-    assert classify(phase, int(code), text) == (action, reason)
+    assert classify(phase, int(code), text)[:2] == (action, reason)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from portal.transport.base import Envelope, Mail, Network, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
-from portal.transport.smtp.connection import Account, Connection, Encryption, Envelope, SMTPFailure, Timeouts
+from portal.transport.smtp.connection import Account, Connection, Encryption, SMTPFailure
 from tests.support.scripted_server import CLOSE, DRIP, PLENTY, SILENCE, Answer, ScriptedServer, ends_in
 
 pytestmark = pytest.mark.any_database
@@ -56,7 +57,7 @@ def connection(
 ) -> Connection:
     account = Account(NAME, server.port, encryption, USER, PASSWORD)
     policy = Policy(["127.0.0.0/8"], [server.port], MemoryResolver({NAME: ["127.0.0.1"]}))
-    return Connection(account, policy=policy, ca_file=ca_file, timeouts=timeouts, local_hostname="portal.example")
+    return Connection(account, timeouts=timeouts, network=Network(policy, ca_file, "portal.example"))
 
 
 def refusal(
@@ -82,7 +83,7 @@ def test_a_mail_goes_out_signed_in_and_encrypted(authority: trustme.CA, ca_file:
         link = connection(server, ca_file, encryption)
         link.on_step = steps.append
         with link:
-            link.send(Envelope(USER, "customer@shop.example"), b"Hello\r\n", lambda: True)
+            link.send(Mail(Envelope(USER, "customer@shop.example"), b"Hello\r\n"), lambda: True)
     assert server.mails == [b"Hello\r\n"]
     assert auth_commands(server) == [f"AUTH PLAIN {plain(USER, PASSWORD)}"]
     assert steps == ["resolve", "connect", "tls", "sign_in", "sender", "recipient", "accepted"]
@@ -266,6 +267,6 @@ def test_a_connection_lost_in_the_middle_of_tls_says_nothing_about_the_settings(
         account = Account(NAME, port, "tls", USER, PASSWORD)
         policy = Policy(["127.0.0.0/8"], [port], MemoryResolver({NAME: ["127.0.0.1"]}))
         with pytest.raises(SMTPFailure) as caught:
-            Connection(account, policy=policy, ca_file=ca_file, timeouts=PLENTY).__enter__()
+            Connection(account, timeouts=PLENTY, network=Network(policy, ca_file)).__enter__()
         thread.join(5)
     assert (caught.value.phase, caught.value.reply.text) == ("connect", "lost")

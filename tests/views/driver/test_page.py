@@ -19,7 +19,7 @@ from portal.extensions import db
 from portal.models import Driver, DriverTest, Message, Tenant, utcnow
 from portal.providers import PRESETS
 from portal.services.accounts import tenants
-from portal.services.drivers import save_gate
+from portal.services.drivers import probe
 from portal.transport.smtp.replies import REASONS
 from portal.views import reason_texts
 from portal.views.errors import Contact
@@ -61,7 +61,7 @@ def run_test(app: Flask) -> DriverTest:
     with app.app_context():
         test = db.session.scalars(select(DriverTest).order_by(DriverTest.id.desc())).first()
         assert test is not None
-        save_gate.run(test.id, PATIENT)
+        probe.run(test.id, PATIENT)
         db.session.expire_all()
         return db.session.get_one(DriverTest, test.id)
 

@@ -1,4 +1,4 @@
-"""From a claimed message to the bytes for the wire, by the sender in force now."""
+"""From a claimed message to the mail for the wire, by the sender in force now."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ from portal.services.errors import NotPending
 from portal.services.outbox import attachments
 from portal.services.routing import lanes
 from portal.services.routing import sender as senders
+from portal.services.routing.compose import Stamp, compose
 from portal.services.routing.sender import Facts, Sender
 from portal.services.senders import verification
-from portal.transport.mime.build import MailContent, build
-from portal.transport.smtp.connection import Envelope, Reply
+from portal.transport.base import Action, Mail, Reply, Verdict
+from portal.transport.mime.build import MailContent
+
+_DEFECT = Verdict(Action.RETRY_MESSAGE, "local_error")
 
 log = logging.getLogger(__name__)
 
@@ -59,18 +62,14 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Mail:
+class Outgoing:
     """One message ready for the wire."""
 
     attempt: Attempt
     message: Row
     sender: Sender
-    content: bytes
+    mail: Mail
     dot: dict[str, Any]  # what makes the same bytes again
-
-    @property
-    def envelope(self) -> Envelope:
-        return Envelope(self.sender.reverse_path, self.message.to_address)
 
 
 class Workbench:
@@ -131,7 +130,7 @@ def _read(ids: list[int]) -> dict[int, Row]:
     return {row[0]: Row(*row) for row in found}
 
 
-def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[Attempt] = ()) -> Mail | None:
+def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[Attempt] = ()) -> Outgoing | None:
     """Make a claimed message's bytes, by the sender in force now.
 
     None when it is settled without being sent: expired, no longer wanted, or gone to another route.
@@ -150,14 +149,14 @@ def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[A
         lanes.wake(sender.route)
         return None
     try:
-        return _mail(attempt, message, sender, _content(attempt, message))
+        return _outgoing(attempt, message, sender, _content(attempt, message))
     except NotPending:
         outcomes.cancelled(attempt, "no_longer_wanted")
     except SQLAlchemyError:
         raise
     except Exception:
         log.exception("message %s could not be made", message.public_id)
-        outcomes.deferred(attempt, message.retries, "local_error", Reply(0, "internal"), str(sender.mailbox))
+        outcomes.deferred(attempt, message.retries, _DEFECT, Reply(0, "internal"), str(sender.mailbox))
     return None
 
 
@@ -191,24 +190,18 @@ def _content(attempt: Attempt, message: Row) -> MailContent:
     return content
 
 
-def _mail(attempt: Attempt, message: Row, sender: Sender, content: MailContent) -> Mail:
-    """The mail's bytes: for a second copy after an unknown fate, the same as before."""
+def _outgoing(attempt: Attempt, message: Row, sender: Sender, content: MailContent) -> Outgoing:
+    """The mail: for a second copy after an unknown fate, the same bytes as before."""
     again = _recorded(message)
     date = again["date"] if again else _second(int(time.time()))
     boundary = again["boundary"] if again else secrets.token_hex(16)
     if sender.reply_to and not content.reply_to:
         content = replace(content, reply_to=sender.reply_to)
-    made = build(
-        content,
-        sender=sender.mailbox,
-        to=message.to_address,
-        to_name=message.to_name or "",
-        date=_moment(date),
-        message_id=message.message_id,
-        boundary=boundary,
-    )
+    stamp = Stamp(_moment(date), message.message_id, boundary)
+    to_name = message.to_name or ""
+    mail = compose(content, sender.mailbox, sender.reverse_path, message.to_address, stamp, to_name=to_name)
     dot = sender.to_json() | {"shown": str(sender.mailbox), "date": date, "boundary": boundary}
-    return Mail(attempt, message, sender, made, dot)
+    return Outgoing(attempt, message, sender, mail, dot)
 
 
 @lru_cache(maxsize=2)

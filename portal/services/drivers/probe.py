@@ -1,0 +1,147 @@
+"""A driver's test: one mail to the person's own address, each step written down as it is done."""
+
+from __future__ import annotations
+
+import logging
+import secrets as random_secrets
+import time
+from contextlib import closing
+
+from sqlalchemy import select, update
+
+from portal import encryption
+from portal.config import settings
+from portal.db.transaction import transaction
+from portal.extensions import db
+from portal.models import DriverTest, LogEntry, Message, Tenant, User, utcnow
+from portal.services.accounts import tenants
+from portal.services.drivers import lifecycle, quota
+from portal.services.drivers import settings as driver_settings
+from portal.services.drivers.save_gate import GIVE_UP
+from portal.services.emails import contents
+from portal.services.routing.compose import Stamp, compose
+from portal.transport.base import STEPS, Reply, Timeouts, TransportFailure
+from portal.transport.factory import open_transport
+from portal.transport.mime.addresses import Mailbox
+
+_TIMEOUTS = Timeouts(connect=10, command=20, dot=40, session=80)
+_UNREACHED = Reply(0, "lost")  # closed, filtered, or open and silent: a test is no port scanner
+
+log = logging.getLogger(__name__)
+
+
+def run(test_id: int, timeouts: Timeouts = _TIMEOUTS) -> None:
+    """Send the test mail and write down each step; the job's body. A second run of the same test does nothing."""
+    with transaction() as session:
+        started = session.execute(
+            update(DriverTest)
+            .where(DriverTest.id == test_id, DriverTest.state == "queued", DriverTest.created_at > utcnow() - GIVE_UP)
+            .values(state="running")
+        )
+    if started.rowcount != 1:  # type: ignore[attr-defined]
+        return
+    _Run(test_id, timeouts).go()
+
+
+class _Run:
+    def __init__(self, test_id: int, timeouts: Timeouts) -> None:
+        self.test = db.session.get_one(DriverTest, test_id, populate_existing=True)
+        self.tenant = db.session.get_one(Tenant, self.test.tenant_id)
+        self.message = db.session.get_one(Message, self.test.message_id)
+        self.user = db.session.get_one(User, self.test.user_id)
+        self.timeouts = timeouts
+        self.steps: list[dict[str, object]] = []
+        self.since = time.monotonic()
+
+    def go(self) -> None:
+        test = self.test
+        try:
+            account = driver_settings.of(test).account()
+        except encryption.Unreadable:
+            return self._end("failed", Reply(0, "internal"), "unreadable_secret")
+        sender = Mailbox(test.from_name, test.from_address)
+        locale = self.user.locale or self.tenant.locale
+        content = contents.driver_test(self.tenant, self.message.subject, str(sender), locale)
+        stamp = Stamp(utcnow(), self.message.message_id, random_secrets.token_hex(16))
+        mail = compose(content, sender, test.from_address, self.message.to_address, stamp)
+        try:
+            transport = open_transport(account, timeouts=self.timeouts, network=settings().network, on_step=self._step)
+            with closing(transport):
+                receipt = transport.send(mail, lambda: True)
+        except TransportFailure as failure:
+            if failure.unreached:
+                self._end("failed", _UNREACHED, "service_unavailable")
+            else:
+                self._end("failed", failure.reply, failure.verdict.reason)
+        except Exception:
+            log.exception("driver test %s ended by a defect of ours", test.id)
+            self._end("failed", Reply(0, "internal"), "local_error")
+        else:
+            self._end("passed", Reply(receipt.code, receipt.text), None)
+
+    def _step(self, name: str) -> None:
+        """Write down that a step is done, so that the open page shows it."""
+        now = time.monotonic()
+        self.steps = [*self.steps, {"name": name, "seconds": round(now - self.since, 2)}]
+        self.since = now
+        with transaction() as session:
+            session.execute(
+                update(DriverTest)
+                .where(DriverTest.id == self.test.id, DriverTest.state == "running")
+                .values(steps=self.steps)
+            )
+
+    def _end(self, state: str, reply: Reply, reason: str | None) -> None:
+        test, message, now = self.test, self.message, utcnow()
+        done = {step["name"] for step in self.steps}
+        failed_step = next((step for step in STEPS if step not in done), None) if state == "failed" else None
+        if not reply.code and reply.text == "tls":
+            failed_step = "tls"  # with implicit TLS the connection counts as made only after it
+        with transaction() as session:
+            tenant = tenants.lock(self.tenant)
+            ended = session.execute(
+                update(DriverTest)
+                .where(DriverTest.id == test.id, DriverTest.state == "running")
+                .values(
+                    state=state, failed_step=failed_step, reason=reason, code=reply.code or None,
+                    text=reply.text if reply.code else f"{reply.text}: {reply.detail}",
+                    finished_at=now,
+                )
+            )  # fmt: skip
+            if ended.rowcount != 1:  # type: ignore[attr-defined]
+                return  # given up meanwhile
+            _close_message(message, "sent" if state == "passed" else "failed", reason, reply, test)
+            driver = lifecycle.find(tenant)
+            if driver is not None:
+                session.flush()
+                quota.count_tests(driver)
+            if state != "passed" or driver is None or driver.state == "paused":
+                return  # what a person paused, a person resumes
+            if driver_settings.is_account(driver, test.fingerprint, tenant):
+                lifecycle.resume(tenant)
+
+
+def give_up_old() -> int:
+    """End the tests whose worker died; the clock's work. Returns how many."""
+    with transaction() as session:
+        old = session.scalars(
+            select(DriverTest).where(
+                DriverTest.state.in_(("queued", "running")), DriverTest.created_at <= utcnow() - GIVE_UP
+            )
+        ).all()
+        for test in old:
+            test.state, test.finished_at, test.reason = "unfinished", utcnow(), "interrupted"
+            message = session.get_one(Message, test.message_id)
+            _close_message(message, "failed", "interrupted", Reply(0, "lost"), test)
+    return len(old)
+
+
+def _close_message(message: Message, state: str, reason: str | None, reply: Reply, test: DriverTest) -> None:
+    sender = str(Mailbox(test.from_name, test.from_address))
+    message.state, message.reason, message.sender, message.finished_at = state, reason, sender, utcnow()
+    db.session.add(
+        LogEntry(
+            tenant_id=message.tenant_id, message_id=message.id, event=state, reason=reason, code=reply.code or None,
+            text=reply.text, sender=sender,
+        )
+    )  # fmt: skip
