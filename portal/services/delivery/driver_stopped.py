@@ -25,9 +25,11 @@ from portal.services.outbox import accept as outbox
 from portal.services.routing.reroute import reroute
 from portal.transport.base import Reply
 
-_BATCH = 100
-
 log = logging.getLogger(__name__)
+
+
+class Untold(Exception):
+    """The admins of so many stopped drivers could not be told; the log says why."""
 
 
 def stop(attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> None:
@@ -64,12 +66,19 @@ def tell(driver_id: int) -> None:
 
 
 def tell_forgotten() -> int:
-    """Tell of the drivers whose admins don't know yet; the clock's work. Returns how many were tried."""
-    untold = select(Driver.id).where(Driver.state == "broken", Driver.told_at.is_(None)).limit(_BATCH)
+    """Tell of the drivers whose admins don't know yet; the clock's work. Returns how many there were.
+
+    One that can't be told of keeps no other from being told. Raises Untold afterwards, so that the clock counts it.
+    """
+    untold = select(Driver.id).where(Driver.state == "broken", Driver.told_at.is_(None))
     ids = db.session.scalars(untold).all()
+    failed = 0
     for driver_id in ids:
         try:
             tell(driver_id)
-        except Exception:  # one that can't be told of must not keep the others from being told
+        except Exception:
             log.exception("the admins of driver %s could not be told", driver_id)
+            failed += 1
+    if failed:
+        raise Untold(failed)
     return len(ids)

@@ -57,7 +57,8 @@ def untold(driver: Driver, service: MailService, monkeypatch: pytest.MonkeyPatch
         patched.setattr(contents, "driver_broke", broken)
         service.password = "changed-at-the-provider"
         drain_driver(driver)
-        driver_stopped.tell_forgotten()
+        with pytest.raises(driver_stopped.Untold):  # which the clock counts, and an alarm watches
+            driver_stopped.tell_forgotten()
     db.session.rollback()
 
 
