@@ -42,7 +42,7 @@ def enqueue_interactive(job: str, argument: int) -> bool:
 
 
 def clear_wake(lane_id: int) -> None:
-    """A drain calls this before its first claim: mail accepted from now on wakes the lane anew.
+    """Let mail that is accepted from now on wake the lane again; a drain calls this before its first claim.
 
     If Redis is away, the flag expires by itself.
     """

@@ -13,7 +13,7 @@ group = AppGroup("secrets", help="Secrets at rest.")
 
 @group.command("rotate")
 def rotate_secrets() -> None:
-    """Encrypt all stored secrets anew with the first of PORTAL_ENCRYPTION_KEYS; the others can go afterwards."""
+    """Encrypt all stored secrets again, with the first of PORTAL_ENCRYPTION_KEYS; the others can go afterwards."""
     try:
         click.echo(f"Encrypted {secret_rotation.rotate()} stored secrets with the first key")
     except encryption.Unreadable:

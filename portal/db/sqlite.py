@@ -11,7 +11,7 @@ from portal.extensions import db
 
 # The execution option that portal.db.transaction sets on a connection which is going to write.
 WRITES = "portal_writes"
-# Pages after which whoever commits carries them over: a drain only where no clock has done it (400 MB of log).
+# Pages of log after which a commit carries them over: 400 MB, so that drains leave it to the clock.
 DRAINS_PAGES = 100_000
 
 

@@ -216,7 +216,7 @@ class _Session:
         return False
 
     def _open(self, content: bytes) -> Transport:
-        """The transport for the next mail, made anew where there is none that is good for it."""
+        """Return the transport for the next mail; open one where there is none that can take it."""
         if self.transport is None or not self.transport.usable:
             self._close()
             self._keep_lease()

@@ -8,6 +8,7 @@ from portal import encryption
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Lane, Message, Tenant, User, now, utcnow
+from portal.models.driver import PROBED
 from portal.services import audit, entitlements
 from portal.services.accounts import tenants
 from portal.services.errors import EditConflict, NotFound
@@ -16,7 +17,6 @@ from portal.services.routing.reroute import reroute
 # Fields whose change makes it another account: its provider counts anew.
 _ACCOUNT = ("host", "username")
 _OF_TENANT = select(Driver).where(Driver.tenant_id == bindparam("tenant")).execution_options(populate_existing=True)
-ENDED = ("passed", "failed", "unfinished")  # states of a test that is over
 FIELDS = ("preset", "host", "port", "encryption", "username", "secret", "from_address", "from_name")
 
 
@@ -117,7 +117,7 @@ def remove(tenant: Tenant, user: User) -> None:
         driver = get(tenant)
         audit.record(tenant, user, "driver_removed", driver.username, before=_shown(driver))
         session.delete(driver)
-        session.execute(delete(DriverTest).where(DriverTest.tenant_id == tenant.id, DriverTest.state.in_(ENDED)))
+        session.execute(delete(DriverTest).where(DriverTest.tenant_id == tenant.id, DriverTest.state.in_(PROBED)))
         if tenant.sender_mode == "driver":
             tenant.sender_mode = "brand" if tenant.identity_id else "platform"
         reroute(tenant)  # its lane goes with the clock's next look, once no drain is on it

@@ -14,6 +14,7 @@ from portal.config import settings
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import DriverTest, LogEntry, Message, Tenant, User, utcnow
+from portal.models.driver import PROBING
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle, quota
 from portal.services.drivers import settings as driver_settings
@@ -125,9 +126,7 @@ def give_up_old() -> int:
     """End the tests whose worker died; the clock's work. Returns how many."""
     with transaction() as session:
         old = session.scalars(
-            select(DriverTest).where(
-                DriverTest.state.in_(("queued", "running")), DriverTest.created_at <= utcnow() - GIVE_UP
-            )
+            select(DriverTest).where(DriverTest.state.in_(PROBING), DriverTest.created_at <= utcnow() - GIVE_UP)
         ).all()
         for test in old:
             test.state, test.finished_at, test.reason = "unfinished", utcnow(), "interrupted"

@@ -12,6 +12,7 @@ from portal import encryption, job_queue
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Tenant, User, utcnow
+from portal.models.driver import PROBED, PROBING
 from portal.services import entitlements
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle, quota
@@ -35,7 +36,7 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
     with transaction() as session:
         tenant = tenants.lock(tenant)
         last = latest(tenant)
-        if last is not None and state_of(last) in ("queued", "running"):
+        if last is not None and state_of(last) in PROBING:
             raise AlreadyTesting
         wanted = _with_stored_secret(tenant, wanted)
         subject = contents.driver_test_subject(tenant, user.locale or tenant.locale)
@@ -64,7 +65,7 @@ def latest(tenant: Tenant) -> DriverTest | None:
 
 def state_of(test: DriverTest) -> str:
     """queued, running, passed, failed or unfinished: a test whose worker died ends by itself."""
-    if test.state in ("queued", "running") and test.created_at + GIVE_UP <= utcnow():
+    if test.state in PROBING and test.created_at + GIVE_UP <= utcnow():
         return "unfinished"
     return test.state
 
@@ -90,11 +91,9 @@ def discard(tenant: Tenant) -> None:
     with transaction() as session:
         tenant = tenants.lock(tenant)
         last = latest(tenant)
-        if last is not None and state_of(last) in ("queued", "running"):
+        if last is not None and state_of(last) in PROBING:
             raise AlreadyTesting
-        session.execute(
-            delete(DriverTest).where(DriverTest.tenant_id == tenant.id, DriverTest.state.in_(lifecycle.ENDED))
-        )
+        session.execute(delete(DriverTest).where(DriverTest.tenant_id == tenant.id, DriverTest.state.in_(PROBED)))
 
 
 def gate(tenant: Tenant, wanted: DriverSettings) -> str:
@@ -104,7 +103,7 @@ def gate(tenant: Tenant, wanted: DriverSettings) -> str:
         return "missing"
     if matches(tenant, wanted) is None:
         return "changed" if test.state == "passed" else "missing"
-    if state_of(test) in ("queued", "running"):
+    if state_of(test) in PROBING:
         return "running"
     return "open" if is_good(test) else "expired" if test.state == "passed" else "missing"
 

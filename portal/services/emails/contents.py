@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from portal import reasons
@@ -49,37 +50,39 @@ def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
 
 def verification(identity: SenderIdentity, tenant: Tenant, subject: str, link: str, locale: str) -> MailContent:
     """The mail that asks whether an address belongs to the tenant."""
-    context = {"tenant": tenant, "identity": identity, "link": link, "platform": platform_name()}
+    context = {"tenant": tenant.name, "address": identity.address, "link": link, "platform": platform_name()}
     return _render("verification", subject, locale, context)
 
 
 def verification_subject(tenant: Tenant, locale: str) -> str:
     """Its subject, which is kept with the message and shown in the log."""
-    return _subject("verification", locale, tenant=tenant)
+    return _subject("verification", locale, tenant=tenant.name)
 
 
 def driver_test(tenant: Tenant, subject: str, sender: str, locale: str) -> MailContent:
     """The mail that proves a driver's settings."""
-    return _render("driver_test", subject, locale, {"tenant": tenant, "sender": sender})
+    return _render("driver_test", subject, locale, {"tenant": tenant.name, "sender": sender})
 
 
 def driver_test_subject(tenant: Tenant, locale: str) -> str:
-    return _subject("driver_test", locale, tenant=tenant)
+    return _subject("driver_test", locale, tenant=tenant.name)
 
 
 def driver_broke(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
     """The notice that a driver stands still."""
     translate = environment.translator(environment.known(locale))
     context = {
-        "tenant": tenant,
-        "driver": driver,
+        "tenant": tenant.name,
+        "held_mail": tenant.held_mail,
+        "host": driver.host,
+        "reason": driver.reason,
         "link": f"{settings().base_url}/settings/email",
         "why": reasons.sentence(driver.reason, translate),
         "fix": reasons.fix(driver.reason, translate),
         "is_credentials": reasons.is_credentials(driver.reason),
         "needs_password": reasons.needs_password(driver.reason),
     }
-    return _render("driver_broke", _subject("driver_broke", locale, tenant=tenant), locale, context)
+    return _render("driver_broke", _subject("driver_broke", locale, tenant=tenant.name), locale, context)
 
 
 def sign_in(subject: str, link: str, locale: str) -> MailContent:
@@ -93,8 +96,8 @@ def sign_in_subject(locale: str) -> str:
 
 def invitation(tenant: Tenant, by: User, role: str, locale: str) -> MailContent:
     """The mail that tells somebody what they may do now, and where; it lets nobody in by itself."""
-    subject = _subject("invitation", locale, tenant=tenant)
-    context = {"tenant": tenant, "by": by.email, "role": role, "platform": platform_name()}
+    subject = _subject("invitation", locale, tenant=tenant.name)
+    context = {"tenant": tenant.name, "by": by.email, "role": role, "platform": platform_name()}
     return _render("invitation", subject, locale, context | {"link": f"{settings().base_url}/sign-in"})
 
 
@@ -102,14 +105,14 @@ def _subject(name: str, locale: str, **context: object) -> str:
     return " ".join(environment.render(f"{name}/subject.txt", environment.known(locale), **context).split())
 
 
-def _render(name: str, subject: str, locale: str, context: dict[str, object]) -> MailContent:
+def _render(name: str, subject: str, locale: str, context: Mapping[str, object]) -> MailContent:
     """Render `emails/<name>/{body.txt,body.html}`."""
     known = environment.known(locale)
-    context |= {"subject": subject, "support_email": settings().support_email}
+    values = {**context, "subject": subject, "support_email": settings().support_email}
     return MailContent(
         subject=subject,
-        text=environment.render(f"{name}/body.txt", known, **context).strip() + "\n",
-        html=environment.render(f"{name}/body.html", known, **context),
+        text=environment.render(f"{name}/body.txt", known, **values).strip() + "\n",
+        html=environment.render(f"{name}/body.html", known, **values),
         language=known,
         headers=AUTO_GENERATED,
     )

@@ -1,6 +1,7 @@
 """How our own mails are rendered: by an environment of their own, which knows neither views nor settings.
 
-A builder hands over each value that its templates name; a name that is missing is an error, not an empty place.
+A builder hands over each value that its templates name: no row, which may hold a secret. A name that is missing is an
+error, not an empty place.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def _mail(view: Overview) -> list[str]:
     broken = Counter(driver.reason for driver in view.drivers if driver.state == "broken")
     found += [
         f"{count} {'driver stands' if count == 1 else 'drivers stand'} still ({reason}): "
-        "their merchants have been told and must act."
+        "their merchants are told and must act."
         for reason, count in broken.items()
     ]
     return found

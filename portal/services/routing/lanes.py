@@ -120,7 +120,7 @@ _KEEP_TURN = Statement(
 
 
 def keep(lease: Lease, seconds: float = LEASE_SECONDS, *, turn: int | None = None) -> None:
-    """extend() by the drain's own connection, for what is written with each mail. Within a direct.transaction()."""
+    """extend() by the drain's own connection, for what is written with each mail. Within a prepared.transaction()."""
     if turn is None:
         changed = _KEEP.count(lane=lease.lane_id, token=lease.token, seconds=seconds)
     else:

@@ -194,3 +194,23 @@ def test_the_servers_own_waiting_time_is_heard(text: str, seconds: int) -> None:
 )
 def test_a_waiting_time_that_is_not_understood_is_not_guessed_at(text: str) -> None:
     assert retry_after(text) is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "code", "text", "said"),
+    [
+        # No recipient has been named yet, or the whole account is concerned: the next mail would meet the same.
+        ("auth", 535, "5.7.8 Username and Password not accepted", ("pause_driver", None, "session")),
+        ("connect", 0, "timeout", ("backoff_driver", None, "session")),
+        ("rcpt", 421, "4.7.0 Too many connections, try again in 120 seconds", ("backoff_driver", 120, "session")),
+        # It concerns this mail.
+        ("rcpt", 550, "5.1.1 no such user", ("fail_message", None, "message")),
+        ("rcpt", 450, "4.2.0 Greylisted, try again in 5 minutes", ("retry_message", 300, "message")),
+        ("dot", 0, "lost", ("retry_message", None, "message")),
+    ],
+)
+def test_a_verdict_says_whom_it_concerns_and_when_to_ask_again(
+    phase: str, code: int, text: str, said: tuple[str, int | None, str]
+) -> None:
+    verdict = classify(phase, code, text)
+    assert (verdict.action, verdict.retry_after, verdict.scope) == said
