@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, EncryptedText, utcnow
 from portal.models.message import BigId
+from portal.models.route import Route
 
 
 class ProbeState(StrEnum):
@@ -25,10 +26,6 @@ class ProbeState(StrEnum):
 
 PROBING = (ProbeState.QUEUED, ProbeState.RUNNING)
 PROBED = (ProbeState.PASSED, ProbeState.FAILED, ProbeState.UNFINISHED)
-
-
-def route_of(driver_id: int) -> str:
-    return f"driver:{driver_id}"
 
 
 class _Account:
@@ -63,8 +60,8 @@ class Driver(_Account, Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
     @property
-    def route(self) -> str:
-        return route_of(self.id)
+    def route(self) -> Route:
+        return Route.of_driver(self.id)
 
 
 class DriverTest(_Account, Base):

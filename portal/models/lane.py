@@ -8,10 +8,7 @@ from sqlalchemy import String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base
-
-RELAY = "relay"
-INTERACTIVE = "interactive"
-TEST = "test"  # no lane's: a driver's test mail, until the driver that it was sent through exists
+from portal.models.route import Route, RouteColumn
 
 
 class Lane(Base):
@@ -19,7 +16,7 @@ class Lane(Base):
     __table_args__ = (UniqueConstraint("route", "number"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    route: Mapped[str] = mapped_column(String(30))  # relay, interactive, driver:<id>
+    route: Mapped[Route] = mapped_column(RouteColumn)
     number: Mapped[int] = mapped_column(default=0)
     lease_token: Mapped[str | None] = mapped_column(String(32))
     leased_until: Mapped[datetime | None]

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, utcnow
+from portal.models.route import Route, RouteColumn
 
 
 class State(StrEnum):
@@ -141,7 +142,7 @@ class Message(Base):
     held_at: Mapped[datetime | None]  # since when it waits for its driver
     finished_at: Mapped[datetime | None]
 
-    route: Mapped[str] = mapped_column(String(30))  # relay, interactive, driver:<id>
+    route: Mapped[Route] = mapped_column(RouteColumn)
     lane_id: Mapped[int | None] = mapped_column(ForeignKey("lane.id", ondelete="SET NULL"))  # while sending
     attempt: Mapped[int] = mapped_column(default=0)  # the fence: each claim adds one
     retries: Mapped[int] = mapped_column(default=0)  # the place in the retry schedule

@@ -20,7 +20,7 @@ from portal import create_app, job_queue
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Lane, LogEntry, Message, MessageBody
-from portal.models.lane import RELAY
+from portal.models.route import RELAY
 from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
 from portal.services.outbox.accept import Draft

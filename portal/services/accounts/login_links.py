@@ -20,7 +20,7 @@ from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import Message, SignInLink, Tenant, User, utcnow
 from portal.models.identity import new_nonce
-from portal.models.lane import INTERACTIVE
+from portal.models.route import INTERACTIVE
 from portal.services import audit
 from portal.services.accounts import tenants
 from portal.services.emails import contents

@@ -11,7 +11,7 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import DriverTest, Tenant, User, utcnow
 from portal.models.base import MAX_ID
-from portal.models.lane import INTERACTIVE
+from portal.models.route import INTERACTIVE
 from portal.models.user import TENANT_ROLES, new_session_version
 from portal.services import audit
 from portal.services.accounts import tenants, users

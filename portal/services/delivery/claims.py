@@ -28,6 +28,7 @@ from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import Lane, LogEntry, Message, now, statement_time, utcnow
 from portal.models.message import IS_WAITING
+from portal.models.route import Route
 from portal.services.delivery import outcome_log, outcomes
 from portal.services.delivery.outcomes import Attempt
 from portal.services.routing import lanes
@@ -66,7 +67,7 @@ def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
     return [Attempt(lease, *claimed[message_id]) for message_id in ids if message_id in claimed]
 
 
-def _next_tenants(route: str, turn: int, most: int) -> list[int]:
+def _next_tenants(route: Route, turn: int, most: int) -> list[int]:
     """The tenants that have due mail on the route, beginning after the one served last."""
     after = _tenants_after(route, turn, most)
     before = [tenant_id for tenant_id in _tenants_after(route, 0, most) if tenant_id <= turn] if turn else []
@@ -92,7 +93,7 @@ def _walk() -> Select[tuple[int]]:
 _TENANTS_AFTER = Statement(_walk())
 
 
-def _tenants_after(route: str, tenant_id: int, most: int) -> list[int]:
+def _tenants_after(route: Route, tenant_id: int, most: int) -> list[int]:
     return [row[0] for row in _TENANTS_AFTER.rows(on_route=route, after=tenant_id, most=most)]
 
 
@@ -110,7 +111,7 @@ _DUE = Statement(
 )
 
 
-def _due(route: str, tenant_id: int, limit: int) -> list[int]:
+def _due(route: Route, tenant_id: int, limit: int) -> list[int]:
     """Ids of the tenant's due messages, the oldest due first; those that another lane is claiming are passed over."""
     return [row[0] for row in _DUE.rows(on_route=route, tenant=tenant_id, most=limit)]
 

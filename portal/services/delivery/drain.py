@@ -22,7 +22,7 @@ from portal.services.delivery.outcomes import Attempt
 from portal.services.delivery.prepare import Outgoing, Workbench, prepare
 from portal.services.drivers import quota
 from portal.services.drivers import settings as driver_settings
-from portal.services.operations import delivery_status, heartbeat
+from portal.services.operations import heartbeat
 from portal.services.routing import lanes
 from portal.services.routing.lanes import Lease, LeaseLost
 from portal.transport.base import (
@@ -71,7 +71,7 @@ def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
         log.warning("lane %s is another drain's by now; this one stops", lane_id)
         return session.sent
     lanes.release(lease)
-    heartbeat.drained(delivery_status.kind_of(lease.route), time.monotonic() - session.began_at, session.sent)
+    heartbeat.drained(lease.route.kind, time.monotonic() - session.began_at, session.sent)
     if lanes.has_due_mail(lease.route):
         lanes.wake(lease.route)  # behind the others
     return session.sent
@@ -89,7 +89,7 @@ class _Session:
         self.lease = lease
         self.timeouts = timeouts
         self.transport: Transport | None = None
-        self.driver_id = lanes.driver_of(lease.route)
+        self.driver_id = lease.route.driver_id
         self.claimed: deque[Attempt] = deque()
         self.bench = Workbench()
         self.kept_at = 0.0

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import Driver, Tenant, User, utcnow
-from portal.models.lane import INTERACTIVE
+from portal.models.route import INTERACTIVE
 from portal.models.user import Role
 from portal.services.accounts import tenants
 from portal.services.delivery import outcomes

@@ -18,6 +18,7 @@ from portal.db.prepared import Statement
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, now, utcnow
+from portal.models.route import Route
 from portal.services.delivery import outcome_log
 from portal.services.routing import lanes
 from portal.services.routing.lanes import Lease, LeaseLost
@@ -131,7 +132,7 @@ def deferred(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sen
         _log(attempt, "deferred", reason=verdict.reason, reply=reply, sender=sender, wait=seconds)
 
 
-def backed_off(attempt: Attempt, route: str, verdict: Verdict, reply: Reply) -> None:
+def backed_off(attempt: Attempt, route: Route, verdict: Verdict, reply: Reply) -> None:
     """The whole route waits; the message that met it says so in the log, and its own schedule is not used up."""
     with transaction():
         wait = lanes.back_off(route, verdict.reason, _named_by(verdict))
@@ -154,7 +155,7 @@ def held(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str 
         _log(attempt, "held", reason=reason, reply=reply, sender=sender)
 
 
-def moved(attempt: Attempt, route: str, *, stands_in: bool = False) -> None:
+def moved(attempt: Attempt, route: Route, *, stands_in: bool = False) -> None:
     """The sender in force goes by another route now: the message waits there.
 
     `stands_in`: it is the default one, in place of a driver that can't send.
@@ -229,7 +230,7 @@ def _write(attempt: Attempt, **values: Any) -> None:
     _changed(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def last_were_unknown(route: str, count: int) -> bool:
+def last_were_unknown(route: Route, count: int) -> bool:
     """Whether the last `count` messages that ended on the route have all failed by a refusal that nobody knows."""
     ended = select(Message.state, Message.reason).where(
         Message.route == route, Message.finished_at.is_not(None), Message.state.in_(("sent", "unconfirmed", "failed"))

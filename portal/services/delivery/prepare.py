@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal.db.prepared import Statement
 from portal.extensions import db
 from portal.models import Message, MessageBody, Tenant, statement_time
-from portal.models.lane import INTERACTIVE
+from portal.models.route import INTERACTIVE
 from portal.services.accounts import login_links
 from portal.services.delivery import outcomes
 from portal.services.delivery.outcomes import Attempt

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, func, select, update
 
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Message, utcnow
-from portal.models.lane import TEST
+from portal.models.route import TEST
 from portal.providers import PRESETS, Preset, by_host
 
 DAY = timedelta(days=1)

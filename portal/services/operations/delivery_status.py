@@ -10,10 +10,9 @@ from sqlalchemy import ColumnElement, func, select
 
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, now, statement_time, utcnow
-from portal.models.lane import INTERACTIVE, RELAY
 from portal.models.message import IS_DEFERRED, IS_HELD, IS_WAITING
+from portal.models.route import INTERACTIVE, RELAY, Route
 from portal.services.drivers import quota
-from portal.services.routing import lanes
 
 WINDOW = timedelta(minutes=5)
 KINDS = (RELAY, INTERACTIVE, "driver")
@@ -40,7 +39,7 @@ class LaneView:
     """One lane; state free, leased, waiting (pace or back-off), or dead (its lease ran out, no clock has ended it)."""
 
     id: int
-    route: str
+    route: Route
     number: int
     state: str
     seconds: float | None  # that the lease or the wait still lasts, or that it is over
@@ -59,18 +58,13 @@ class DriverView:
 
 @dataclass
 class Overview:
-    waiting: dict[str, Waiting] = field(default_factory=dict)  # by route
+    waiting: dict[Route, Waiting] = field(default_factory=dict)  # by route
     lanes: list[LaneView] = field(default_factory=list)
     drivers: list[DriverView] = field(default_factory=list)
 
-    def waits_on_purpose(self) -> set[str]:
+    def waits_on_purpose(self) -> set[Route]:
         """Routes of drivers that a limit of their provider, or a back-off, keeps from sending now."""
-        return {lane.route for lane in self.lanes if lane.state == "waiting" and kind_of(lane.route) == "driver"}
-
-
-def kind_of(route: str) -> str:
-    """relay, interactive or driver: the bounded form of a route."""
-    return "driver" if lanes.driver_of(route) is not None else route
+        return {lane.route for lane in self.lanes if lane.state == "waiting" and lane.route.driver_id is not None}
 
 
 def read() -> Overview:
@@ -78,8 +72,8 @@ def read() -> Overview:
     return Overview(_waiting(), _lanes(), _drivers())
 
 
-def _waiting() -> dict[str, Waiting]:
-    found: dict[str, Waiting] = defaultdict(Waiting)
+def _waiting() -> dict[Route, Waiting]:
+    found: dict[Route, Waiting] = defaultdict(Waiting)
     waiting = select(
         Message.route,
         func.count(),
@@ -100,7 +94,7 @@ def _waiting() -> dict[str, Waiting]:
     return dict(sorted(found.items()))
 
 
-def _by_route(which: ColumnElement[bool]) -> dict[str, int]:
+def _by_route(which: ColumnElement[bool]) -> dict[Route, int]:
     query = select(Message.route, func.count()).where(which).group_by(Message.route)
     return {row[0]: row[1] for row in db.session.execute(query)}
 
@@ -130,7 +124,8 @@ def _drivers() -> list[DriverView]:
 
 def finished(drivers: list[DriverView]) -> Counter[tuple[str, str]]:
     """Messages that ended in the last WINDOW, by (outcome, provider); provider is relay, or a preset's key."""
-    provider_of = {RELAY: RELAY, INTERACTIVE: RELAY} | {f"driver:{driver.id}": driver.provider for driver in drivers}
+    provider_of: dict[Route, str] = {RELAY: RELAY, INTERACTIVE: RELAY}
+    provider_of |= {Route.of_driver(driver.id): driver.provider for driver in drivers}
     routes = list(provider_of)
     counts: Counter[tuple[str, str]] = Counter()
     since = utcnow() - WINDOW

@@ -55,7 +55,7 @@ def _of_database() -> Iterator[Metric]:
         ("outcome", "provider"),
         {(outcome, "relay"): 0 for outcome in OUTCOMES} | delivery_status.finished(view.drivers),
     )
-    lanes = Counter((delivery_status.kind_of(lane.route), lane.state) for lane in view.lanes)
+    lanes = Counter((lane.route.kind, lane.state) for lane in view.lanes)
     yield _gauge(
         "absender_lanes",
         "Lanes; waiting means back-off or a provider's pace, dead that a lease ran out and no clock has ended it.",
@@ -77,7 +77,7 @@ def _messages(view: Overview) -> Iterator[Metric]:
     oldest = {(kind,): 0.0 for kind in KINDS}
     on_purpose = view.waits_on_purpose()
     for route, row in view.waiting.items():
-        kind = delivery_status.kind_of(route)
+        kind = route.kind
         for state in WAITING_STATES:
             counts[kind, state] += getattr(row, state)
         due[kind,] += row.due

@@ -15,8 +15,8 @@ from portal.db.bulk_insert import insert_rows
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
-from portal.models.lane import RELAY, TEST
 from portal.models.message import WAITING, is_public_id, new_public_id
+from portal.models.route import RELAY, TEST, Route
 from portal.services.errors import NotCancellable, NotFound
 from portal.services.outbox import attachments
 from portal.services.routing import lanes
@@ -60,7 +60,7 @@ class Draft:
     reply_to: str | None = None
     locale: str | None = None
     data: dict[str, Any] | None = None
-    route: str | None = None
+    route: Route | None = None
     attachments: Sequence[Attachment] = ()
     resent_of: int | None = None
 

@@ -14,6 +14,7 @@ from portal.db.prepared import Statement
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
 from portal.models.message import WAITING, is_public_id
+from portal.models.route import Route
 from portal.services.routing import lanes
 from portal.services.routing.lanes import Wait
 
@@ -52,7 +53,7 @@ class Listed(NamedTuple):
     accepted_at: datetime
     due_at: datetime
     ambiguous: int
-    route: str
+    route: Route
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class LogPage:
 
 
 _SHOWN = [getattr(Message, name) for name in Listed._fields]
-_ACCEPTED_AT, _DUE_AT = Listed._fields.index("accepted_at"), Listed._fields.index("due_at")
+_ACCEPTED_AT, _DUE_AT, _ROUTE = (Listed._fields.index(name) for name in ("accepted_at", "due_at", "route"))
 # What open logs ask for most, by the driver itself: SQLAlchemy takes several times as long as the database.
 _NEWEST = Statement(
     select(*_SHOWN)
@@ -113,6 +114,7 @@ def _newest(tenant: Tenant, limit: int) -> list[Listed]:
         found = [list(row) for row in _NEWEST.rows(tenant=tenant.id, most=limit)]
     for row in found:
         row[_ACCEPTED_AT], row[_DUE_AT] = _utc(row[_ACCEPTED_AT]), _utc(row[_DUE_AT])
+        row[_ROUTE] = Route(row[_ROUTE])
     return [Listed._make(row) for row in found]
 
 
@@ -147,7 +149,7 @@ def last_entries(ids: list[int]) -> dict[int, LogEntry]:
     return {entry.message_id: entry for entry in db.session.scalars(select(LogEntry).where(LogEntry.id.in_(newest)))}
 
 
-def waits(messages: Iterable[Message | Listed]) -> dict[str, Wait]:
+def waits(messages: Iterable[Message | Listed]) -> dict[Route, Wait]:
     """The routes of these messages that have to wait, for those that something waits for; mostly nothing is asked."""
     return lanes.waits({message.route for message in messages if message.state in WAITING})
 

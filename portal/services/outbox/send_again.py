@@ -10,8 +10,8 @@ from sqlalchemy import select
 from portal.db.transaction import serialize, transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant, User
-from portal.models.lane import INTERACTIVE
 from portal.models.message import ENDED, PLATFORM_KINDS
+from portal.models.route import INTERACTIVE
 from portal.services import audit
 from portal.services.errors import NotFound, NotResendable
 from portal.services.outbox import accept as outbox

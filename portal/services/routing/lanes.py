@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Float, String, bindparam, cast, delete, exists, literal, or_, select, update
+from sqlalchemy import Float, bindparam, delete, exists, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import job_queue
@@ -19,8 +19,9 @@ from portal.db.prepared import Statement
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, now, statement_time
-from portal.models.lane import INTERACTIVE, RELAY
+from portal.models import route as routes
 from portal.models.message import IS_WAITING
+from portal.models.route import INTERACTIVE, RELAY, Route
 
 LEASE_SECONDS = 30
 # Seconds that a route waits after it failed, by how often in a row it did.
@@ -37,7 +38,7 @@ class Lease:
     """The right to send on a lane; whatever is written under it names the token."""
 
     lane_id: int
-    route: str
+    route: Route
     token: str
     failures: int = 0  # of the route in a row, when the lane was taken
 
@@ -71,10 +72,10 @@ def ensure() -> None:
 
 def _drop_orphans() -> None:
     """Remove the lanes of drivers that are gone, once nothing is on its way over them."""
-    gone = ~exists().where(Lane.route == literal("driver:").concat(cast(Driver.id, String)))
+    gone = ~exists().where(Lane.route == routes.of_driver(Driver.id))
     db.session.execute(
         delete(Lane)
-        .where(Lane.route.startswith("driver:"), Lane.lease_token.is_(None), gone)
+        .where(routes.is_drivers(Lane.route), Lane.lease_token.is_(None), gone)
         .execution_options(synchronize_session=False)
     )
 
@@ -139,7 +140,7 @@ def release(lease: Lease) -> None:
         )
 
 
-def back_off(route: str, reason: str, seconds: int | None = None) -> float:
+def back_off(route: Route, reason: str, seconds: int | None = None) -> float:
     """Have all lanes of a route wait, longer with each round of failures. Within a transaction; returns the seconds.
 
     Lanes that fail together count once. Takes the rows' locks in order, so it comes before any other lane's write.
@@ -162,19 +163,13 @@ def back_off(route: str, reason: str, seconds: int | None = None) -> float:
     return wait
 
 
-def driver_of(route: str) -> int | None:
-    """The driver whose route this is, if it is one's."""
-    kind, _, number = route.partition(":")
-    return int(number) if kind == "driver" else None
-
-
 def wait_until(lease: Lease, moment: datetime | None, reason: str | None) -> None:
     """Keep to the route's pace: the lane is not taken again before `moment`. Raises LeaseLost."""
     with transaction():
         extend(lease, not_before=moment, reason=reason)
 
 
-def waits(routes: Collection[str]) -> dict[str, Wait]:
+def waits(routes: Collection[Route]) -> dict[Route, Wait]:
     """Which of these routes have to wait, and why."""
     if not routes:
         return {}
@@ -185,7 +180,7 @@ def waits(routes: Collection[str]) -> dict[str, Wait]:
     return {row.route: Wait(row.not_before, row.reason) for row in found}  # of several lanes the one that waits longest
 
 
-def recovered(route: str) -> None:
+def recovered(route: Route) -> None:
     """A message got through: the next failure starts with the short wait again. Not while another lane says wait."""
     with transaction() as session:
         lanes = select(Lane.id).where(Lane.route == route).order_by(Lane.id).with_for_update()
@@ -197,7 +192,7 @@ def recovered(route: str) -> None:
         )
 
 
-def has_due_mail(route: str) -> bool:
+def has_due_mail(route: Route) -> bool:
     waiting = exists().where(Message.route == route, IS_WAITING, Message.due_at <= statement_time())
     query = select(waiting)
     return bool(db.session.scalar(query))
@@ -213,7 +208,7 @@ def forget() -> None:
     _known.clear()
 
 
-def wake(route: str) -> None:
+def wake(route: Route) -> None:
     """Wake one of the route's lanes: the others join at the clock's next tick if there is that much to do.
 
     Never fails: what is not woken here, the clock wakes.
@@ -246,5 +241,5 @@ def wake_due() -> int:
     return len(woken)
 
 
-def queue_of(route: str) -> str:
+def queue_of(route: Route) -> str:
     return job_queue.INTERACTIVE if route == INTERACTIVE else job_queue.MAIL

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, and_, exists, insert, literal, or_, select
 from portal.db.transaction import after_commit
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
-from portal.models.lane import INTERACTIVE
 from portal.models.message import WAITING
+from portal.models.route import INTERACTIVE
 from portal.services.routing import lanes
 from portal.services.routing import sender as senders
 

@@ -11,8 +11,7 @@ from portal.config import settings
 from portal.db.prepared import Statement
 from portal.extensions import db
 from portal.models import Driver, SenderIdentity, Tenant
-from portal.models.driver import route_of
-from portal.models.lane import RELAY
+from portal.models.route import RELAY, Route
 from portal.services import entitlements
 from portal.transport.mime.addresses import Mailbox
 
@@ -26,7 +25,7 @@ class Sender:
 
     mailbox: Mailbox
     reverse_path: str
-    route: str
+    route: Route
     identity_id: int | None = None
     driver_id: int | None = None
     held_reason: str | None = None  # why the tenant's mail waits for a driver that can't send now; None: it doesn't
@@ -49,7 +48,7 @@ class Sender:
         return Sender(
             Mailbox(value["name"], value["address"]),
             value["reverse_path"],
-            value["route"],
+            Route(value["route"]),
             value["identity_id"],
             value["driver_id"],
             reply_to=value.get("reply_to"),
@@ -114,7 +113,7 @@ def decide(given: Facts) -> Sender:
     if given.mode == "driver" and given.driver_id is not None and entitlements.has(given.plan, "own_driver"):
         mailbox = Mailbox(given.driver_name, given.driver_address)
         # From and reverse-path are the account's own, so that SPF and DKIM are its provider's.
-        sender = Sender(mailbox, given.driver_address, route_of(given.driver_id), driver_id=given.driver_id)
+        sender = Sender(mailbox, given.driver_address, Route.of_driver(given.driver_id), driver_id=given.driver_id)
         if given.driver_state == "active":
             return sender
         if given.held_mail != "default":
@@ -136,7 +135,7 @@ def _without_driver(given: Facts) -> Sender:
     return platform_sender()
 
 
-def platform_sender(route: str = RELAY) -> Sender:
+def platform_sender(route: Route = RELAY) -> Sender:
     """The platform's default address and sender name."""
     mailbox = settings().default_mailbox
     return Sender(mailbox, mailbox.address, route)

@@ -16,7 +16,7 @@ from portal.db.transaction import serialize, transaction
 from portal.extensions import db
 from portal.models import Message, SenderIdentity, Tenant, User, VerificationMail, utcnow
 from portal.models.identity import new_nonce
-from portal.models.lane import INTERACTIVE
+from portal.models.route import INTERACTIVE
 from portal.services import audit, entitlements, limits
 from portal.services.accounts import tenants
 from portal.services.emails import contents

@@ -14,6 +14,7 @@ from flask import render_template
 from markupsafe import Markup, escape
 
 from portal.models import LogEntry
+from portal.models.route import Route
 from portal.services.outbox.message_log import Listed
 from portal.services.routing.lanes import Wait
 from portal.views.log import texts as log_texts
@@ -30,7 +31,7 @@ class ClosedRows:
     `waits`: the routes that have to wait.
     """
 
-    def __init__(self, opening: str, waits: Mapping[str, Wait]) -> None:
+    def __init__(self, opening: str, waits: Mapping[Route, Wait]) -> None:
         self._waits = waits
         self._texts = catalog()
         self._opening = escape(opening)

@@ -26,7 +26,7 @@ def get_send_again(public_id: str) -> Response:
         abort(404)
     except NotResendable as error:
         raise _refused(error) from None
-    sender = senders.resolve(g.tenant).mailbox if message.kind != "notice" else senders.platform_sender("").mailbox
+    sender = senders.resolve(g.tenant).mailbox if message.kind != "notice" else senders.platform_sender().mailbox
     context = {"message": message, "newest": newest, "sender": sender, "texts": log_texts}
     return make_response(render_template("log/send_again.html", **context))
 

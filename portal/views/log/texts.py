@@ -94,7 +94,7 @@ def state(message: Message | Listed, last: LogEntry | None = None, wait: Wait | 
         case "queued" if message.ambiguous:
             return gettext("Being sent once more, because the connection broke off")
         case "queued" if wait is not None and not _is_pace(wait):
-            told = message.route.startswith("driver:") or wait.reason in _PLATFORMS_REASONS
+            told = message.route.driver_id is not None or wait.reason in _PLATFORMS_REASONS
             return _waiting(reason(wait.reason) if told else "", wait.until)
     return str(STATES.get(message.state, message.state))
 
