@@ -11,6 +11,7 @@ from whitenoise import WhiteNoise
 from portal import cli, extensions, log_format, redis_client
 from portal.config import load_settings
 from portal.db import sqlite
+from portal.services import message_state, outcome_log
 from portal.views import errors, health, launch, preferences, sign_in, support, verify
 from portal.views.activity import page as activity
 from portal.views.api import messages, openapi, tenants
@@ -50,6 +51,7 @@ def create_app(**overrides: Any) -> Flask:
         launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,
         openapi, activity, sign_in, users, support,
     )  # fmt: skip
+    message_state.subscribe(outcome_log.write)
     for view in views:
         app.register_blueprint(view.blueprint)
     app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]

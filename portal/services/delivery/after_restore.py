@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import Lane, LogEntry, Message, now, utcnow
-from portal.models.message import IS_HELD, IS_WAITING
-from portal.services.delivery import outcome_log
+from portal.models import Lane, Message, now
+from portal.models.message import IS_HELD, IS_WAITING, State
+from portal.services import message_state
+from portal.services.message_state import MESSAGE, ON_THE_WAY
 
 _BATCH = 500
 # A driver's test mail is not among them: it has no lane, and ends by itself.
@@ -45,28 +46,6 @@ def _unfinished(before: datetime) -> ColumnElement[bool]:
 
 
 def _end_some(before: datetime) -> int:
-    with transaction() as session:
-        ids = session.scalars(select(Message.id).where(_unfinished(before)).limit(_BATCH)).all()
-        ended = session.execute(
-            update(Message)
-            .where(Message.id.in_(ids), _ON_THE_WAY)
-            .values(
-                state="unconfirmed", reason="restored", finished_at=utcnow(), lane_id=None, attempt=Message.attempt + 1
-            )
-            .returning(Message.id, Message.tenant_id, Message.public_id, Message.route, Message.attempt)
-            .execution_options(synchronize_session=False)
-        ).all()
-        if ended:
-            session.execute(
-                insert(LogEntry),
-                [
-                    {"tenant_id": m.tenant_id, "message_id": m.id, "event": "unconfirmed", "reason": "restored"}
-                    for m in ended
-                ],
-            )
-    for m in ended:
-        outcome_log.outcome(
-            "unconfirmed", m.public_id, tenant=m.tenant_id, route=m.route, lane=None, attempt=m.attempt,
-            reason="restored",
-        )  # fmt: skip
-    return len(ended)
+    some = select(Message.id).where(_unfinished(before)).limit(_BATCH).scalar_subquery()
+    again = {"lane_id": None, "attempt": MESSAGE.c.attempt + 1}  # no drain of then can write to it
+    return message_state.end(ON_THE_WAY, State.UNCONFIRMED, "restored", MESSAGE.c.id.in_(some), **again)

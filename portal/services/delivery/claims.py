@@ -14,9 +14,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    case,
     exists,
-    insert,
     or_,
     select,
     update,
@@ -26,11 +24,13 @@ from portal.db import prepared
 from portal.db.prepared import Statement
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
-from portal.models import Lane, LogEntry, Message, now, statement_time, utcnow
-from portal.models.message import IS_WAITING
+from portal.models import Lane, Message, now, statement_time
+from portal.models.message import IS_WAITING, WAITING, State
 from portal.models.route import Route
-from portal.services.delivery import outcome_log, outcomes
+from portal.services import message_state
+from portal.services.delivery import outcomes
 from portal.services.delivery.outcomes import Attempt
+from portal.services.message_state import MESSAGE, Change, change
 from portal.services.routing import lanes
 from portal.services.routing.lanes import Lease
 
@@ -64,7 +64,17 @@ def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
         share = -(-most // len(tenants))
         ids = [message_id for tenant_id in tenants for message_id in _due(lease.route, tenant_id, share)][:most]
         claimed = {row[0]: row for row in _taken(lease, ids)}
-    return [Attempt(lease, *claimed[message_id]) for message_id in ids if message_id in claimed]
+    attempts = [Attempt(lease, *claimed[message_id]) for message_id in ids if message_id in claimed]
+    message_state.tell([_change(attempt, State.SENDING) for attempt in attempts])
+    return attempts
+
+
+def _change(attempt: Attempt, state: State) -> Change:
+    lease = attempt.lease
+    return Change(
+        attempt.message_id, attempt.tenant_id, attempt.public_id, state, None, None, lease.route, attempt.number,
+        lease.lane_id,
+    )  # fmt: skip
 
 
 def _next_tenants(route: Route, turn: int, most: int) -> list[int]:
@@ -119,10 +129,9 @@ def _due(route: Route, tenant_id: int, limit: int) -> list[int]:
 @cache
 def _take(count: int) -> Statement:
     return Statement(
-        update(Message)
-        .where(Message.id.in_([bindparam(f"id{number}") for number in range(count)]), IS_WAITING)
-        .values(state="sending", lane_id=bindparam("to_lane"), attempt=Message.attempt + 1, dot_at=None)
-        .returning(Message.id, Message.tenant_id, Message.attempt, Message.public_id)
+        change(WAITING, State.SENDING, lane_id=bindparam("to_lane"), attempt=MESSAGE.c.attempt + 1, dot_at=None)
+        .where(MESSAGE.c.id.in_([bindparam(f"id{number}") for number in range(count)]))
+        .returning(MESSAGE.c.id, MESSAGE.c.tenant_id, MESSAGE.c.attempt, MESSAGE.c.public_id)
     )
 
 
@@ -135,17 +144,14 @@ def _taken(lease: Lease, ids: list[int]) -> list[tuple[Any, ...]]:
 
 def give_back(lease: Lease, attempts: Iterable[Attempt]) -> None:
     """Return claimed messages that were not begun. Raises LeaseLost."""
-    ids = [attempt.message_id for attempt in attempts]
-    if not ids:
+    given_back = [_change(attempt, State.QUEUED) for attempt in attempts]
+    if not given_back:
         return
     with transaction() as session:
         lanes.extend(lease)
-        session.execute(
-            update(Message)
-            .where(Message.id.in_(ids), Message.lane_id == lease.lane_id, Message.state == "sending")
-            .values(state="queued", lane_id=None)
-            .execution_options(synchronize_session=False)
-        )
+        ours = MESSAGE.c.id.in_([one.message_id for one in given_back]), MESSAGE.c.lane_id == lease.lane_id
+        session.execute(change([State.SENDING], State.QUEUED, lane_id=None).where(*ours))
+        after_commit(partial(message_state.tell, given_back))
 
 
 def reclaim_expired() -> int:
@@ -182,31 +188,10 @@ def _reclaim(lease: Lease) -> bool:
 
 def expire() -> int:
     """Give up what has waited too long without being claimed; the clock's work. Returns how many messages."""
-    with transaction() as session:
-        old = session.execute(
-            update(Message)
-            .where(
-                Message.id.in_(
-                    select(Message.id).where(IS_WAITING, Message.expires_at <= statement_time()).limit(_EXPIRE_BATCH)
-                ),
-                IS_WAITING,
-            )
-            # What may have arrived once did not simply fail.
-            .values(
-                state=case((Message.ambiguous > 0, "unconfirmed"), else_="failed"),
-                reason="expired",
-                finished_at=utcnow(),
-            )
-            .returning(Message.id, Message.tenant_id, Message.state, Message.public_id, Message.route, Message.attempt)
-            .execution_options(synchronize_session=False)
-        ).all()
-        if old:
-            session.execute(
-                insert(LogEntry),
-                [{"tenant_id": m.tenant_id, "message_id": m.id, "event": m.state, "reason": "expired"} for m in old],
-            )
-    for m in old:
-        outcome_log.outcome(
-            m.state, m.public_id, tenant=m.tenant_id, route=m.route, lane=None, attempt=m.attempt, reason="expired"
-        )
-    return len(old)
+    # What may have arrived once did not simply fail.
+    return _expire(State.UNCONFIRMED, Message.ambiguous > 0) + _expire(State.FAILED, Message.ambiguous == 0)
+
+
+def _expire(state: State, which: ColumnElement[bool]) -> int:
+    old = select(Message.id).where(IS_WAITING, Message.expires_at <= statement_time(), which).limit(_EXPIRE_BATCH)
+    return message_state.end(WAITING, state, "expired", MESSAGE.c.id.in_(old.scalar_subquery()))

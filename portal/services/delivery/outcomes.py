@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import JSON, bindparam, insert, null, select, update
 
@@ -18,8 +18,10 @@ from portal.db.prepared import Statement
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, now, utcnow
+from portal.models.message import State
 from portal.models.route import Route
-from portal.services.delivery import outcome_log
+from portal.services import message_state
+from portal.services.message_state import MESSAGE, Change, change
 from portal.services.routing import lanes
 from portal.services.routing.lanes import Lease, LeaseLost
 from portal.transport.base import Receipt, Reply, Verdict
@@ -43,6 +45,16 @@ class Attempt:
     public_id: str
 
 
+class Entry(NamedTuple):
+    """What a message's log says of a change. `reply` is the server's answer; `wait` seconds until it goes on."""
+
+    event: str
+    reason: str | None = None
+    reply: Reply | Receipt | None = None
+    sender: str | None = None
+    wait: float | None = None
+
+
 _DOT = Statement(
     update(Message)
     .where(Message.id == bindparam("message"), Message.attempt == bindparam("number"), Message.state == "sending")
@@ -58,16 +70,15 @@ def mark_dot(attempt: Attempt, dot: dict[str, Any], reply_timeout: float) -> Non
 
 
 _SENT = Statement(
-    update(Message)
-    .where(Message.id == bindparam("message"), Message.attempt == bindparam("number"), Message.state == "sending")
-    .values(
-        state="sent",
+    change(
+        [State.SENDING],
+        State.SENT,
         reason=None,
         lane_id=None,
         finished_at=now(),
         sender=bindparam("shown"),
         dot=null(),  # no second copy can be needed; and a short row leaves room to its neighbours
-    )
+    ).where(MESSAGE.c.id == bindparam("message"), MESSAGE.c.attempt == bindparam("number"))
 )
 _LOG_SENT = Statement(
     insert(LogEntry).values(
@@ -91,7 +102,7 @@ def sent(attempt: Attempt, receipt: Receipt, sender: str) -> None:
             tenant=attempt.tenant_id, message=attempt.message_id,
             reply_code=receipt.code, reply_text=receipt.text, shown=sender,
         )  # fmt: skip
-    _tell(attempt, "sent", code=receipt.code)
+    _tell(attempt, State.SENT, Entry("sent", reply=receipt))
 
 
 def _changed(rows: int) -> None:
@@ -101,17 +112,17 @@ def _changed(rows: int) -> None:
 
 def expired(attempt: Attempt, ambiguous: int) -> None:
     """Too old to be sent; what may have arrived once did not simply fail."""
-    _finish(attempt, "unconfirmed" if ambiguous else "failed", None, reason="expired")
+    _finish(attempt, State.UNCONFIRMED if ambiguous else State.FAILED, "expired")
 
 
 def failed(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str | None = None) -> None:
     """The message will never be sent."""
-    _finish(attempt, "failed", sender, reason=reason, reply=reply)
+    _finish(attempt, State.FAILED, reason, reply, sender)
 
 
 def cancelled(attempt: Attempt, reason: str) -> None:
     """Nobody waits for the message any more."""
-    _finish(attempt, "cancelled", None, reason=reason)
+    _finish(attempt, State.CANCELLED, reason)
 
 
 def deferred(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sender: str) -> None:
@@ -119,17 +130,9 @@ def deferred(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sen
     seconds = _named_by(verdict) or RETRY_MINUTES[min(retries, len(RETRY_MINUTES) - 1)] * 60
     with transaction():
         lanes.extend(attempt.lease)
-        _write(
-            attempt,
-            state="deferred",
-            reason=verdict.reason,
-            sender=sender,
-            retries=retries + 1,
-            due_at=now(seconds),
-            lane_id=None,
-            dot_at=None,
-        )
-        _log(attempt, "deferred", reason=verdict.reason, reply=reply, sender=sender, wait=seconds)
+        entry = Entry("deferred", verdict.reason, reply, sender, seconds)
+        tried = {"reason": verdict.reason, "sender": sender, "retries": retries + 1}
+        _write(attempt, State.DEFERRED, entry, **tried, due_at=now(seconds), dot_at=None)
 
 
 def backed_off(attempt: Attempt, route: Route, verdict: Verdict, reply: Reply) -> None:
@@ -137,8 +140,8 @@ def backed_off(attempt: Attempt, route: Route, verdict: Verdict, reply: Reply) -
     with transaction():
         wait = lanes.back_off(route, verdict.reason, _named_by(verdict))
         lanes.extend(attempt.lease)
-        _write(attempt, state="deferred", reason=verdict.reason, due_at=now(wait), lane_id=None, dot_at=None)
-        _log(attempt, "deferred", reason=verdict.reason, reply=reply, wait=wait)
+        entry = Entry("deferred", verdict.reason, reply, wait=wait)
+        _write(attempt, State.DEFERRED, entry, reason=verdict.reason, due_at=now(wait), dot_at=None)
 
 
 def _named_by(verdict: Verdict) -> int | None:
@@ -147,12 +150,11 @@ def _named_by(verdict: Verdict) -> int | None:
     return min(max(seconds, _SHORTEST_WAIT), RETRY_MINUTES[-1] * 60) if seconds is not None else None
 
 
-def held(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str | None = None) -> None:
+def held(attempt: Attempt, reason: str, reply: Reply | None = None) -> None:
     """The message waits for its driver, without its time running out."""
     with transaction():
         lanes.extend(attempt.lease)
-        _write(attempt, state="held", reason=reason, held_at=now(), lane_id=None, dot_at=None)
-        _log(attempt, "held", reason=reason, reply=reply, sender=sender)
+        _write(attempt, State.HELD, Entry("held", reason, reply), reason=reason, held_at=now(), dot_at=None)
 
 
 def moved(attempt: Attempt, route: Route, *, stands_in: bool = False) -> None:
@@ -162,9 +164,8 @@ def moved(attempt: Attempt, route: Route, *, stands_in: bool = False) -> None:
     """
     with transaction():
         lanes.extend(attempt.lease)
-        _write(attempt, state="queued", route=route, lane_id=None)
-        if stands_in:
-            _log(attempt, "sender_changed", reason="driver_stands_still")
+        entry = Entry("sender_changed", "driver_stands_still") if stands_in else None
+        _write(attempt, State.QUEUED, entry, route=route)
 
 
 def ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str) -> None:
@@ -177,16 +178,12 @@ def ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str) -> None:
 def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None, wait: float = 0) -> None:
     """Once: the same bytes again. Twice: the reader decides, by *Send again*."""
     if times == 0:
-        _write(
-            attempt, state="queued", reason="interrupted", ambiguous=1, due_at=now(wait), lane_id=None, sender=sender
-        )
-        _log(attempt, "ambiguous", reason="interrupted", reply=reply, sender=sender, wait=wait)
+        entry = Entry("ambiguous", "interrupted", reply, sender, wait)
+        _write(attempt, State.QUEUED, entry, reason="interrupted", ambiguous=1, due_at=now(wait), sender=sender)
     else:
-        _write(
-            attempt, state="unconfirmed", reason="interrupted", ambiguous=times + 1, lane_id=None, sender=sender,
-            finished_at=utcnow(),
-        )  # fmt: skip
-        _log(attempt, "unconfirmed", reason="interrupted", reply=reply, sender=sender)
+        entry = Entry("unconfirmed", "interrupted", reply, sender)
+        ended = {"reason": "interrupted", "sender": sender, "finished_at": utcnow()}
+        _write(attempt, State.UNCONFIRMED, entry, ambiguous=times + 1, **ended)
 
 
 def returned(message: Message, lease: Lease) -> None:
@@ -196,8 +193,7 @@ def returned(message: Message, lease: Lease) -> None:
     """
     attempt = Attempt(lease, message.id, message.tenant_id, message.attempt, message.public_id)
     if message.dot_at is None:
-        _write(attempt, state="queued", lane_id=None)
-        _log(attempt, "released", reason="interrupted")
+        _write(attempt, State.QUEUED, Entry("released", "interrupted"))
     else:
         sender = message.dot["shown"] if message.dot else None
         _ambiguous(attempt, message.ambiguous, Reply(0, "lost"), sender)
@@ -207,27 +203,28 @@ def log_sender_changed(attempt: Attempt, sender: str) -> None:
     """The sender recorded for a second copy is no longer allowed; another one takes its place."""
     with transaction():
         lanes.extend(attempt.lease)
-        _log(attempt, "sender_changed", sender=sender)
+        _log(attempt, State.SENDING, Entry("sender_changed", sender=sender))
 
 
-def _finish(
-    attempt: Attempt, state: str, sender: str | None, *, reason: str | None = None, reply: Reply | None = None
-) -> None:
+def _finish(attempt: Attempt, state: State, reason: str, reply: Reply | None = None, sender: str | None = None) -> None:
     with transaction():
         lanes.extend(attempt.lease)
         used = {"sender": sender} if sender else {}
-        _write(attempt, state=state, reason=reason, lane_id=None, finished_at=utcnow(), **used)
-        _log(attempt, state, reason=reason, reply=reply, sender=sender)
+        _write(attempt, state, Entry(state, reason, reply, sender), reason=reason, finished_at=utcnow(), **used)
 
 
-def _write(attempt: Attempt, **values: Any) -> None:
+def _write(attempt: Attempt, state: State, entry: Entry | None, **values: Any) -> None:
+    """Change the state, with a line in the message's log if there is anything to say."""
     changed = db.session.execute(
-        update(Message)
-        .where(Message.id == attempt.message_id, Message.attempt == attempt.number, Message.state == "sending")
-        .values(**values)
-        .execution_options(synchronize_session=False)
+        change([State.SENDING], state, lane_id=None, **values).where(
+            MESSAGE.c.id == attempt.message_id, MESSAGE.c.attempt == attempt.number
+        )
     )
     _changed(changed.rowcount)  # type: ignore[attr-defined]
+    if entry is not None:
+        _log(attempt, state, entry)
+    else:
+        after_commit(partial(_tell, attempt, state, None))
 
 
 def last_were_unknown(route: Route, count: int) -> bool:
@@ -240,33 +237,31 @@ def last_were_unknown(route: Route, count: int) -> bool:
     return [tuple(row) for row in last] == [("failed", "unknown")] * count
 
 
-def _log(
-    attempt: Attempt,
-    event: str,
-    *,
-    reason: str | None = None,
-    reply: Reply | None = None,
-    sender: str | None = None,
-    wait: float | None = None,
-) -> None:
+def _log(attempt: Attempt, state: State, entry: Entry) -> None:
     db.session.execute(
         insert(LogEntry).values(
             tenant_id=attempt.tenant_id,
             message_id=attempt.message_id,
             at=utcnow(),
-            event=event,
-            reason=reason,
-            code=reply.code if reply else None,
-            text=reply.text if reply else None,
-            sender=sender,
-            until=now(wait) if wait is not None else None,
+            event=entry.event,
+            reason=entry.reason,
+            code=entry.reply.code if entry.reply else None,
+            text=entry.reply.text if entry.reply else None,
+            sender=entry.sender,
+            until=now(entry.wait) if entry.wait is not None else None,
         )
     )
-    after_commit(partial(_tell, attempt, event, reason=reason, code=reply.code if reply else None))
+    after_commit(partial(_tell, attempt, state, entry))
 
 
-def _tell(attempt: Attempt, event: str, *, reason: str | None = None, code: int | None = None) -> None:
-    outcome_log.outcome(
-        event, attempt.public_id, tenant=attempt.tenant_id, route=attempt.lease.route, lane=attempt.lease.lane_id,
-        attempt=attempt.number, reason=reason, code=code,
+def _tell(attempt: Attempt, state: State, entry: Entry | None) -> None:
+    event, reason, reply = (entry.event, entry.reason, entry.reply) if entry else (None, None, None)
+    lease = attempt.lease
+    message_state.tell(
+        [
+            Change(
+                attempt.message_id, attempt.tenant_id, attempt.public_id, state, event, reason, lease.route,
+                attempt.number, lease.lane_id, reply.code if reply else None,
+            )
+        ]
     )  # fmt: skip

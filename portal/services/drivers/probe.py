@@ -6,20 +6,24 @@ import logging
 import secrets as random_secrets
 import time
 from contextlib import closing
+from functools import partial
 
 from sqlalchemy import select, update
 
 from portal import encryption
 from portal.config import settings
-from portal.db.transaction import transaction
+from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import DriverTest, LogEntry, Message, Tenant, User, utcnow
 from portal.models.driver import PROBING
+from portal.models.message import State
+from portal.services import message_state
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle, quota
 from portal.services.drivers import settings as driver_settings
 from portal.services.drivers.save_gate import GIVE_UP
 from portal.services.emails import contents
+from portal.services.message_state import MESSAGE, Change, change
 from portal.services.routing.compose import Stamp, compose
 from portal.transport.base import STEPS, Reply, Timeouts, TransportFailure
 from portal.transport.factory import open_transport
@@ -111,7 +115,7 @@ class _Run:
             )  # fmt: skip
             if ended.rowcount != 1:  # type: ignore[attr-defined]
                 return  # given up meanwhile
-            _close_message(message, "sent" if state == "passed" else "failed", reason, reply, test)
+            _close_message(message, State.SENT if state == "passed" else State.FAILED, reason, reply, test)
             driver = lifecycle.find(tenant)
             if driver is not None:
                 session.flush()
@@ -131,16 +135,22 @@ def give_up_old() -> int:
         for test in old:
             test.state, test.finished_at, test.reason = "unfinished", utcnow(), "interrupted"
             message = session.get_one(Message, test.message_id)
-            _close_message(message, "failed", "interrupted", Reply(0, "lost"), test)
+            _close_message(message, State.FAILED, "interrupted", Reply(0, "lost"), test)
     return len(old)
 
 
-def _close_message(message: Message, state: str, reason: str | None, reply: Reply, test: DriverTest) -> None:
+def _close_message(message: Message, state: State, reason: str | None, reply: Reply, test: DriverTest) -> None:
     sender = str(Mailbox(test.from_name, test.from_address))
-    message.state, message.reason, message.sender, message.finished_at = state, reason, sender, utcnow()
+    about = {"reason": reason, "sender": sender, "finished_at": utcnow()}
+    db.session.execute(change([State.SENDING], state, **about).where(MESSAGE.c.id == message.id))
     db.session.add(
         LogEntry(
             tenant_id=message.tenant_id, message_id=message.id, event=state, reason=reason, code=reply.code or None,
             text=reply.text, sender=sender,
         )
     )  # fmt: skip
+    told = Change(
+        message.id, message.tenant_id, message.public_id, state, state, reason, message.route, message.attempt,
+        code=reply.code or None,
+    )  # fmt: skip
+    after_commit(partial(message_state.tell, [told]))

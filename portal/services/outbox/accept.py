@@ -8,16 +8,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, insert, literal_column, select, update
+from sqlalchemy import bindparam, case, delete, literal_column, select
 
 from portal.config import settings
 from portal.db.bulk_insert import insert_rows
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
-from portal.models.message import WAITING, is_public_id, new_public_id
+from portal.models.message import WAITING, State, is_public_id, new_public_id
 from portal.models.route import RELAY, TEST, Route
+from portal.services import message_state
 from portal.services.errors import NotCancellable, NotFound
+from portal.services.message_state import CHANGED, ENTRY, MESSAGE, change
 from portal.services.outbox import attachments
 from portal.services.routing import lanes
 from portal.services.routing import sender as senders
@@ -27,7 +29,7 @@ from portal.transport.mime.attachments import Attachment
 
 GIVE_UP = timedelta(hours=48)
 
-_MESSAGE, _BODY, _ENTRY = (db.metadata.tables[model.__tablename__] for model in (Message, MessageBody, LogEntry))
+_BODY = db.metadata.tables[MessageBody.__tablename__]
 _WRITTEN_OUT = {
     "due_at": now(),  # the database's clock, like whoever asks what is due
     "expires_at": now(GIVE_UP.total_seconds()),
@@ -38,8 +40,8 @@ _WRITTEN_OUT = {
 
 
 # The list is bound as one, so that the statement is made once.
-_ID_OF = select(_MESSAGE.c.public_id, _MESSAGE.c.id).where(
-    _MESSAGE.c.public_id.in_(bindparam("public_ids", expanding=True))
+_ID_OF = select(MESSAGE.c.public_id, MESSAGE.c.id).where(
+    MESSAGE.c.public_id.in_(bindparam("public_ids", expanding=True))
 )
 
 
@@ -92,7 +94,7 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
         return []
     in_force = _senders(drafts)
     rows = _rows(drafts, in_force)
-    insert_rows(_MESSAGE, rows, _WRITTEN_OUT)
+    insert_rows(MESSAGE, rows, _WRITTEN_OUT)
     ids = _ids([row["public_id"] for row in rows])
     accepted = [Accepted(row["public_id"], row["state"], ids[row["public_id"]]) for row in rows]
     bodies = [_body(a.id, draft) for a, draft in zip(accepted, drafts, strict=True) if draft.data is None]
@@ -107,13 +109,13 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
     for made, draft in zip(accepted, drafts, strict=True):
         attachments.store(made.id, draft.attachments)
     written = list(zip(accepted, rows, strict=True))
-    insert_rows(_ENTRY, [_entry(a, row, "queued") for a, row in written])
+    insert_rows(ENTRY, [_entry(a, row, "queued") for a, row in written])
     held = [_entry(a, row, "held", row["reason"]) for a, row in written if a.state == "held"]
     if held:
-        insert_rows(_ENTRY, held)
+        insert_rows(ENTRY, held)
     if any(sender.stands_in for sender in in_force.values()):
         replaced = [one for one, draft in zip(written, drafts, strict=True) if _stands_in(draft, in_force)]
-        insert_rows(_ENTRY, [_entry(a, row, "sender_changed", "driver_stands_still") for a, row in replaced])
+        insert_rows(ENTRY, [_entry(a, row, "sender_changed", "driver_stands_still") for a, row in replaced])
     for route in sorted({row["route"] for row in rows if row["state"] == "queued"}):
         after_commit(partial(lanes.wake, route))
     return accepted
@@ -121,7 +123,7 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
 
 def take_back(accepted: Sequence[Accepted]) -> None:
     """Undo `write` for some of what it wrote. Within the same transaction, so that nobody ever saw them."""
-    db.session.execute(delete(_MESSAGE).where(_MESSAGE.c.id.in_([a.id for a in accepted])))
+    db.session.execute(delete(MESSAGE).where(MESSAGE.c.id.in_([a.id for a in accepted])))
 
 
 def _senders(drafts: Sequence[Draft]) -> dict[int, Sender]:
@@ -210,24 +212,16 @@ def cancel(public_id: str) -> Accepted:
     if not is_public_id(public_id):
         raise NotFound
     with transaction() as session:
-        cancelled = session.execute(
-            update(_MESSAGE)
-            .where(_MESSAGE.c.public_id == public_id, _MESSAGE.c.state.in_((*WAITING, "held")))
-            .values(
-                state="cancelled",
-                # What may have arrived once can't be withdrawn altogether, and the log says so.
-                reason=case((_MESSAGE.c.ambiguous > 0, "withdrawn_late"), else_="withdrawn"),
-                held_at=None,
-                finished_at=utcnow(),
-            )
-            .returning(_MESSAGE.c.id, _MESSAGE.c.tenant_id, _MESSAGE.c.reason)
-        ).one_or_none()
-        if cancelled is not None:
-            entry = {"tenant_id": cancelled.tenant_id, "message_id": cancelled.id, "at": utcnow()}
-            session.execute(insert(_ENTRY), [entry | {"event": "cancelled", "reason": cancelled.reason}])
-            return Accepted(public_id, "cancelled", cancelled.id)
+        withdraw = change((*WAITING, State.HELD), State.CANCELLED, held_at=None, finished_at=utcnow())
+        # What may have arrived once can't be withdrawn altogether, and the log says so.
+        withdraw = withdraw.values(reason=case((MESSAGE.c.ambiguous > 0, "withdrawn_late"), else_="withdrawn"))
+        withdraw = withdraw.where(MESSAGE.c.public_id == public_id)
+        cancelled = session.execute(withdraw.returning(*CHANGED, MESSAGE.c.reason)).all()
+        if cancelled:
+            message_state.write(cancelled, State.CANCELLED, State.CANCELLED, cancelled[0].reason)
+            return Accepted(public_id, State.CANCELLED, cancelled[0].id)
         found = session.execute(
-            select(_MESSAGE.c.id, _MESSAGE.c.state).where(_MESSAGE.c.public_id == public_id)
+            select(MESSAGE.c.id, MESSAGE.c.state).where(MESSAGE.c.public_id == public_id)
         ).one_or_none()
     if found is None:
         raise NotFound

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from sqlalchemy import ColumnElement, and_, exists, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, literal, or_, select, update
 
 from portal.db.transaction import after_commit
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
-from portal.models.message import WAITING
-from portal.models.route import INTERACTIVE
+from portal.models.message import WAITING, State
+from portal.models.route import INTERACTIVE, Route
+from portal.services import message_state
+from portal.services.message_state import CHANGED, MESSAGE, change
 from portal.services.routing import lanes
 from portal.services.routing import sender as senders
 
@@ -31,7 +33,7 @@ def reroute(tenant: Tenant) -> None:
     sender = senders.resolve(tenant)
     ours = and_(Message.tenant_id == tenant.id, Message.route != INTERACTIVE)
     if sender.held_reason:
-        _hold(and_(ours, Message.state.in_(WAITING)), sender.route, sender.held_reason)
+        _hold(ours, sender.route, sender.held_reason)
         return
     waiting = and_(ours, Message.state.in_(WAITING))
     if sender.stands_in:  # before what is held is let go, which is told the same below
@@ -46,39 +48,22 @@ def reroute(tenant: Tenant) -> None:
     after_commit(partial(lanes.wake, sender.route))
 
 
-def _hold(waiting: ColumnElement[bool], route: str, reason: str) -> None:
-    _log(waiting, "held", reason)
-    db.session.execute(
-        update(Message)
-        .where(waiting)
-        .values(state="held", reason=reason, held_at=utcnow(), route=route)
-        .execution_options(synchronize_session=False)
-    )
+def _hold(waiting: ColumnElement[bool], route: Route, reason: str) -> None:
+    held = change(WAITING, State.HELD, reason=reason, held_at=utcnow(), route=route).where(waiting).returning(*CHANGED)
+    message_state.write(db.session.execute(held).all(), State.HELD, "held", reason)
 
 
-def _release(ours: ColumnElement[bool], route: str, *, stands_in: bool) -> None:
-    held = and_(ours, Message.state == "held")
-    _log(held, *_STANDS_IN if stands_in else ("resumed", None))
+def _release(ours: ColumnElement[bool], route: Route, *, stands_in: bool) -> None:
+    held = and_(ours, Message.state == State.HELD)
+    some = select(*CHANGED, MESSAGE.c.expires_at, MESSAGE.c.held_at).where(held).limit(_BATCH).with_for_update()
     now = utcnow()
-    while rows := db.session.execute(
-        select(Message.id, Message.expires_at, Message.held_at).where(held).limit(_BATCH)
-    ).all():
-        db.session.execute(
-            update(Message),
-            [
-                {
-                    "id": row.id,
-                    "expires_at": row.expires_at + (now - (row.held_at or now)),
-                    "state": "queued",
-                    "reason": None,
-                    "held_at": None,
-                    "due_at": now,  # whatever it waited for before: the ids keep the order
-                    "route": route,
-                }
-                for row in rows
-            ],
-        )
-        db.session.flush()
+    # Whatever it waited for before, it is due now: the ids keep the order.
+    released = change([State.HELD], State.QUEUED, reason=None, held_at=None, due_at=now, route=route)
+    released = released.where(MESSAGE.c.id == bindparam("one")).values(expires_at=bindparam("later"))
+    while rows := db.session.execute(some).all():
+        given = [{"one": row.id, "later": row.expires_at + (now - (row.held_at or now))} for row in rows]
+        db.session.execute(released, given)
+        message_state.write(rows, State.QUEUED, *(_STANDS_IN if stands_in else ("resumed", None)))
 
 
 def _log(which: ColumnElement[bool], event: str, reason: str | None) -> None:

@@ -76,7 +76,7 @@ def test_what_is_due_is_found_by_the_partial_indexes(ctx: Flask) -> None:
         for query, values in asked:
             plan = str(connection.exec_driver_sql("EXPLAIN QUERY PLAN " + query, tuple(values)).all())
             assert "SCAN message" not in plan and "ix_message_" in plan, (query, plan)
-    assert len(asked) == 4
+    assert len(asked) == 5
 
 
 def test_lanes_that_fail_together_count_once(tenant: Tenant, ctx: Flask, smtp: SMTPSink) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
+
+from portal.models.message import ENDED
+from portal.services.message_state import Change
 
 log = logging.getLogger("portal.delivery")
 
@@ -24,23 +28,19 @@ class _Outcome(logging.LogRecord):
         self.levelname = "INFO" if level == logging.INFO else "WARNING"
 
 
-def outcome(
-    event: str,
-    message: str,
-    *,
-    tenant: int,
-    route: str,
-    lane: int | None,
-    attempt: int,
-    reason: str | None = None,
-    code: int | None = None,
-) -> None:
-    """Write what has been committed: `event` as in the message's log, `message` by its public id."""
+def write(changes: Sequence[Change]) -> None:
+    """Write what a drain came to, and every end; what waits because a person wants it to is in the tables."""
+    for change in changes:
+        if change.event and (change.lane is not None or change.state in ENDED):
+            _write(change, change.event)
+
+
+def _write(change: Change, event: str) -> None:
     level = logging.WARNING if event in _UNUSUAL else logging.INFO
     if not log.isEnabledFor(level):
         return
     fields = {
-        "message": message, "tenant": tenant, "route": route, "lane": lane, "attempt": attempt, "reason": reason,
-        "code": code or None,
+        "message": change.public_id, "tenant": change.tenant_id, "route": change.route, "lane": change.lane,
+        "attempt": change.attempt, "reason": change.reason, "code": change.code or None,
     }  # fmt: skip
     log.handle(_Outcome(level, event, fields))
