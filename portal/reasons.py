@@ -30,7 +30,7 @@ class Reason(StrEnum):
     DNS_FAILURE = "dns_failure"
     DOMAIN_AUTHENTICATION = "domain_authentication"
     DRIVER_PAUSED = "driver_paused"
-    DRIVER_STANDS_STILL = "driver_stands_still"
+    DRIVER_STOPPED = "driver_stopped"
     EXPIRED = "expired"
     GREYLISTED = "greylisted"
     INTERRUPTED = "interrupted"
@@ -116,7 +116,7 @@ WORDS: dict[Reason, Words] = {
         N_("your mail service is paused"),
         N_("Press “Resume” in the email configuration; everything that waits then goes out in order."),
     ),
-    Reason.DRIVER_STANDS_STILL: Words(
+    Reason.DRIVER_STOPPED: Words(
         N_("your mail service can't send at the moment"),
         N_("The email configuration says what it needs."),
     ),
@@ -248,6 +248,10 @@ WORDS: dict[Reason, Words] = {
 }
 
 
+# What the version before wrote, and what stays in old log entries: read for one release (0.2).
+EARLIER = {"driver_stands_still": Reason.DRIVER_STOPPED}
+
+
 def phrase(reason: str | None, translate: Translate) -> str:
     """Why, as the rest of a sentence; an unknown reason says nothing rather than something wrong."""
     known = _words(reason)
@@ -283,4 +287,4 @@ _CREDENTIALS = (
 
 
 def _words(reason: str | None) -> Words | None:
-    return WORDS.get(reason) if reason else None  # type: ignore[call-overload]  # equal to the enum's member
+    return WORDS.get(EARLIER.get(reason, reason)) if reason else None  # type: ignore[call-overload]  # equal to it

@@ -11,6 +11,7 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import job_queue, redis_client
+from portal.models.driver import DriverState
 from portal.services.delivery import after_restore
 from portal.services.operations import delivery_status, health_checks, heartbeat
 from portal.services.operations.delivery_status import LaneView, Overview
@@ -23,7 +24,7 @@ group = AppGroup("delivery", help="How delivery is doing.")
 @group.command("status")
 @click.option("--all", "everything", is_flag=True, help="Every route and lane, not only those with something to say.")
 def status(everything: bool) -> None:
-    """Show what waits, lanes, drivers that stand still, and processes. Exit code 1: something needs attention."""
+    """Show what waits, lanes, stopped and paused drivers, and processes. Exit code 1: something needs attention."""
     try:
         view: Overview | None = delivery_status.read()
     except SQLAlchemyError:
@@ -64,11 +65,11 @@ def _show_lanes(view: Overview, everything: bool) -> None:
 
 
 def _show_drivers(view: Overview) -> None:
-    still = [driver for driver in view.drivers if driver.state != "active"]
+    still = [driver for driver in view.drivers if driver.state != DriverState.ACTIVE]
     rows = [(d.id, d.tenant_id, d.provider, d.state, d.reason or "-") for d in still]
     _table(
         ("driver", "tenant", "provider", "state", "reason"), rows[:_MOST_ROWS],
-        f"None of {len(view.drivers)} drivers stands still.", left_out=max(0, len(rows) - _MOST_ROWS),
+        f"None of {len(view.drivers)} drivers is stopped or paused.", left_out=max(0, len(rows) - _MOST_ROWS),
     )  # fmt: skip
 
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, Dialect, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
 
 from portal.models.base import Base, EncryptedText, utcnow
 from portal.models.message import BigId
@@ -28,6 +29,26 @@ PROBING = (ProbeState.QUEUED, ProbeState.RUNNING)
 PROBED = (ProbeState.PASSED, ProbeState.FAILED, ProbeState.UNFINISHED)
 
 
+class DriverState(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"  # by a person
+    STOPPED = "stopped"  # its provider refuses it
+
+
+# What the version before wrote for `stopped`: read for one release (0.2).
+BROKEN = "broken"
+
+
+class DriverStateColumn(TypeDecorator[str]):
+    """A driver's state as the tables keep it."""
+
+    impl = String(10)
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return DriverState.STOPPED if value == BROKEN else value
+
+
 class _Account:
     """The settings that a test tries and a driver keeps."""
 
@@ -46,9 +67,9 @@ class Driver(_Account, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"), unique=True)
-    state: Mapped[str] = mapped_column(String(10), default="active")  # active, paused (by a person), broken
-    reason: Mapped[str | None] = mapped_column(String(40))  # why it is broken
-    text: Mapped[str | None] = mapped_column(Text)  # the server's words about it
+    state: Mapped[str] = mapped_column(DriverStateColumn, default=DriverState.ACTIVE)
+    reason: Mapped[str | None] = mapped_column(String(40))  # why it is stopped
+    text: Mapped[str | None] = mapped_column(Text)  # the provider's words about it
     paused_at: Mapped[datetime | None]
     told_at: Mapped[datetime | None]  # when the admins were told that it was stopped
     version: Mapped[int] = mapped_column(default=1)  # counts the changes, so that two admins can't overwrite unseen

@@ -41,6 +41,15 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Feedback(StrEnum):
+    """What came back after a message was sent; each outranks those before it, whatever order they come in."""
+
+    DELAYED = "delayed"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"  # beside the others: who complains has got it
+
+
 class Kind(StrEnum):
     """What a message is."""
 
@@ -135,6 +144,7 @@ class Message(Base):
 
     state: Mapped[str] = mapped_column(String(12), default=State.QUEUED)
     reason: Mapped[str | None] = mapped_column(String(40))
+    feedback: Mapped[str | None] = mapped_column(String(12))  # Feedback; `state` stays the engine's
     sender: Mapped[str | None] = mapped_column(String(600))  # the From it went out under, as people read it
     accepted_at: Mapped[datetime] = mapped_column(default=utcnow)
     due_at: Mapped[datetime] = mapped_column(default=utcnow)

@@ -271,11 +271,11 @@ def test_a_changed_password_stops_the_driver_and_a_new_one_lets_all_mail_out(
     for number in (1, 2, 3):
         site.send(shop, f"Waiting {number} of {shop}")
 
-    def is_broken() -> bool:
+    def is_stopped() -> bool:
         page.reload()
         return page.locator("#driver [role=alert]").count() > 0
 
-    eventually(is_broken, "the driver is stopped")
+    eventually(is_stopped, "the driver is stopped")
     assert service.sign_ins == before + 1  # one attempt, then no more
     alert = page.locator("#driver [role=alert]")
     expect(alert).to_contain_text("3 messages wait.")
@@ -364,12 +364,12 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
         assert tenant is not None
         db.session.execute(
             update(Driver).where(Driver.tenant_id == tenant.id).values(
-                state="broken", reason="bad_credentials", text="5.7.8 " + "x" * 200)
+                state="stopped", reason="bad_credentials", text="5.7.8 " + "x" * 200)
         )  # fmt: skip
 
     site.change(trouble)
     page.goto(f"{site.url}/settings/email")
-    check("broken")
+    check("stopped")
     page.goto(f"{site.url}/settings/email/driver/remove")
     check("remove")
     site.make_tenant(shop, plan="basic")

@@ -96,7 +96,7 @@ def test_a_server_that_cannot_prove_its_name_hears_no_password(
         right = servers["right"]
     with app.app_context():
         held = list(db.session.scalars(select(Message.state).where(Message.kind == "order_update"))).count("held")
-        broken = list(db.session.scalars(select(Driver.state))).count("broken")
+        broken = list(db.session.scalars(select(Driver.state))).count("stopped")
     figure(f"no credentials sent to {len(wrong) - told} of {len(wrong)}; {sent} mails sent, {held} held")
     assert (told, sent, held, broken, spoke) == (0, 0, 4, 4, 4)
     assert len(right.commands("AUTH")) == 1 and len(right.kept) == 1, "with a certificate that holds, all works"

@@ -106,7 +106,7 @@ def test_mail_waits_with_a_reason_and_the_page_says_what_to_do(
         db.session.rollback()
         messages = [db.session.get_one(Message, number) for number in ids]
         assert [(m.state, m.reason) for m in messages] == [("held", "unreadable_secret")] * 3
-        assert db.session.scalars(select(Driver.state)).one() == "broken"
+        assert db.session.scalars(select(Driver.state)).one() == "stopped"
         entry = db.session.scalars(select(LogEntry).where(LogEntry.message_id == ids[0], LogEntry.event == "held"))
         assert entry.first() is not None
         notice = db.session.scalars(select(Message).where(Message.kind == "notice")).one()

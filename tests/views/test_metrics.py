@@ -113,7 +113,7 @@ def test_deliveries_of_the_last_minutes_by_outcome_and_provider(tenant: Tenant, 
 
 
 def test_lanes_and_drivers_by_state(tenant: Tenant) -> None:
-    add_driver(tenant, "smtp.shop.example", state="broken", reason="bad_credentials")
+    add_driver(tenant, "smtp.shop.example", state="stopped", reason="bad_credentials")
     ids = [lane.id for lane in delivery_status.read().lanes if lane.route == "relay"]
     with transaction() as session:
         session.execute(update(Lane).where(Lane.id == ids[0]).values(lease_token="x", leased_until=now(30)))
@@ -121,7 +121,7 @@ def test_lanes_and_drivers_by_state(tenant: Tenant) -> None:
     found = read()
     states = ("free", "leased", "waiting", "dead")
     assert [found["absender_lanes", ("relay", state)] for state in states] == [0, 1, 0, 1]
-    assert [found["absender_drivers", (state,)] for state in ("active", "paused", "broken")] == [0, 0, 1]
+    assert [found["absender_drivers", (state,)] for state in ("active", "paused", "stopped")] == [0, 0, 1]
 
 
 def test_the_processes_are_seen(ctx: Flask) -> None:

@@ -71,7 +71,7 @@ def rules(app: Flask, page: str) -> dict[str, str]:
 
 
 def fill(app: Flask) -> None:
-    """A pending and an earlier sender, an own mail service that stands still, and mail that can be sent again."""
+    """A pending and an earlier sender, an own mail service that is stopped, and mail that can be sent again."""
     with app.app_context():
         tenant = tenants.find("acme")
         assert tenant is not None
@@ -99,7 +99,7 @@ def fill(app: Flask) -> None:
             }  # fmt: skip
             admin = db.session.query(User).filter_by(role="admin").first()
             driver = driver_service.put(user, admin, 0, values)
-            driver.state, driver.reason = "broken", "auth"
+            driver.state, driver.reason = "stopped", "auth"
 
 
 def test_a_viewers_pages_offer_no_change(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:

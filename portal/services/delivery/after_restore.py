@@ -10,6 +10,7 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Lane, Message, now
 from portal.models.message import IS_HELD, IS_WAITING, State
+from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.message_state import MESSAGE, ON_THE_WAY
 
@@ -48,4 +49,4 @@ def _unfinished(before: datetime) -> ColumnElement[bool]:
 def _end_some(before: datetime) -> int:
     some = select(Message.id).where(_unfinished(before)).limit(_BATCH).scalar_subquery()
     again = {"lane_id": None, "attempt": MESSAGE.c.attempt + 1}  # no drain of then can write to it
-    return message_state.end(ON_THE_WAY, State.UNCONFIRMED, "restored", MESSAGE.c.id.in_(some), **again)
+    return message_state.end(ON_THE_WAY, State.UNCONFIRMED, Reason.RESTORED, MESSAGE.c.id.in_(some), **again)

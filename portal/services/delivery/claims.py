@@ -27,6 +27,7 @@ from portal.extensions import db
 from portal.models import Lane, Message, now, statement_time
 from portal.models.message import IS_WAITING, WAITING, State
 from portal.models.route import Route
+from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.delivery import outcomes
 from portal.services.delivery.outcomes import Attempt
@@ -194,4 +195,4 @@ def expire() -> int:
 
 def _expire(state: State, which: ColumnElement[bool]) -> int:
     old = select(Message.id).where(IS_WAITING, Message.expires_at <= statement_time(), which).limit(_EXPIRE_BATCH)
-    return message_state.end(WAITING, state, "expired", MESSAGE.c.id.in_(old.scalar_subquery()))
+    return message_state.end(WAITING, state, Reason.EXPIRED, MESSAGE.c.id.in_(old.scalar_subquery()))

@@ -17,6 +17,7 @@ from portal.db import prepared
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver
+from portal.reasons import Reason
 from portal.services.delivery import claims, driver_stopped, outcomes
 from portal.services.delivery.outcomes import Attempt
 from portal.services.delivery.prepare import Outgoing, Workbench, prepare
@@ -44,7 +45,7 @@ DRAIN_SECONDS = 15
 _SLOW_SERVER_SECONDS = 120
 _SLOW_AFTER = 10
 _LOST = Reply(0, "lost")
-_RETRY = Verdict(Action.RETRY_MESSAGE, "service_unavailable")
+_RETRY = Verdict(Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE)
 # A route that fails so many messages in a row by a 5yz that nobody knows is out of order, not their recipients.
 _UNKNOWN_IN_A_ROW = 3
 # Seconds before writing an outcome is tried again; the lease after the dot lasts longer than all of them.
@@ -154,7 +155,7 @@ class _Session:
             raise
         except encryption.Unreadable:
             assert self.driver_id is not None, "the relay's account is a setting"
-            return self._stand_still(outgoing.attempt, self.driver_id, "unreadable_secret", Reply(0, ""))
+            return self._stop_driver(outgoing.attempt, self.driver_id, Reason.UNREADABLE_SECRET, Reply(0, ""))
         except Exception:
             # A defect of ours must neither lose the mail nor stop those behind it.
             log.exception("message %s could not be sent", outgoing.message.public_id)
@@ -192,10 +193,10 @@ class _Session:
             self._close()
             self.claimed.appendleft(attempt)  # at once again, on a new connection
             return True
-        unknown = verdict.action == Action.FAIL_MESSAGE and verdict.reason == "unknown"
+        unknown = verdict.action == Action.FAIL_MESSAGE and verdict.reason == Reason.UNKNOWN
         out_of_order = unknown and outcomes.last_were_unknown(self.lease.route, _UNKNOWN_IN_A_ROW - 1)
         if self.driver_id is not None and (verdict.action == Action.PAUSE_DRIVER or out_of_order):
-            return self._stand_still(attempt, self.driver_id, verdict.reason, failure.reply)
+            return self._stop_driver(attempt, self.driver_id, verdict.reason, failure.reply)
         # A session that can't be opened concerns the route, not the message that happened to be the first on it.
         if failure.stage == "session" or verdict.action == Action.BACKOFF_DRIVER or out_of_order:
             outcomes.backed_off(attempt, self.lease.route, verdict, failure.reply)
@@ -208,11 +209,11 @@ class _Session:
             outcomes.deferred(attempt, message.retries, verdict, failure.reply, shown)
         return True
 
-    def _stand_still(self, attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> bool:
+    def _stop_driver(self, attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> bool:
         """The account can't be used until a person mends it: its mail waits for that."""
         self._give_back()  # first, so that they are held with the others
         driver_stopped.stop(attempt, driver_id, reason, reply)
-        log.warning("driver %s stands still: %s", driver_id, reason)
+        log.warning("driver %s is stopped: %s", driver_id, reason)
         return False
 
     def _open(self, content: bytes) -> Transport:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import Driver, Tenant, User, utcnow
+from portal.models.driver import BROKEN, DriverState
 from portal.models.route import INTERACTIVE
 from portal.models.user import Role
 from portal.services.accounts import tenants
@@ -38,8 +39,8 @@ def stop(attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> None:
         tenant = tenants.lock(db.session.get_one(Tenant, attempt.tenant_id))
         outcomes.held(attempt, reason, reply)
         driver = lifecycle.find(tenant)
-        if driver is not None and driver.id == driver_id and driver.state == "active":
-            driver.state, driver.reason, driver.text = "broken", reason, reply.text
+        if driver is not None and driver.id == driver_id and driver.state == DriverState.ACTIVE:
+            driver.state, driver.reason, driver.text = DriverState.STOPPED, reason, reply.text
             driver.paused_at, driver.told_at = utcnow(), None
             after_commit(partial(tell, driver_id))
         reroute(tenant)
@@ -53,11 +54,11 @@ def tell(driver_id: int) -> None:
             return
         tenant = tenants.lock(session.get_one(Tenant, found.tenant_id))
         driver = lifecycle.find(tenant)
-        if driver is None or driver.state != "broken" or driver.told_at is not None:
+        if driver is None or driver.state != DriverState.STOPPED or driver.told_at is not None:
             return
         admins = session.scalars(select(User).where(User.tenant_id == tenant.id, User.role == Role.ADMIN))
         for admin in {admin.email_key: admin for admin in admins}.values():
-            content = contents.driver_broke(tenant, driver, admin.locale or tenant.locale)
+            content = contents.driver_stopped(tenant, driver, admin.locale or tenant.locale)
             outbox.accept(
                 tenant, kind="notice", to=admin.email, subject=content.subject, text=content.text, html=content.html,
                 route=INTERACTIVE,
@@ -70,7 +71,9 @@ def tell_forgotten() -> int:
 
     One that can't be told of keeps no other from being told. Raises Untold afterwards, so that the clock counts it.
     """
-    untold = select(Driver.id).where(Driver.state == "broken", Driver.told_at.is_(None))
+    with transaction() as session:  # a worker of the version before may still be at work: for one release (0.2)
+        session.execute(update(Driver).where(Driver.state == BROKEN).values(state=DriverState.STOPPED))
+    untold = select(Driver.id).where(Driver.state == DriverState.STOPPED, Driver.told_at.is_(None))
     ids = db.session.scalars(untold).all()
     failed = 0
     for driver_id in ids:

@@ -20,6 +20,7 @@ from portal.extensions import db
 from portal.models import LogEntry, Message, now, utcnow
 from portal.models.message import State
 from portal.models.route import Route
+from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.message_state import MESSAGE, Change, change
 from portal.services.routing import lanes
@@ -112,7 +113,7 @@ def _changed(rows: int) -> None:
 
 def expired(attempt: Attempt, ambiguous: int) -> None:
     """Too old to be sent; what may have arrived once did not simply fail."""
-    _finish(attempt, State.UNCONFIRMED if ambiguous else State.FAILED, "expired")
+    _finish(attempt, State.UNCONFIRMED if ambiguous else State.FAILED, Reason.EXPIRED)
 
 
 def failed(attempt: Attempt, reason: str, reply: Reply | None = None, sender: str | None = None) -> None:
@@ -164,7 +165,7 @@ def moved(attempt: Attempt, route: Route, *, stands_in: bool = False) -> None:
     """
     with transaction():
         lanes.extend(attempt.lease)
-        entry = Entry("sender_changed", "driver_stands_still") if stands_in else None
+        entry = Entry("sender_changed", Reason.DRIVER_STOPPED) if stands_in else None
         _write(attempt, State.QUEUED, entry, route=route)
 
 
@@ -178,11 +179,11 @@ def ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str) -> None:
 def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None, wait: float = 0) -> None:
     """Once: the same bytes again. Twice: the reader decides, by *Send again*."""
     if times == 0:
-        entry = Entry("ambiguous", "interrupted", reply, sender, wait)
-        _write(attempt, State.QUEUED, entry, reason="interrupted", ambiguous=1, due_at=now(wait), sender=sender)
+        entry = Entry("ambiguous", Reason.INTERRUPTED, reply, sender, wait)
+        _write(attempt, State.QUEUED, entry, reason=Reason.INTERRUPTED, ambiguous=1, due_at=now(wait), sender=sender)
     else:
-        entry = Entry("unconfirmed", "interrupted", reply, sender)
-        ended = {"reason": "interrupted", "sender": sender, "finished_at": utcnow()}
+        entry = Entry("unconfirmed", Reason.INTERRUPTED, reply, sender)
+        ended = {"reason": Reason.INTERRUPTED, "sender": sender, "finished_at": utcnow()}
         _write(attempt, State.UNCONFIRMED, entry, ambiguous=times + 1, **ended)
 
 
@@ -193,7 +194,7 @@ def returned(message: Message, lease: Lease) -> None:
     """
     attempt = Attempt(lease, message.id, message.tenant_id, message.attempt, message.public_id)
     if message.dot_at is None:
-        _write(attempt, State.QUEUED, Entry("released", "interrupted"))
+        _write(attempt, State.QUEUED, Entry("released", Reason.INTERRUPTED))
     else:
         sender = message.dot["shown"] if message.dot else None
         _ambiguous(attempt, message.ambiguous, Reply(0, "lost"), sender)
@@ -234,7 +235,7 @@ def last_were_unknown(route: Route, count: int) -> bool:
     )
     last = db.session.execute(ended.order_by(Message.finished_at.desc()).limit(count)).all()
     db.session.commit()  # ends the read
-    return [tuple(row) for row in last] == [("failed", "unknown")] * count
+    return [tuple(row) for row in last] == [("failed", Reason.UNKNOWN)] * count
 
 
 def _log(attempt: Attempt, state: State, entry: Entry) -> None:

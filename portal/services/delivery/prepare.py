@@ -19,6 +19,7 @@ from portal.db.prepared import Statement
 from portal.extensions import db
 from portal.models import Message, MessageBody, Tenant, statement_time
 from portal.models.route import INTERACTIVE
+from portal.reasons import Reason
 from portal.services.accounts import login_links
 from portal.services.delivery import outcomes
 from portal.services.delivery.outcomes import Attempt
@@ -33,7 +34,7 @@ from portal.services.senders import verification
 from portal.transport.base import Action, Mail, Reply, Verdict
 from portal.transport.mime.build import MailContent
 
-_DEFECT = Verdict(Action.RETRY_MESSAGE, "local_error")
+_DEFECT = Verdict(Action.RETRY_MESSAGE, Reason.LOCAL_ERROR)
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[A
     try:
         return _outgoing(attempt, message, sender, _content(attempt, message))
     except NotPending:
-        outcomes.cancelled(attempt, "no_longer_wanted")
+        outcomes.cancelled(attempt, Reason.NO_LONGER_WANTED)
     except SQLAlchemyError:
         raise
     except Exception:

@@ -1,4 +1,4 @@
-"""A tenant's driver: saved only as it was tested, paused and resumed, broken by its server and mended, removed."""
+"""A tenant's driver: saved only as it was tested, paused and resumed, stopped by its provider and mended, removed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from portal import encryption
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Lane, Message, Tenant, User, now, utcnow
-from portal.models.driver import PROBED
+from portal.models.driver import PROBED, DriverState
 from portal.services import audit, entitlements
 from portal.services.accounts import tenants
 from portal.services.errors import EditConflict, NotFound
@@ -88,8 +88,8 @@ def pause(tenant: Tenant, user: User) -> None:
     with transaction():
         tenant = tenants.lock(tenant)
         driver = get(tenant)
-        if driver.state == "active":
-            driver.state, driver.reason, driver.text, driver.paused_at = "paused", None, None, utcnow()
+        if driver.state == DriverState.ACTIVE:
+            driver.state, driver.reason, driver.text, driver.paused_at = DriverState.PAUSED, None, None, utcnow()
             audit.record(tenant, user, "driver_paused", driver.username)
             reroute(tenant)
 
@@ -147,7 +147,7 @@ def _differ(one: str, other: str) -> bool:
 
 
 def _activate(driver: Driver) -> None:
-    driver.state, driver.reason, driver.text, driver.paused_at = "active", None, None, None
+    driver.state, driver.reason, driver.text, driver.paused_at = DriverState.ACTIVE, None, None, None
 
 
 def _ensure_lane(driver: Driver) -> None:

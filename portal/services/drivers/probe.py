@@ -15,8 +15,9 @@ from portal.config import settings
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import DriverTest, LogEntry, Message, Tenant, User, utcnow
-from portal.models.driver import PROBING
+from portal.models.driver import PROBING, DriverState
 from portal.models.message import State
+from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle, quota
@@ -63,7 +64,7 @@ class _Run:
         try:
             account = driver_settings.of(test).account()
         except encryption.Unreadable:
-            return self._end("failed", Reply(0, "internal"), "unreadable_secret")
+            return self._end("failed", Reply(0, "internal"), Reason.UNREADABLE_SECRET)
         sender = Mailbox(test.from_name, test.from_address)
         locale = self.user.locale or self.tenant.locale
         content = contents.driver_test(self.tenant, self.message.subject, str(sender), locale)
@@ -75,12 +76,12 @@ class _Run:
                 receipt = transport.send(mail, lambda: True)
         except TransportFailure as failure:
             if failure.unreached:
-                self._end("failed", _UNREACHED, "service_unavailable")
+                self._end("failed", _UNREACHED, Reason.SERVICE_UNAVAILABLE)
             else:
                 self._end("failed", failure.reply, failure.verdict.reason)
         except Exception:
             log.exception("driver test %s ended by a defect of ours", test.id)
-            self._end("failed", Reply(0, "internal"), "local_error")
+            self._end("failed", Reply(0, "internal"), Reason.LOCAL_ERROR)
         else:
             self._end("passed", Reply(receipt.code, receipt.text), None)
 
@@ -120,7 +121,7 @@ class _Run:
             if driver is not None:
                 session.flush()
                 quota.count_tests(driver)
-            if state != "passed" or driver is None or driver.state == "paused":
+            if state != "passed" or driver is None or driver.state == DriverState.PAUSED:
                 return  # what a person paused, a person resumes
             if driver_settings.is_account(driver, test.fingerprint, tenant):
                 lifecycle.resume(tenant)
@@ -133,9 +134,9 @@ def give_up_old() -> int:
             select(DriverTest).where(DriverTest.state.in_(PROBING), DriverTest.created_at <= utcnow() - GIVE_UP)
         ).all()
         for test in old:
-            test.state, test.finished_at, test.reason = "unfinished", utcnow(), "interrupted"
+            test.state, test.finished_at, test.reason = "unfinished", utcnow(), Reason.INTERRUPTED
             message = session.get_one(Message, test.message_id)
-            _close_message(message, State.FAILED, "interrupted", Reply(0, "lost"), test)
+            _close_message(message, State.FAILED, Reason.INTERRUPTED, Reply(0, "lost"), test)
     return len(old)
 
 

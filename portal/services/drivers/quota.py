@@ -11,6 +11,7 @@ from portal.extensions import db
 from portal.models import Driver, DriverTest, Message, utcnow
 from portal.models.route import TEST
 from portal.providers import PRESETS, Preset, by_host
+from portal.reasons import Reason
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -68,8 +69,8 @@ def allowance(driver: Driver, wanted: int) -> Allowance:
     """How many of `wanted` messages the provider's limits leave room for."""
     count = wanted
     for most, window, reason in (
-        (daily_limit(driver), DAY, "quota_daily"),
-        (provider(driver).per_minute, MINUTE, "rate_limited"),
+        (daily_limit(driver), DAY, Reason.QUOTA_DAILY),
+        (provider(driver).per_minute, MINUTE, Reason.RATE_LIMITED),
     ):
         if most is None:
             continue

@@ -12,7 +12,7 @@ from portal import encryption, job_queue
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Tenant, User, utcnow
-from portal.models.driver import PROBED, PROBING
+from portal.models.driver import PROBED, PROBING, DriverState
 from portal.services import entitlements
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle, quota
@@ -75,7 +75,7 @@ def is_good(test: DriverTest) -> bool:
     if test.state != "passed" or test.finished_at is None or utcnow() >= test.finished_at + PASS_LIFE:
         return False
     refused_since = exists().where(
-        Driver.tenant_id == test.tenant_id, Driver.state == "broken", Driver.paused_at >= test.finished_at
+        Driver.tenant_id == test.tenant_id, Driver.state == DriverState.STOPPED, Driver.paused_at >= test.finished_at
     )
     return not db.session.scalar(select(refused_since))
 

@@ -68,8 +68,8 @@ def driver_test_subject(tenant: Tenant, locale: str) -> str:
     return _subject("driver_test", locale, tenant=tenant.name)
 
 
-def driver_broke(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
-    """The notice that a driver stands still."""
+def driver_stopped(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
+    """The notice that a driver is stopped."""
     translate = environment.translator(environment.known(locale))
     context = {
         "tenant": tenant.name,
@@ -82,7 +82,7 @@ def driver_broke(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
         "is_credentials": reasons.is_credentials(driver.reason),
         "needs_password": reasons.needs_password(driver.reason),
     }
-    return _render("driver_broke", _subject("driver_broke", locale, tenant=tenant.name), locale, context)
+    return _render("driver_stopped", _subject("driver_stopped", locale, tenant=tenant.name), locale, context)
 
 
 def sign_in(subject: str, link: str, locale: str) -> MailContent:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, now, statement_time, utcnow
+from portal.models.driver import DriverState
 from portal.models.message import IS_DEFERRED, IS_HELD, IS_WAITING
 from portal.models.route import INTERACTIVE, RELAY, Route
 from portal.services.drivers import quota
@@ -17,7 +18,7 @@ from portal.services.drivers import quota
 WINDOW = timedelta(minutes=5)
 KINDS = (RELAY, INTERACTIVE, "driver")
 LANE_STATES = ("free", "leased", "waiting", "dead")
-DRIVER_STATES = ("active", "paused", "broken")
+DRIVER_STATES = tuple(DriverState)
 OUTCOMES = ("sent", "unconfirmed", "failed", "cancelled")
 _TOGETHER = 500  # routes asked about at once
 

@@ -35,11 +35,11 @@ def _mail(view: Overview) -> list[str]:
         f"The route {route} has failed {lane.failures} times in a row ({lane.reason}) and waits."
         for route, lane in away.items()
     ]
-    broken = Counter(driver.reason for driver in view.drivers if driver.state == "broken")
+    stopped = Counter(driver.reason for driver in view.drivers if driver.state == "stopped")
     found += [
         f"{count} {'driver stands' if count == 1 else 'drivers stand'} still ({reason}): "
         "their merchants are told and must act."
-        for reason, count in broken.items()
+        for reason, count in stopped.items()
     ]
     return found
 

@@ -65,7 +65,7 @@ def _of_database() -> Iterator[Metric]:
     drivers = Counter(driver.state for driver in view.drivers)
     yield _gauge(
         "absender_drivers",
-        "Merchants' own mail services; a broken one was refused by its server, a paused one was paused by a person.",
+        "Merchants' own mail services; a stopped one was refused by its provider, a paused one was paused by a person.",
         ("state",),
         {(state,): drivers[state] for state in DRIVER_STATES},
     )

@@ -17,6 +17,7 @@ from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
 from portal.models.message import WAITING, State, is_public_id, new_public_id
 from portal.models.route import RELAY, TEST, Route
+from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.errors import NotCancellable, NotFound
 from portal.services.message_state import CHANGED, ENTRY, MESSAGE, change
@@ -115,7 +116,7 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
         insert_rows(ENTRY, held)
     if any(sender.stands_in for sender in in_force.values()):
         replaced = [one for one, draft in zip(written, drafts, strict=True) if _stands_in(draft, in_force)]
-        insert_rows(ENTRY, [_entry(a, row, "sender_changed", "driver_stands_still") for a, row in replaced])
+        insert_rows(ENTRY, [_entry(a, row, "sender_changed", Reason.DRIVER_STOPPED) for a, row in replaced])
     for route in sorted({row["route"] for row in rows if row["state"] == "queued"}):
         after_commit(partial(lanes.wake, route))
     return accepted
@@ -214,8 +215,8 @@ def cancel(public_id: str) -> Accepted:
     with transaction() as session:
         withdraw = change((*WAITING, State.HELD), State.CANCELLED, held_at=None, finished_at=utcnow())
         # What may have arrived once can't be withdrawn altogether, and the log says so.
-        withdraw = withdraw.values(reason=case((MESSAGE.c.ambiguous > 0, "withdrawn_late"), else_="withdrawn"))
-        withdraw = withdraw.where(MESSAGE.c.public_id == public_id)
+        why = case((MESSAGE.c.ambiguous > 0, Reason.WITHDRAWN_LATE), else_=Reason.WITHDRAWN)
+        withdraw = withdraw.values(reason=why).where(MESSAGE.c.public_id == public_id)
         cancelled = session.execute(withdraw.returning(*CHANGED, MESSAGE.c.reason)).all()
         if cancelled:
             message_state.write(cancelled, State.CANCELLED, State.CANCELLED, cancelled[0].reason)

@@ -22,6 +22,7 @@ from portal.models import Driver, Lane, Message, now, statement_time
 from portal.models import route as routes
 from portal.models.message import IS_WAITING
 from portal.models.route import INTERACTIVE, RELAY, Route
+from portal.reasons import Reason
 
 LEASE_SECONDS = 30
 # Seconds that a route waits after it failed, by how often in a row it did.
@@ -155,7 +156,7 @@ def back_off(route: Route, reason: str, seconds: int | None = None) -> float:
     if already is not None:
         return float((already - rows[0].at).total_seconds())
     failures = max((row.failures for row in rows), default=0)
-    usual = _QUOTA_SECONDS if reason == "quota_daily" else BACKOFF[min(failures, len(BACKOFF) - 1)]
+    usual = _QUOTA_SECONDS if reason == Reason.QUOTA_DAILY else BACKOFF[min(failures, len(BACKOFF) - 1)]
     wait = seconds or usual
     db.session.execute(
         update(Lane).where(Lane.route == route).values(not_before=now(wait), reason=reason, failures=failures + 1)

@@ -11,6 +11,7 @@ from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
 from portal.models.message import WAITING, State
 from portal.models.route import INTERACTIVE, Route
+from portal.reasons import EARLIER, Reason
 from portal.services import message_state
 from portal.services.message_state import CHANGED, MESSAGE, change
 from portal.services.routing import lanes
@@ -18,9 +19,11 @@ from portal.services.routing import sender as senders
 
 _BATCH = 1000
 # What the log says of a message that goes by the default sender in place of a driver that can't send: event and reason.
-_STANDS_IN = ("sender_changed", "driver_stands_still")
+_STANDS_IN = ("sender_changed", Reason.DRIVER_STOPPED)
 _TOLD = exists().where(
-    LogEntry.message_id == Message.id, LogEntry.event == _STANDS_IN[0], LogEntry.reason == _STANDS_IN[1]
+    LogEntry.message_id == Message.id,
+    LogEntry.event == _STANDS_IN[0],
+    LogEntry.reason.in_((_STANDS_IN[1], *EARLIER)),
 )
 
 

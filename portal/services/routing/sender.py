@@ -11,7 +11,9 @@ from portal.config import settings
 from portal.db.prepared import Statement
 from portal.extensions import db
 from portal.models import Driver, SenderIdentity, Tenant
+from portal.models.driver import DriverState
 from portal.models.route import RELAY, Route
+from portal.reasons import Reason
 from portal.services import entitlements
 from portal.transport.mime.addresses import Mailbox
 
@@ -114,10 +116,10 @@ def decide(given: Facts) -> Sender:
         mailbox = Mailbox(given.driver_name, given.driver_address)
         # From and reverse-path are the account's own, so that SPF and DKIM are its provider's.
         sender = Sender(mailbox, given.driver_address, Route.of_driver(given.driver_id), driver_id=given.driver_id)
-        if given.driver_state == "active":
+        if given.driver_state == DriverState.ACTIVE:
             return sender
         if given.held_mail != "default":
-            return replace(sender, held_reason=given.driver_reason or "driver_paused")
+            return replace(sender, held_reason=given.driver_reason or Reason.DRIVER_PAUSED)
         return replace(platform_sender(), stands_in=True, reply_to=mailbox.as_header())
     return _without_driver(given)
 

@@ -8,6 +8,7 @@ from flask import g
 
 from portal import encryption
 from portal.models import Driver, DriverTest
+from portal.models.driver import DriverState
 from portal.providers import PRESETS, Preset, by_host
 from portal.services.drivers import save_gate
 from portal.services.drivers import settings as driver_settings
@@ -43,7 +44,7 @@ def is_saved(test: DriverTest, driver: Driver | None) -> bool:
 
 def _saved_since(test: DriverTest, driver: Driver) -> bool:
     """Whether other settings were saved after the test; a change of state alone is no saving."""
-    return driver.state == "active" and driver.updated_at > (test.finished_at or test.created_at)
+    return driver.state == DriverState.ACTIVE and driver.updated_at > (test.finished_at or test.created_at)
 
 
 def gate(form: DriverForm) -> str:

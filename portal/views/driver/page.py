@@ -153,7 +153,7 @@ def get_status() -> Response:
 @access("admin")
 @limited(TEST_SEND)
 def post_again() -> Response:
-    """Test what is stored; a pass mends a broken driver."""
+    """Test what is stored; a pass sets a stopped driver going again."""
     driver = lifecycle.find(g.tenant)
     if driver is None:
         return done("driver_gone")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask_babel import format_decimal
 
 from portal.models import DriverTest
+from portal.models.driver import DriverState
 from portal.providers import PRESETS, Preset, by_host
 from portal.services.senders.settings_page import DriverStatus
 from portal.transport.base import STEPS
@@ -186,13 +187,13 @@ def status(found: DriverStatus, *, chosen: bool, allowed: bool, held_mail: str) 
     driver = found.driver
     if not allowed:
         return Words("off", gettext("Not in your plan"), gettext("It is kept and comes back with the plan."))
-    if driver.state == "broken":
+    if driver.state == DriverState.STOPPED:
         return Words(
             "bad",
             gettext("Stopped: %(reason)s", reason=reason_texts.phrase(driver.reason)),
             _waiting_mail(held_mail),
         )
-    if driver.state == "paused":
+    if driver.state == DriverState.PAUSED:
         return Words("warn", gettext("Paused by an administrator"), _waiting_mail(held_mail))
     if not chosen:
         return Words("off", gettext("Not in use"), gettext("Another sender is in force at the moment."))

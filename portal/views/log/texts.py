@@ -114,7 +114,7 @@ def event(entry: LogEntry) -> str:
     because = reason(entry.reason)
     if entry.event == "resent":
         return gettext("Sent again as a new message by %(person)s", person=entry.text or "")
-    if entry.event == "sender_changed" and entry.reason == "driver_stands_still":
+    if entry.event == "sender_changed" and entry.reason is not None:
         return gettext("Goes out through the default sender, because your mail service can't send at the moment")
     if entry.event == "unconfirmed" and entry.reason == "restored":
         return gettext("Outcome unknown: %(reason)s", reason=because)

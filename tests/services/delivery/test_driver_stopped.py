@@ -1,4 +1,4 @@
-"""A driver that stands still: one attempt, a word to the admins, and where its mail goes meanwhile."""
+"""A stopped driver: one attempt, a word to the admins, and where its mail goes meanwhile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_refused_sign_in_costs_one_attempt_and_loses_nothing(
     assert service.sign_ins == 1
     assert states() == {"held": 50}
     driver = lifecycle.get(tenant)
-    assert (driver.state, driver.reason) == ("broken", "bad_credentials")
+    assert (driver.state, driver.reason) == ("stopped", "bad_credentials")
     drain("interactive")
     (notice,) = smtp.received
     assert notice.rcpt_to == (user.email,) and "refuses to send" in notice.message["Subject"]
@@ -54,7 +54,7 @@ def untold(driver: Driver, service: MailService, monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("a template lacks something")
 
     with monkeypatch.context() as patched:
-        patched.setattr(contents, "driver_broke", broken)
+        patched.setattr(contents, "driver_stopped", broken)
         service.password = "changed-at-the-provider"
         drain_driver(driver)
         with pytest.raises(driver_stopped.Untold):  # which the clock counts, and an alarm watches
@@ -73,7 +73,7 @@ def test_a_notice_that_cannot_be_made_keeps_no_driver_from_being_stopped_and_is_
     accept(tenant)
     untold(driver, service, monkeypatch)
     stopped = lifecycle.get(tenant)
-    assert (stopped.state, stopped.told_at, states()) == ("broken", None, {"held": 1})
+    assert (stopped.state, stopped.told_at, states()) == ("stopped", None, {"held": 1})
     assert service.sign_ins == 1 and notices(smtp) == 0
     assert driver_stopped.tell_forgotten() == 1
     assert driver_stopped.tell_forgotten() == 0
@@ -107,14 +107,14 @@ def test_the_admins_mail_names_the_cause_and_speaks_of_passwords_only_where_one_
     tenant: Tenant, driver: Driver, locale: str, reason: str, names: dict[str, str]
 ) -> None:
     driver.reason = reason
-    content = contents.driver_broke(tenant, driver, locale)
+    content = contents.driver_stopped(tenant, driver, locale)
     for text in (content.text, content.html):
         assert text and names[locale] in text
         about_passwords = {"en": "Enter the new password", "de": "das neue Passwort"}[locale] in text
         assert about_passwords == (reason == "bad_credentials")
 
 
-def test_mail_accepted_while_the_driver_stands_still_waits_too(tenant: Tenant, user: User, driver: Driver) -> None:
+def test_mail_accepted_while_the_driver_stopped_waits_too(tenant: Tenant, user: User, driver: Driver) -> None:
     lifecycle.pause(tenant, user)
     accept(tenant)
     assert states() == {"held": 1}
@@ -191,7 +191,7 @@ def test_mail_accepted_while_the_default_sender_stands_in_is_marked_in_the_log(
     assert events_of(interactive) == ["queued"]
 
 
-def test_mail_that_waited_when_the_driver_broke_is_marked_once_when_the_default_sender_stands_in(
+def test_mail_that_waited_when_the_driver_was_stopped_is_marked_once_when_the_default_sender_stands_in(
     tenant: Tenant, user: User, driver: Driver, service: MailService, smtp: SMTPSink
 ) -> None:
     lifecycle.set_held_mail(tenant, user, "default")
@@ -249,4 +249,4 @@ def test_a_normal_mail_costs_no_statement_for_it(
         accept(tenant)
         drain_driver(driver)
     assert len([text for text, _ in asked if "INTO log_entry" in text]) == 3  # one queued, two sent
-    assert not [text for text, values in asked if "driver_stands_still" in f"{text}{values}"]
+    assert not [text for text, values in asked if "driver_stopped" in f"{text}{values}"]

@@ -131,7 +131,7 @@ def test_three_unknown_failures_in_a_row_stop_the_driver(tenant: Tenant, driver:
         accept(tenant, number)
     drain_driver(driver)
     assert states() == {"failed": 2, "held": 3}
-    assert lifecycle.get(tenant).state == "broken"
+    assert lifecycle.get(tenant).state == "stopped"
 
 
 def test_they_are_in_a_row_however_many_drains_they_take(tenant: Tenant, driver: Driver, service: MailService) -> None:
@@ -140,7 +140,7 @@ def test_they_are_in_a_row_however_many_drains_they_take(tenant: Tenant, driver:
         accept(tenant, number)
         drain_driver(driver)
     assert states() == {"failed": 4, "sent": 1, "held": 1}
-    assert lifecycle.get(tenant).state == "broken"
+    assert lifecycle.get(tenant).state == "stopped"
 
 
 def test_removing_the_driver_goes_back_to_the_sender_before(
@@ -233,7 +233,7 @@ def test_a_test_from_before_the_refusal_opens_nothing(
     assert save_gate.gate(tenant, tested) == "expired"
     with pytest.raises(SettingsUntested):
         save_gate.save(tenant, user, replace(tested, secret=""), 1)
-    assert lifecycle.get(tenant).state == "broken"
+    assert lifecycle.get(tenant).state == "stopped"
 
 
 @pytest.mark.parametrize(("paused_by", "then"), [("a person", "paused"), ("the server", "active")])

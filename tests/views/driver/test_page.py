@@ -426,7 +426,7 @@ def test_pause_resume_choice_and_removal(app: Flask, admin: Person, fields: dict
 
 def test_a_broken_driver_names_both_causes_and_what_waits(app: Flask, admin: Person, fields: dict[str, str]) -> None:
     saved(app, admin, fields)
-    change(app, update(Driver).values(state="broken", reason="bad_credentials", text="5.7.8 not accepted"))
+    change(app, update(Driver).values(state="stopped", reason="bad_credentials", text="5.7.8 not accepted"))
     with app.app_context(), transaction() as session:
         tenant = session.scalars(select(Tenant)).one()
         about = {"kind": "order_update", "to_address": "a@b.example", "subject": "x", "message_id": "<x>"}
@@ -457,7 +457,7 @@ def test_a_new_password_is_asked_for_only_where_the_old_one_may_be_wrong(
     app: Flask, admin: Person, fields: dict[str, str], reason: str, offered: str, place: str
 ) -> None:
     saved(app, admin, fields)
-    change(app, update(Driver).values(state="broken", reason=reason))
+    change(app, update(Driver).values(state="stopped", reason=reason))
     page = admin.get("/settings/email").text
     found = re.findall(r'<a class="button" id="(new-password|check-settings)" href="([^"]+)"', page)
     assert found == [(offered, place)]
@@ -535,7 +535,7 @@ def test_another_tenants_test_opens_nothing(
 
 
 @pytest.mark.parametrize(
-    "key", sorted(REASONS | {"expired", "interrupted", "driver_paused", "driver_stands_still", "unreadable_secret"})
+    "key", sorted(REASONS | {"expired", "interrupted", "driver_paused", "driver_stopped", "unreadable_secret"})
 )
 def test_every_reason_has_words_and_a_way_out(app: Flask, key: str) -> None:
     with app.test_request_context():
