@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from redis import Redis, RedisError
 from rq import Queue, SimpleWorker
-from rq.exceptions import StopRequested
+from rq.exceptions import DeserializationError, StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -39,6 +40,9 @@ class Worker(SimpleWorker):
     _failure = ""
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+        with suppress(DeserializationError):  # which the rest of RQ reports
+            if job.func_name in job_queue.EARLIER:
+                job.func_name = job_queue.EARLIER[job.func_name]
         try:
             return super().perform_job(job, queue, execution)
         finally:

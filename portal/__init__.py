@@ -12,15 +12,15 @@ from portal import cli, extensions, log_format, redis_client
 from portal.config import load_settings
 from portal.db import sqlite
 from portal.services import message_state, outcome_log
-from portal.views import errors, health, launch, preferences, sign_in, support, verify
+from portal.views import earlier_urls, errors, health, launch, preferences, sign_in, support, verify
 from portal.views.activity import page as activity
 from portal.views.api import messages, openapi, tenants
 from portal.views.driver import page as driver
 from portal.views.log import export as log_export
-from portal.views.log import page as logs
-from portal.views.log import send_again as resending
-from portal.views.people import page as users
-from portal.views.sender import page as email_settings
+from portal.views.log import page as log
+from portal.views.log import send_again
+from portal.views.people import page as people
+from portal.views.sender import page as sender
 from portal.web import access, assets, htmx, i18n, rate_limits, request_log, security_headers, templating, urls
 
 _MAX_REQUEST_BYTES = 15 * 1024 * 1024  # 10 MB of attachments are 14 in base64
@@ -48,8 +48,8 @@ def create_app(**overrides: Any) -> Flask:
     for part in parts:
         part.init_app(app)
     views = (
-        launch, email_settings, driver, logs, log_export, resending, verify, preferences, health, tenants, messages,
-        openapi, activity, sign_in, users, support,
+        launch, sender, driver, log, log_export, send_again, verify, preferences, health, tenants, messages,
+        openapi, activity, sign_in, people, support, earlier_urls,
     )  # fmt: skip
     message_state.subscribe(outcome_log.write)
     for view in views:

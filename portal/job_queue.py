@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -12,7 +14,18 @@ INTERACTIVE = "interactive"
 MAIL = "mail"
 QUEUES = (INTERACTIVE, MAIL)
 
-_DRAIN = "jobs.deliver.drain"
+
+class Work(StrEnum):
+    """Every job, by the dotted name that a worker imports."""
+
+    DRAIN = "jobs.deliver.drain"
+    PROBE = "jobs.probe.run"
+    SIGN_IN = "jobs.sign_in.send"
+
+
+# Names that the version before may have left in Redis: run for one release (0.2).
+EARLIER = {"jobs.driver_test.run": Work.PROBE}
+
 _PENDING_SECONDS = 15  # a wake lost with its worker is made again after this long
 _FAILURE_SECONDS = 7 * 24 * 3600  # RQ keeps failed jobs a year by default
 
@@ -26,17 +39,17 @@ def wake(lane_id: int, queue_name: str = MAIL) -> bool:
     def enqueue(client: Redis) -> None:
         if client.set(_pending(lane_id), 1, nx=True, ex=_PENDING_SECONDS):
             queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
-            queue.enqueue(_DRAIN, lane_id, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+            queue.enqueue(Work.DRAIN, lane_id, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
 
     return redis_client.line().ask(enqueue)
 
 
-def enqueue_interactive(job: str, argument: int) -> bool:
-    """Have an interactive worker run a job, by dotted name and id. Returns whether Redis could be told."""
+def enqueue_interactive(work: Work, argument: int) -> bool:
+    """Have an interactive worker run a job about one id. Returns whether Redis could be told."""
 
     def enqueue(client: Redis) -> None:
         queue = Queue(INTERACTIVE, connection=client, serializer=JSONSerializer)
-        queue.enqueue(job, argument, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+        queue.enqueue(work, argument, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
 
     return redis_client.line().ask(enqueue)
 

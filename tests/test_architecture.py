@@ -78,6 +78,10 @@ def sources() -> list[tuple[str, Path]]:
     ]
 
 
+def test_no_module_of_the_product_is_named_like_a_test() -> None:
+    assert [name for name, _ in sources() if name.endswith(("_test", "_tests"))] == []
+
+
 def packages() -> set[str]:
     """All packages but those that only hold others."""
     return {package(name) for name, _ in sources()} - {"portal.services"}

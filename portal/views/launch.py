@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response
 
 from portal.services.accounts import launches, users
 from portal.services.errors import LaunchRefused
-from portal.views.log import page as logs
-from portal.views.sender import page as email_settings
+from portal.views.log import page as log_page
+from portal.views.sender import page as sender
 from portal.views.support.search import page as support_page
 from portal.web import rate_limits
 from portal.web import session as sessions
@@ -46,8 +46,8 @@ def launch() -> Response:
     if launched.tenant is None:
         return support_page(landing=home())
     if request.values.get("page") == "logs":
-        return logs.show(logs.View(), landing=url_for("log.get_page"))
-    return email_settings.page(landing=home())
+        return log_page.show(log_page.View(), landing=url_for("log.get_page"))
+    return sender.page(landing=home())
 
 
 def refuse(reason: str) -> Response:

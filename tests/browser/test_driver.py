@@ -54,7 +54,7 @@ def service(site: Site) -> Iterator[MailService]:
 
 def open_form(site: Site, page: Page, shop: str, **claims: str) -> None:
     page.goto(site.launch_url(shop, plan="enterprise", **claims))
-    page.goto(f"{site.url}/settings/email/driver?preset=other")
+    page.goto(f"{site.url}/settings/email/service?preset=other")
     expect(page.locator("#driver-form")).to_be_visible()
 
 
@@ -252,7 +252,7 @@ def test_discard_forgets_what_was_typed_and_tested(site: Site, page: Page, shop:
 
 def test_gmail_shows_the_from_that_recipients_will_see(site: Site, page: Page, shop: str) -> None:
     page.goto(site.launch_url(shop, plan="enterprise"))
-    page.goto(f"{site.url}/settings/email/driver?preset=gmail")
+    page.goto(f"{site.url}/settings/email/service?preset=gmail")
     page.locator("#username").fill("basil@gmail.com")
     page.locator("#username").blur()
     expect(page.locator("#from_address")).to_have_value("basil@gmail.com")
@@ -346,9 +346,9 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
 
     open_form(site, page, shop, theme=theme, locale=locale)
     for preset in ("gmail", "microsoft365", "sendgrid"):
-        page.goto(f"{site.url}/settings/email/driver?preset={preset}")
+        page.goto(f"{site.url}/settings/email/service?preset={preset}")
         check(preset)
-    page.goto(f"{site.url}/settings/email/driver?preset=other")
+    page.goto(f"{site.url}/settings/email/service?preset=other")
     page.locator("#send-test").click()
     expect(page.locator("#driver-form [role=alert]")).to_be_visible()
     check("invalid")
@@ -370,9 +370,9 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     site.change(trouble)
     page.goto(f"{site.url}/settings/email")
     check("stopped")
-    page.goto(f"{site.url}/settings/email/driver/remove")
+    page.goto(f"{site.url}/settings/email/service/remove")
     check("remove")
     site.make_tenant(shop, plan="basic")
-    for path in ("/settings/email", "/settings/email/driver"):
+    for path in ("/settings/email", "/settings/email/service"):
         page.goto(site.url + path)
         check(f"locked {path}")

@@ -49,6 +49,7 @@ class Shop:
                 "token": verification._token(pending),
                 "tenant": word,
                 "tenant_id": word,
+                "rest": "status",
                 "filename": "portal.css",
             }
             self._earlier_sender(tenant)

@@ -197,16 +197,16 @@ def use_the_driver(app: Flask, tenant: Tenant, browser: Browser, service: MailSe
             test = save_gate.latest(tenant)
             return save_gate.state_of(test) if test else "none"
 
-    browser.fetch("/settings/email/driver/test", form | {"host": "https://wrong"})  # refused, with the form again
-    browser.fetch("/settings/email/driver/test", form)
+    browser.fetch("/settings/email/service/test", form | {"host": "https://wrong"})  # refused, with the form again
+    browser.fetch("/settings/email/service/test", form)
     eventually(lambda: state() == "passed", "the test passes")
-    browser.fetch("/settings/email/driver")
-    browser.fetch("/settings/email/driver", form)
+    browser.fetch("/settings/email/service")
+    browser.fetch("/settings/email/service", form)
     service.password = "changed"  # from here on the server refuses the stored one
     with app.app_context():
         outbox.accept(tenant, kind="order_update", to="jane@customer.example", subject="Order", text="Hello")
     eventually(lambda: service.sign_ins >= 2, "the driver is refused")
-    for page in ("/settings/email", "/settings/email/driver", "/settings/email/logs", "/settings/activity"):
+    for page in ("/settings/email", "/settings/email/service", "/settings/email/logs", "/settings/activity"):
         browser.fetch(page)
 
 
@@ -240,7 +240,7 @@ def test_a_defect_does_not_write_the_secret_at_hand_into_the_log(
     body = {"tenant": "acme", "kind": "order_update", "to": "a@b.example", "subject": "Order", "text": "Hi"}
     with monkeypatch.context() as broken:
         broken.setattr(encryption, "encrypt", fail)
-        answers = [person.as_htmx("POST", "/settings/email/driver/test", data=form)]
+        answers = [person.as_htmx("POST", "/settings/email/service/test", data=form)]
     with monkeypatch.context() as broken:
         broken.setattr(tenants, "upsert", fail)
         answers.append(app.test_client().post("/launch", data={"token": token}))

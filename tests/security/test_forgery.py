@@ -52,7 +52,7 @@ def test_no_forged_request_is_accepted(app: Flask, hers: Shop, mine: Shop, figur
 def test_the_cookie_was_a_good_one(app: Flask, hers: Shop) -> None:
     victim = Visitor(app, HERS, "admin")
     assert victim.client.get("/settings/email").status_code == 200
-    own = victim.client.post("/settings/email/driver/pause", data={"csrf_token": victim.csrf})
+    own = victim.client.post("/settings/email/service/pause", data={"csrf_token": victim.csrf})
     assert own.status_code == 303
 
 

@@ -60,7 +60,7 @@ def verify(person: Person, **how: Any) -> TestResponse:
 
 
 def send_test(person: Person) -> TestResponse:
-    return person.post("/settings/email/driver/test", DRIVER | {"host": ""})
+    return person.post("/settings/email/service/test", DRIVER | {"host": ""})
 
 
 ACTIONS = [(verify, "verification_rate"), (send_test, "test_send_rate")]

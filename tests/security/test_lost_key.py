@@ -69,13 +69,13 @@ def age(request: pytest.FixtureRequest, without_key: Flask) -> None:
 
 
 def test_the_page_says_that_the_password_must_be_typed_again(person: Person, age: None) -> None:
-    page = person.get("/settings/email/driver")
+    page = person.get("/settings/email/service")
     assert page.status_code == 200 and WORDS in html.unescape(page.text)
     assert "A password is stored" not in page.text and 'placeholder="stored"' not in page.text
     assert person.get("/settings/email").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/settings/email/driver/test", "/settings/email/driver/again"])
+@pytest.mark.parametrize("path", ["/settings/email/service/test", "/settings/email/service/again"])
 def test_a_test_with_the_stored_password_asks_for_it(
     person: Person, form: dict[str, Any], age: None, path: str
 ) -> None:
@@ -85,7 +85,7 @@ def test_a_test_with_the_stored_password_asks_for_it(
 
 
 @pytest.mark.parametrize(
-    "path", ["/settings/email/driver", "/settings/email/driver/form", "/settings/email/driver/test"]
+    "path", ["/settings/email/service", "/settings/email/service/form", "/settings/email/service/test"]
 )
 def test_nothing_ends_with_a_defect(person: Person, form: dict[str, Any], age: None, path: str) -> None:
     for answer in (person.as_htmx("GET", path), person.as_htmx("POST", path, data=form), person.post(path, form)):
@@ -122,13 +122,13 @@ def test_typed_again_it_sends_what_waited(
 ) -> None:
     test_mail_waits_with_a_reason_and_the_page_says_what_to_do(without_key, person, service)
     typed = form | {"secret": service.password}
-    assert person.post("/settings/email/driver/test", typed).status_code == 303
+    assert person.post("/settings/email/service/test", typed).status_code == 303
     with without_key.app_context():
         tenant = db.session.scalars(select(Tenant)).one()
         test = save_gate.latest(tenant)
         assert test is not None
         probe.run(test.id)
-    assert person.post("/settings/email/driver", typed).status_code == 303
+    assert person.post("/settings/email/service", typed).status_code == 303
     with without_key.app_context():
         tenant = db.session.scalars(select(Tenant)).one()
         assert drain(lifecycle.get(tenant).route) == 3
@@ -150,7 +150,7 @@ def arrive_form(form: dict[str, Any], service: MailService) -> Callable[[Flask],
     def start(app: Flask) -> int:
         allow(app, service)
         person = Person(app, "acme", {"plan": "enterprise", "tenant_name": "Acme Shop"})
-        assert person.post("/settings/email/driver/test", form | {"secret": "typed", "version": 0}).status_code == 303
+        assert person.post("/settings/email/service/test", form | {"secret": "typed", "version": 0}).status_code == 303
         with app.app_context():
             return db.session.scalars(select(DriverTest.id)).one()
 

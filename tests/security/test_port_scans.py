@@ -125,9 +125,9 @@ def try_one(app: Flask, person: Person, port: int, encryption: str) -> str:
         "preset": "other", "host": "127.0.0.1", "port": port, "encryption": encryption, "username": "shop@acme.example",
         "secret": "typed", "from_address": "shop@acme.example", "from_name": "Acme", "version": 0,
     }  # fmt: skip
-    assert person.post("/settings/email/driver/test", form).status_code == 303
+    assert person.post("/settings/email/service/test", form).status_code == 303
     with app.app_context():
         newest = db.session.scalars(select(DriverTest.id).order_by(DriverTest.id.desc())).first()
         assert newest is not None
         probe.run(newest, SHORT)
-    return person.get("/settings/email/driver").text
+    return person.get("/settings/email/service").text

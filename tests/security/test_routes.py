@@ -107,7 +107,7 @@ def test_the_same_requests_show_the_shop_to_its_own_admin(app: Flask, hers: Shop
         and method == "GET"
         and HERS in everything_in(admin.ask("GET", path_of(route, hers.ids)))
     ]
-    assert {"/settings/email", "/settings/email/logs", "/settings/email/driver", "/settings/activity"} <= set(shown)
+    assert {"/settings/email", "/settings/email/logs", "/settings/email/service", "/settings/activity"} <= set(shown)
     assert hers.contents()["driver"] and hers.contents()["sender_identity"]
 
 

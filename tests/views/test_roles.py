@@ -18,7 +18,7 @@ from portal.services.drivers import lifecycle as driver_service
 from portal.web import access
 from tests.support.person import Person
 
-PAGES = ("/settings/email", "/settings/email/driver", "/settings/email/logs", "/settings/email/logs?state=failed")
+PAGES = ("/settings/email", "/settings/email/service", "/settings/email/logs", "/settings/email/logs?state=failed")
 
 
 class Offers(HTMLParser):
@@ -126,5 +126,5 @@ def test_a_viewers_pages_offer_no_change(app: Flask, person: Person, arrive: Cal
 
 def test_a_viewers_pages_say_why(app: Flask, arrive: Callable[..., Person]) -> None:
     viewer = arrive(role="viewer")
-    for page in ("/settings/email", "/settings/email/driver"):
+    for page in ("/settings/email", "/settings/email/service"):
         assert "only an administrator of your shop can change them" in viewer.get(page).text

@@ -31,11 +31,11 @@ SEARCHED = "jo@customer.example"
 VIEWS = (
     SHOP,
     f"{SHOP}/sender",
-    f"{SHOP}/driver/status",
+    f"{SHOP}/service/status",
     f"{SHOP}/logs",
     f"{SHOP}/logs/rows",
     f"{SHOP}/activity",
-    f"{SHOP}/users",
+    f"{SHOP}/people",
 )
 
 
@@ -171,12 +171,12 @@ def test_settings_show_everything_but_secrets_and_no_form(app: Flask, sam: Perso
     assert "/settings/" not in page  # no way leads into the shop's own pages
 
 
-@pytest.mark.parametrize("path", [SHOP, f"{SHOP}/logs", f"{SHOP}/activity", f"{SHOP}/users"])
+@pytest.mark.parametrize("path", [SHOP, f"{SHOP}/logs", f"{SHOP}/activity", f"{SHOP}/people"])
 def test_the_bar_says_whose_pages_these_are_and_leads_back(sam: Person, path: str) -> None:
     page = sam.get(path).text
     assert "Viewing Acme &lt;Shop&gt;, read-only" in page
     assert re.search(r'<aside class="viewing" aria-label="Support">.*role="status".*href="/support"', page, re.DOTALL)
-    for tab in (SHOP, f"{SHOP}/logs", f"{SHOP}/activity", f"{SHOP}/users"):
+    for tab in (SHOP, f"{SHOP}/logs", f"{SHOP}/activity", f"{SHOP}/people"):
         assert f'<a href="{tab}"' in page
     assert "/settings/" not in page
 
@@ -208,7 +208,7 @@ def test_each_view_is_in_the_trail_once_however_often_it_is_polled(app: Flask, s
             assert sam.as_htmx("GET", path).status_code == 200, path
         sam.as_htmx("GET", f"{SHOP}/logs/rows?open={shop}")
         sam.as_htmx("POST", f"{SHOP}/logs/rows", data={"recipient": SEARCHED})
-    assert looks(app) == ["settings", "log", "activity", "users", shop, "search"]
+    assert looks(app) == ["settings", "log", "activity", "people", shop, "search"]
 
 
 def test_what_shows_nothing_leaves_no_entry(app: Flask, sam: Person) -> None:
@@ -242,7 +242,7 @@ def test_the_shops_admins_read_it_in_words(sam: Person, shop: str, arrive: Calla
 
 
 def test_every_view_that_is_noted_has_its_words() -> None:
-    assert {"settings", "log", "search", "activity", "users"} <= set(activity_texts.VIEWS)
+    assert {"settings", "log", "search", "activity", "people"} <= set(activity_texts.VIEWS)
 
 
 @pytest.mark.parametrize("name", ["nobody", "ACME", "1", "%00", "acme%20"])

@@ -18,6 +18,7 @@ from portal import job_queue
 from portal.config import settings
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
+from portal.job_queue import Work
 from portal.models import Message, SignInLink, Tenant, User, utcnow
 from portal.models.identity import new_nonce
 from portal.models.route import INTERACTIVE
@@ -30,7 +31,7 @@ from portal.transport.mime.addresses import validate_address
 from portal.transport.mime.build import MailContent
 
 LINK_LIFE = timedelta(minutes=15)
-_JOB = "jobs.sign_in.send"
+_JOB = Work.SIGN_IN
 _SALT = "sign-in"
 _BATCH = 100
 

@@ -11,6 +11,7 @@ from sqlalchemy import delete, exists, select
 from portal import encryption, job_queue
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
+from portal.job_queue import Work
 from portal.models import Driver, DriverTest, Tenant, User, utcnow
 from portal.models.driver import PROBED, PROBING, DriverState
 from portal.services import entitlements
@@ -48,7 +49,7 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
         )  # fmt: skip
         session.add(test)
         session.flush()
-        after_commit(partial(job_queue.enqueue_interactive, "jobs.driver_test.run", test.id))
+        after_commit(partial(job_queue.enqueue_interactive, Work.PROBE, test.id))
     return test
 
 

@@ -68,7 +68,8 @@ VIEWS = {
     "log": lazy_gettext("Email logs"),
     "search": lazy_gettext("Search by recipient"),
     "activity": lazy_gettext("Activity"),
-    "users": lazy_gettext("People"),
+    "people": lazy_gettext("People"),
+    "users": lazy_gettext("People"),  # as entries of the first version name it
 }
 
 

@@ -20,14 +20,14 @@ from portal.views import plan_texts, reason_texts
 from portal.views.driver import form_values as driver_form
 from portal.views.driver import texts as driver_texts
 from portal.views.driver.form import DriverForm
-from portal.views.sender import page as email_settings
+from portal.views.sender import page as sender
 from portal.views.sender.page import Notice
 from portal.web.access import access
 from portal.web.htmx import not_modified, see_other, tagged, wants_fragment
 from portal.web.rate_limits import TEST_SEND, limited
 from portal.web.rich_text import rich
 
-blueprint = Blueprint("driver", __name__, url_prefix="/settings/email/driver")
+blueprint = Blueprint("driver", __name__, url_prefix="/settings/email/service")
 blueprint.add_app_template_filter(rich)
 blueprint.add_app_template_global(plan_texts.sentence, "plan_sentence")
 blueprint.add_app_template_global(entitlements.first_with, "first_plan_with")
@@ -142,7 +142,7 @@ def get_test() -> Response:
 @access("viewer", renews=False)
 def get_status() -> Response:
     """Polled by the settings page: how the driver is doing."""
-    values = email_settings.context()
+    values = sender.context()
     if values["driver"] is None:
         return make_response("", 204)
     tag = values["driver_tag"]

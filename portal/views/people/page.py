@@ -17,7 +17,7 @@ from portal.web.access import access
 from portal.web.htmx import see_other
 from portal.web.i18n import gettext
 
-blueprint = Blueprint("people", __name__, url_prefix="/settings/users")
+blueprint = Blueprint("people", __name__, url_prefix="/settings/people")
 
 
 def context() -> dict[str, Any]:

@@ -13,8 +13,8 @@ from portal.services.outbox import message_log
 from portal.views.activity import page as activity_page
 from portal.views.driver import page as driver_page
 from portal.views.errors import PageError
-from portal.views.log import page as logs_page
-from portal.views.people import page as users_page
+from portal.views.log import page as log_page
+from portal.views.people import page as people_page
 from portal.views.sender import page as settings_page
 from portal.web.access import access
 from portal.web.i18n import gettext
@@ -22,10 +22,10 @@ from portal.web.i18n import gettext
 _SHOP = "/tenants/<tenant_id>"  # the platform's id of it
 
 sender = Blueprint("sender", __name__, url_prefix=_SHOP)
-driver = Blueprint("driver", __name__, url_prefix=f"{_SHOP}/driver")
+driver = Blueprint("driver", __name__, url_prefix=f"{_SHOP}/service")
 log = Blueprint("log", __name__, url_prefix=f"{_SHOP}/logs")
 activity = Blueprint("activity", __name__, url_prefix=f"{_SHOP}/activity")
-people = Blueprint("people", __name__, url_prefix=f"{_SHOP}/users")
+people = Blueprint("people", __name__, url_prefix=f"{_SHOP}/people")
 PARTS = (sender, driver, log, activity, people)
 
 
@@ -79,26 +79,26 @@ def _noted_log(shown: Response) -> Response:
 @log.get("", endpoint="get_page")
 @access("support")
 def get_log() -> Response:
-    return _noted_log(logs_page.get_page())
+    return _noted_log(log_page.get_page())
 
 
 @log.post("/search")
 @access("support")
 def post_search() -> Response:
-    return _noted_log(logs_page.post_search())
+    return _noted_log(log_page.post_search())
 
 
 @log.get("/search")
 @access("support")
 def get_search() -> Response:
-    return logs_page.get_search()
+    return log_page.get_search()
 
 
 @log.route("/rows", methods=["GET", "POST"])
 @access("support", renews=False)
 def poll_rows() -> Response:
     g.newest_entry = message_log.latest_entry_id(g.tenant)
-    return _noted_log(logs_page.poll_rows())
+    return _noted_log(log_page.poll_rows())
 
 
 @activity.get("", endpoint="get_page")
@@ -109,5 +109,5 @@ def get_activity() -> Response:
 
 @people.get("", endpoint="get_page")
 @access("support")
-def get_users() -> Response:
-    return noted(users_page.get_page(), "users")
+def get_people() -> Response:
+    return noted(people_page.get_page(), "people")

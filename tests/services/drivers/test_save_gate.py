@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
 from sqlalchemy import select, update
 
+from jobs.worker import Worker
+from portal import job_queue
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import DriverTest, Message, Tenant, User, utcnow
@@ -263,8 +268,21 @@ def test_starting_a_test_puts_its_job_on_the_interactive_queue(
     assert valkey.command("LLEN", "rq:queue:interactive") == b":1\r\n"
     job = valkey.command("LINDEX", "rq:queue:interactive", "0").split(b"\r\n")[1].decode()
     kept = valkey.command("HGETALL", f"rq:job:{job}")
-    assert b"jobs.driver_test.run" in kept
+    assert b"jobs.probe.run" in kept
     assert wanted.secret.encode() not in kept and b"acme.example" not in kept
+
+
+def test_a_job_that_the_version_before_has_left_is_done(
+    app: Flask, tenant: Tenant, user: User, wanted: DriverSettings
+) -> None:
+    test = save_gate.start(tenant, user, wanted)
+    connection = Redis.from_url(app.extensions["settings"].redis_url)
+    queue = Queue(job_queue.INTERACTIVE, connection=connection, serializer=JSONSerializer)
+    queue.empty()  # of today's
+    queue.enqueue("jobs.driver_test.run", test.id)
+    Worker([queue], connection=connection, serializer=JSONSerializer).work(burst=True, logging_level="WARNING")
+    db.session.rollback()
+    assert db.session.scalar(select(DriverTest.state)) == "passed"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from tests.support.person import Person
 from tests.support.scripted_server import ScriptedServer
 from tests.support.steps import PATIENT
 
-PAGE = "/settings/email/driver"
+PAGE = "/settings/email/service"
 CANARY = "canary-7b1f-password"
 
 

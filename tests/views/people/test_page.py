@@ -12,7 +12,7 @@ from portal.extensions import db
 from portal.models import Message, User
 from tests.support.person import Person
 
-PATH = "/settings/users"
+PATH = "/settings/people"
 CHANGES = ("role", "sign-out", "remove")
 
 

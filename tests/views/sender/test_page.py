@@ -150,7 +150,7 @@ def test_a_free_mail_address_is_accepted_with_a_warning(person: Person) -> None:
     assert person.post(FORM, {"address": "acme@gmail.com", "display_name": "Acme"}).status_code == 303
     warning = re.search(r'<p class="hint hint-warn">.*?</p>', person.get(SETTINGS).text, re.S)
     assert warning and "This is a free-mail address" in warning[0] and "later" not in warning[0]
-    assert 'href="/settings/email/driver"' in warning[0]
+    assert 'href="/settings/email/service"' in warning[0]
     refused = person.post(FORM, {"address": "acme@gmail.com", "display_name": "x@y.example"})
     assert refused.text.count("This is a free-mail address") == 2  # at the field and at the pending one
 
