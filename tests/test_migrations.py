@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import warnings
 from pathlib import Path
@@ -10,10 +11,12 @@ import flask_migrate
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select, text
 
 from portal.extensions import db
-from portal.models import Base, LogEntry, Message, Tenant, User
+from portal.models import ApiKey, Base, LogEntry, Message, Tenant, User, utcnow
+from portal.models.api_key import Scope
+from portal.services.accounts import api_keys
 from portal.services.outbox import accept as outbox
 
 WIDER_NAME = """
@@ -58,6 +61,21 @@ def test_a_migration_that_rebuilds_a_table_keeps_what_refers_to_it(
     finally:
         db.session.remove()
         flask_migrate.downgrade(directory=str(folder), revision=head)
+
+
+def test_api_keys_of_before_scopes_may_do_everything_for_all_tenants_and_without_end(ctx: Flask) -> None:
+    db.session.remove()
+    flask_migrate.downgrade(revision="0009")
+    try:
+        values = {"name": "backend", "digest": hashlib.sha256(b"absender_old").hexdigest(), "at": utcnow()}
+        with db.engine.begin() as connection:
+            old = text("INSERT INTO api_key (name, digest, created_at) VALUES (:name, :digest, :at)")
+            connection.execute(old.bindparams(bindparam("at", type_=ApiKey.created_at.type)), values)
+    finally:
+        flask_migrate.upgrade()
+    key = api_keys.authenticate("absender_old")
+    assert key is not None and (set(key.scopes), key.tenants, key.ends_at) == (set(Scope), None, None)
+    assert key.covers("any")
 
 
 def test_migrations_make_what_the_models_say(ctx: Flask) -> None:

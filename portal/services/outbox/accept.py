@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, insert, literal_column, select, update
 
 from portal.config import settings
 from portal.db.bulk_insert import insert_rows
@@ -201,18 +201,21 @@ def record_test(tenant: Tenant, *, to: str, subject: str) -> Message:
     return message
 
 
-def cancel(public_id: str) -> Accepted:
+def cancel(public_id: str, among: list[str] | None = None) -> Accepted:
     """Withdraw a message that waits. Once cancelled it stays so, and the answer too.
 
-    One conditional UPDATE, as a claim is: of the two exactly one finds the message waiting. Raises NotFound, or
-    NotCancellable where it is too late.
+    `among`: only if it is one of these tenants' (the platform's ids of them). One conditional UPDATE, as a claim is: of
+    the two exactly one finds the message waiting. Raises NotFound, or NotCancellable where it is too late.
     """
     if not is_public_id(public_id):
         raise NotFound
+    meant: list[ColumnElement[bool]] = [_MESSAGE.c.public_id == public_id]
+    if among is not None:
+        meant.append(_MESSAGE.c.tenant_id.in_(select(Tenant.id).where(Tenant.external_id.in_(among))))
     with transaction() as session:
         cancelled = session.execute(
             update(_MESSAGE)
-            .where(_MESSAGE.c.public_id == public_id, _MESSAGE.c.state.in_((*WAITING, "held")))
+            .where(*meant, _MESSAGE.c.state.in_((*WAITING, "held")))
             .values(
                 state="cancelled",
                 # What may have arrived once can't be withdrawn altogether, and the log says so.
@@ -226,9 +229,7 @@ def cancel(public_id: str) -> Accepted:
             entry = {"tenant_id": cancelled.tenant_id, "message_id": cancelled.id, "at": utcnow()}
             session.execute(insert(_ENTRY), [entry | {"event": "cancelled", "reason": cancelled.reason}])
             return Accepted(public_id, "cancelled", cancelled.id)
-        found = session.execute(
-            select(_MESSAGE.c.id, _MESSAGE.c.state).where(_MESSAGE.c.public_id == public_id)
-        ).one_or_none()
+        found = session.execute(select(_MESSAGE.c.id, _MESSAGE.c.state).where(*meant)).one_or_none()
     if found is None:
         raise NotFound
     if found.state != "cancelled":
