@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import warnings
 from pathlib import Path
 
 import flask_migrate
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, insert, select, text
 
 from portal.extensions import db
-from portal.models import Base, LogEntry, Message, Tenant, User
+from portal.models import ApiKey, Base, Driver, LogEntry, Message, Tenant, User, utcnow
+from portal.models.api_key import Scope
+from portal.models.driver import DriverState
+from portal.services.accounts import api_keys
+from portal.services.delivery import driver_stopped
 from portal.services.outbox import accept as outbox
+from portal.views import reason_texts
 
 WIDER_NAME = """
 import sqlalchemy as sa
@@ -32,6 +39,15 @@ def downgrade():
     with op.batch_alter_table("tenant") as batch:
         batch.alter_column("name", existing_type=sa.String(300), type_=sa.String(200))
 """
+
+
+@pytest.fixture
+def driver(tenant: Tenant) -> Driver:
+    about = {"host": "smtp.shop.example", "port": 465, "encryption": "tls", "username": "shop", "secret": "x"}
+    made = Driver(tenant_id=tenant.id, from_address="shop@acme.example", **about)
+    db.session.add(made)
+    db.session.commit()
+    return made
 
 
 def counts() -> list[int]:
@@ -58,6 +74,55 @@ def test_a_migration_that_rebuilds_a_table_keeps_what_refers_to_it(
     finally:
         db.session.remove()
         flask_migrate.downgrade(directory=str(folder), revision=head)
+
+
+def test_api_keys_of_before_scopes_may_do_everything_for_all_tenants_and_without_end(ctx: Flask) -> None:
+    db.session.remove()
+    flask_migrate.downgrade(revision="0009")
+    try:
+        values = {"name": "backend", "digest": hashlib.sha256(b"absender_old").hexdigest(), "at": utcnow()}
+        with db.engine.begin() as connection:
+            old = text("INSERT INTO api_key (name, digest, created_at) VALUES (:name, :digest, :at)")
+            connection.execute(old.bindparams(bindparam("at", type_=ApiKey.created_at.type)), values)
+    finally:
+        flask_migrate.upgrade()
+    key = api_keys.authenticate("absender_old")
+    assert key is not None and (set(key.scopes), key.tenants, key.ends_at) == (set(Scope), None, None)
+    assert key.covers("any")
+
+
+def test_an_upgrade_keeps_refused_drivers_and_what_their_logs_say(
+    ctx: Flask, tenant: Tenant, user: User, driver: Driver
+) -> None:
+    """In a filled database of the version before a refused driver was `broken`, and `driver_stands_still` a reason."""
+    message = outbox.accept(tenant, kind="order_update", to="a@b.example", subject="Hi", text="Hi")
+    db.session.remove()
+    flask_migrate.downgrade(revision="0009")
+    try:
+        with db.engine.begin() as connection:
+            connection.execute(text("UPDATE driver SET state = 'broken', reason = 'bad_credentials'"))
+            about = {"tenant_id": message.tenant_id, "message_id": message.id, "at": utcnow()}
+            entry = about | {"event": "sender_changed", "reason": "driver_stands_still"}
+            connection.execute(insert(LogEntry), [entry])
+        before = counts()
+    finally:
+        db.session.remove()
+        flask_migrate.upgrade()
+    assert counts() == before
+    kept = db.session.scalars(select(Driver)).one()
+    assert (kept.state, kept.reason) == (DriverState.STOPPED, "bad_credentials")
+    (told,) = db.session.scalars(select(LogEntry).where(LogEntry.event == "sender_changed"))
+    assert reason_texts.phrase(told.reason) == "your mail service can't send at the moment"
+
+
+def test_a_worker_of_the_version_before_may_go_on_meanwhile(ctx: Flask, tenant: Tenant, driver: Driver) -> None:
+    """It stops a driver in its own words, which are read as today's until the clock has made them so."""
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE driver SET state = 'broken', reason = 'bad_credentials'"))
+    assert db.session.scalars(select(Driver.state)).one() == DriverState.STOPPED
+    assert driver_stopped.tell_forgotten() == 1
+    db.session.rollback()
+    assert db.session.scalar(text("SELECT state FROM driver")) == "stopped"
 
 
 def test_migrations_make_what_the_models_say(ctx: Flask) -> None:

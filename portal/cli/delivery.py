@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
@@ -11,6 +10,7 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import job_queue, redis_client
+from portal.cli.table import show_table
 from portal.models.driver import DriverState
 from portal.services.delivery import after_restore
 from portal.services.operations import delivery_status, health_checks, heartbeat
@@ -47,7 +47,7 @@ def _show_waiting(view: Overview) -> None:
         (route, w.queued, w.deferred, w.held, w.sending, w.due, _seconds(w.oldest_due) if w.due else "-")
         for route, w in view.waiting.items()
     ]
-    _table(("route", "queued", "deferred", "held", "sending", "due", "oldest due"), rows, "No message waits.")
+    show_table(("route", "queued", "deferred", "held", "sending", "due", "oldest due"), rows, "No message waits.")
 
 
 def _show_lanes(view: Overview, everything: bool) -> None:
@@ -56,7 +56,7 @@ def _show_lanes(view: Overview, everything: bool) -> None:
         (lane.id, f"{lane.route}/{lane.number}", lane.state, _until(lane), lane.reason or "-", lane.failures)
         for lane in shown
     ]
-    _table(
+    show_table(
         ("lane", "route", "state", "for", "reason", "failures"),
         rows if everything else rows[:_MOST_ROWS],
         f"All {len(view.lanes)} lanes are free.",
@@ -67,7 +67,7 @@ def _show_lanes(view: Overview, everything: bool) -> None:
 def _show_drivers(view: Overview) -> None:
     still = [driver for driver in view.drivers if driver.state != DriverState.ACTIVE]
     rows = [(d.id, d.tenant_id, d.provider, d.state, d.reason or "-") for d in still]
-    _table(
+    show_table(
         ("driver", "tenant", "provider", "state", "reason"), rows[:_MOST_ROWS],
         f"None of {len(view.drivers)} drivers is stopped or paused.", left_out=max(0, len(rows) - _MOST_ROWS),
     )  # fmt: skip
@@ -85,7 +85,7 @@ def _show_processes(database: bool) -> None:
         workers, jobs = heartbeat.workers(name), heartbeat.jobs(name)
         told = f"{workers} alive, {jobs} jobs wait" if workers is not None else "unknown"
         rows.append((f"workers {name}", told))
-    _table(("process", "state"), rows)
+    show_table(("process", "state"), rows)
 
 
 def _until(lane: LaneView) -> str:
@@ -98,17 +98,6 @@ def _seconds(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _table(names: tuple[str, ...], rows: Sequence[tuple[object, ...]], empty: str = "", left_out: int = 0) -> None:
-    if not rows:
-        click.echo(f"{empty}\n")
-        return
-    cells = [names, *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(names))]
-    for row in cells:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    click.echo(f"... and {left_out} more (--all shows them)\n" if left_out else "")
 
 
 @group.command("restored")

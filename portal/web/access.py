@@ -15,6 +15,7 @@ from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
 from portal.config import settings
 from portal.models import Tenant, User
+from portal.models.api_key import Scope
 from portal.services.accounts import api_keys, users
 from portal.web import session as sessions
 
@@ -39,15 +40,18 @@ View = TypeVar("View", bound=Callable[..., Any])
 class Access:
     rule: str
     renews: bool  # False for what the page asks by itself: a poll must not keep a session alive
+    scope: Scope | None  # what an API key must be allowed
 
 
-def access(rule: str, *, renews: bool = True) -> Callable[[View], View]:
+def access(rule: str, *, renews: bool = True, scope: Scope | None = None) -> Callable[[View], View]:
     """Declare who may call a view; see RULES. Goes below the route decorator."""
     if rule not in RULES:
         raise ValueError(f"no such access rule: {rule}")
+    if (rule == "api_key") != (scope is not None):
+        raise ValueError("the rule api_key needs a scope, and no other rule has one")
 
     def mark(view: View) -> View:
-        view.access = Access(rule, renews)  # type: ignore[attr-defined]
+        view.access = Access(rule, renews, scope)  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -88,19 +92,21 @@ def enforce() -> None:
         return
     if declaration is None:
         raise Forbidden("This view declares no access rule.")
-    if declaration.rule == "api_key":
-        _require_api_key()
+    if declaration.scope is not None:
+        _require_api_key(declaration.scope)
     elif declaration.rule == "operator":
         _require_operator()
     elif declaration.rule != "public":
         _require_session(declaration)
 
 
-def _require_api_key() -> None:
+def _require_api_key(scope: Scope) -> None:
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     g.api_key = api_keys.authenticate(secret.strip()) if kind.lower() == "bearer" else None
     if g.api_key is None:
         raise Unauthorized("The API key is missing or wrong. Send it as: Authorization: Bearer <key>")
+    if scope not in g.api_key.scopes:
+        raise Forbidden(f"This API key lacks the scope {scope}.")
 
 
 def _require_operator() -> None:

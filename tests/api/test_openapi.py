@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import ValidationError
 
+from portal.models.api_key import Scope
 from portal.views.api import schemas
 from portal.web import access
 from tests.api.conftest import MESSAGE, problem
@@ -128,14 +129,38 @@ def test_what_the_schema_refuses_the_api_refuses_too(document: dict[str, Any], c
 
 
 def test_it_says_how_to_sign_in_and_how_to_send_again(document: dict[str, Any]) -> None:
-    assert document["openapi"] == "3.1.0" and document["security"] == [{"api_key": []}]
+    assert document["openapi"] == "3.1.0"
     assert document["components"]["securitySchemes"]["api_key"]["scheme"] == "bearer"
     assert document["servers"] == [{"url": "http://localhost:8000/api/v1"}]
     for method, path, operation in operations(document):
-        if operation.get("security") != []:
+        if operation["security"]:
             assert "Retry-After" in operation["responses"]["429"]["headers"], f"{method} {path}"
     names = [p["name"] for p in document["paths"]["/messages"]["post"]["parameters"]]
     assert names == ["Idempotency-Key"]
+
+
+def test_each_operation_names_the_scope_that_its_view_asks_for(app: Flask, document: dict[str, Any]) -> None:
+    rules = {rule.rule.removeprefix("/api/v1").replace("<", "{").replace(">", "}"): rule.endpoint
+             for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")}  # fmt: skip
+    with app.app_context():
+        declared = {path: access.declared(endpoint) for path, endpoint in rules.items()}
+    needs = {}
+    for _, path, operation in operations(document):
+        declaration = declared[path]
+        assert declaration is not None
+        assert operation["security"] == ([{"api_key": [declaration.scope]}] if declaration.scope else [])
+        named = [name for name in examples_of_403(operation) if name.startswith("lacks_")]
+        assert named == ([f"lacks_{declaration.scope}"] if declaration.scope else []), path
+        needs[operation["operationId"]] = declaration.scope
+    assert needs == {
+        "putTenant": "manage", "postMessage": "send", "postBatch": "send", "cancelMessage": "send",
+        "getMessage": "read", "getDescription": None,
+    }  # fmt: skip
+
+
+def examples_of_403(operation: dict[str, Any]) -> list[str]:
+    refused = operation["responses"].get("403")
+    return list(refused["content"]["application/problem+json"]["examples"]) if refused else []
 
 
 def test_every_path_under_api_answers_with_problem_documents(api: FlaskClient, app: Flask) -> None:
@@ -149,7 +174,7 @@ def test_every_path_under_api_answers_with_problem_documents(api: FlaskClient, a
 def test_what_fails_in_the_api_is_a_problem_document_without_the_cause(
     api: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @access.access("api_key")
+    @access.access("api_key", scope=Scope.READ)
     def broken(**_: str) -> str:
         raise RuntimeError("secret")
 

@@ -15,6 +15,7 @@ from werkzeug.routing import Rule
 
 from portal.extensions import db
 from portal.models import SenderIdentity, User
+from portal.models.api_key import Scope
 from portal.models.user import new_session_version
 from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
@@ -55,6 +56,12 @@ def test_a_view_without_a_rule_is_refused(app: Flask) -> None:
 def test_an_unknown_rule_cannot_be_declared() -> None:
     with pytest.raises(ValueError, match="no such access rule"):
         access.access("everybody")
+
+
+def test_a_view_of_the_api_cannot_be_declared_without_a_scope() -> None:
+    for rule, scope in (("api_key", None), ("admin", Scope.SEND)):
+        with pytest.raises(ValueError, match="needs a scope"):
+            access.access(rule, scope=scope)
 
 
 def test_every_session_route_refuses_a_stranger(app: Flask, client: FlaskClient) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.db.transaction import serialize, transaction
 from portal.extensions import db
-from portal.models import Tenant, User
+from portal.models import ApiKey, Tenant, User
 from portal.services import audit, entitlements
 from portal.services.emails import contents
 from portal.services.entitlements import LOCALES
@@ -30,11 +30,16 @@ def find(external_id: str) -> Tenant | None:
     return db.session.scalar(select(Tenant).where(Tenant.external_id == external_id))
 
 
-def find_shops(external_ids: Iterable[str]) -> dict[str, Tenant]:
-    """Those of them that mail can be handed in for, by the platform's id: all but the platform's own log."""
-    wanted = set(external_ids) - {PLATFORM_ID}
+def find_shops(api_key: ApiKey, external_ids: Iterable[str]) -> dict[str, Tenant]:
+    """Those of them that the key may hand mail in for, by the platform's id; nobody may for the platform's own log."""
+    wanted = {external_id for external_id in external_ids if api_key.covers(external_id)} - {PLATFORM_ID}
     rows = db.session.scalars(select(Tenant).where(Tenant.external_id.in_(wanted)))
     return {tenant.external_id: tenant for tenant in rows}
+
+
+def is_external_id(text: str) -> bool:
+    """Whether the platform may call a tenant so."""
+    return _EXTERNAL_ID.fullmatch(text) is not None
 
 
 def is_origin(text: str) -> bool:
@@ -96,7 +101,7 @@ def _checked(
     frame_ancestors: Iterable[str] | None,
 ) -> dict[str, object]:
     changes: dict[str, object] = {}
-    if not _EXTERNAL_ID.fullmatch(external_id):
+    if not is_external_id(external_id):
         raise InvalidField("tenant", "not_an_id")
     if name is not None:
         name = " ".join(name.split())

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, case, delete, literal_column, select
 
 from portal.config import settings
 from portal.db.bulk_insert import insert_rows
@@ -204,26 +204,27 @@ def record_test(tenant: Tenant, *, to: str, subject: str) -> Message:
     return message
 
 
-def cancel(public_id: str) -> Accepted:
+def cancel(public_id: str, among: list[str] | None = None) -> Accepted:
     """Withdraw a message that waits. Once cancelled it stays so, and the answer too.
 
-    One conditional UPDATE, as a claim is: of the two exactly one finds the message waiting. Raises NotFound, or
-    NotCancellable where it is too late.
+    `among`: only if it is one of these tenants' (the platform's ids of them). One conditional UPDATE, as a claim is: of
+    the two exactly one finds the message waiting. Raises NotFound, or NotCancellable where it is too late.
     """
     if not is_public_id(public_id):
         raise NotFound
+    meant: list[ColumnElement[bool]] = [MESSAGE.c.public_id == public_id]
+    if among is not None:
+        meant.append(MESSAGE.c.tenant_id.in_(select(Tenant.id).where(Tenant.external_id.in_(among))))
     with transaction() as session:
         withdraw = change((*WAITING, State.HELD), State.CANCELLED, held_at=None, finished_at=utcnow())
         # What may have arrived once can't be withdrawn altogether, and the log says so.
         why = case((MESSAGE.c.ambiguous > 0, Reason.WITHDRAWN_LATE), else_=Reason.WITHDRAWN)
-        withdraw = withdraw.values(reason=why).where(MESSAGE.c.public_id == public_id)
+        withdraw = withdraw.values(reason=why).where(*meant)
         cancelled = session.execute(withdraw.returning(*CHANGED, MESSAGE.c.reason)).all()
         if cancelled:
             message_state.write(cancelled, State.CANCELLED, State.CANCELLED, cancelled[0].reason)
             return Accepted(public_id, State.CANCELLED, cancelled[0].id)
-        found = session.execute(
-            select(MESSAGE.c.id, MESSAGE.c.state).where(MESSAGE.c.public_id == public_id)
-        ).one_or_none()
+        found = session.execute(select(MESSAGE.c.id, MESSAGE.c.state).where(*meant)).one_or_none()
     if found is None:
         raise NotFound
     if found.state != "cancelled":

@@ -203,11 +203,12 @@ def _newer(matching: list[ColumnElement[bool]], top: int) -> int:
     return db.session.scalar(select(func.count()).select_from(newer.subquery())) or 0
 
 
-def find_message(public_id: str) -> tuple[Message, Tenant] | None:
-    """Any tenant's message: for the platform's own backend, whose API keys are above tenants."""
+def find_message(public_id: str, among: list[str] | None = None) -> tuple[Message, Tenant] | None:
+    """The message, and whose it is. `among`: only if it is one of these tenants' (the platform's ids of them)."""
     if not is_public_id(public_id):
         return None
-    row = db.session.execute(
-        select(Message, Tenant).join(Tenant, Tenant.id == Message.tenant_id).where(Message.public_id == public_id)
-    ).one_or_none()
+    query = select(Message, Tenant).join(Tenant, Tenant.id == Message.tenant_id).where(Message.public_id == public_id)
+    if among is not None:
+        query = query.where(Tenant.external_id.in_(among))
+    row = db.session.execute(query).one_or_none()
     return (row[0], row[1]) if row else None

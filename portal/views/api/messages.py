@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 
 from portal.models import LogEntry, Message, Tenant
+from portal.models.api_key import Scope
 from portal.services.accounts import tenants
 from portal.services.errors import Busy, NotCancellable, NotFound
 from portal.services.outbox import accept as outbox
@@ -44,12 +45,12 @@ _TOO_LATE = {
 
 
 @blueprint.post("/messages")
-@access("api_key")
+@access("api_key", scope=Scope.SEND)
 @limited(rate_limits.API)
 def post_message() -> ResponseReturnValue:
     wanted = parsing.read(MessageRequest)
     key = _idempotency_key()
-    tenant = tenants.find_shops([wanted.tenant]).get(wanted.tenant)
+    tenant = tenants.find_shops(g.api_key, [wanted.tenant]).get(wanted.tenant)
     if tenant is None:
         parsing.refuse([_NO_TENANT])
     (answer,) = _hand_in([_handed_in(wanted, tenant, key)])
@@ -61,13 +62,13 @@ def post_message() -> ResponseReturnValue:
 
 
 @blueprint.post("/messages/batch")
-@access("api_key")
+@access("api_key", scope=Scope.SEND)
 def post_batch() -> ResponseReturnValue:
     """Each message is checked, accepted or refused for itself; the batch as a whole is answered 200."""
     items = parsing.read(BatchRequest).messages
     rate_limits.spend(rate_limits.API, len(items))
     checked = [_checked(item, number) for number, item in enumerate(items)]
-    found = tenants.find_shops(item.tenant for item in checked if isinstance(item, BatchItem))
+    found = tenants.find_shops(g.api_key, (item.tenant for item in checked if isinstance(item, BatchItem)))
     results: list[Any] = []
     good: list[tuple[int, HandedIn]] = []
     for number, item in enumerate(checked):
@@ -85,10 +86,10 @@ def post_batch() -> ResponseReturnValue:
 
 
 @blueprint.get("/messages/<public_id>")
-@access("api_key")
+@access("api_key", scope=Scope.READ)
 @limited(rate_limits.API)
 def get_message(public_id: str) -> ResponseReturnValue:
-    found = message_log.find_message(public_id)
+    found = message_log.find_message(public_id, g.api_key.tenants)
     if found is None:
         abort(respond(PROBLEMS["no_message"]))
     message, tenant = found
@@ -96,12 +97,12 @@ def get_message(public_id: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/messages/<public_id>/cancel")
-@access("api_key")
+@access("api_key", scope=Scope.SEND)
 @limited(rate_limits.API)
 def post_cancel(public_id: str) -> ResponseReturnValue:
     """While it is queued, deferred or held; once cancelled, the answer stays the same."""
     try:
-        cancelled = outbox.cancel(public_id)
+        cancelled = outbox.cancel(public_id, g.api_key.tenants)
     except NotFound:
         abort(respond(PROBLEMS["no_message"]))
     except NotCancellable as error:

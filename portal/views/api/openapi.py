@@ -31,6 +31,10 @@ Sending a request again is safe with the header `Idempotency-Key`, or the field 
 for 24 hours the same key and body are answered with the same message, the same key with another body with 409, and
 while the first request is still in progress with 409 and `Retry-After`. Keys belong to the API key that brought them.
 
+Each API key has scopes: `send` hands in mail and withdraws it, `read` shows what became of it, `manage` creates and
+changes tenants. An operation's `security` names the one that it needs; without it the answer is 403. A key can be
+limited to certain tenants, and finds nobody else's messages. A key that has ended or was revoked is answered 401.
+
 Each API key has a rate limit, counted in messages; beyond it the answer is 429 with `Retry-After`."""
 
 
@@ -49,7 +53,6 @@ def described() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Absender", "version": "1", "description": _ABOUT},
-        "security": [{"api_key": []}],
         "paths": dict(paths),
         "components": {
             "securitySchemes": {
@@ -93,8 +96,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.body is not None:
         model, example = operation.body
         described["requestBody"] = {"required": True, "content": {"application/json": _content(model, example)}}
-    if operation.public:
-        described["security"] = []
+    described["security"] = [{"api_key": [operation.scope]}] if operation.scope else []
     return described
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from portal.models.api_key import Scope
 from portal.views.api import schemas
 from portal.views.api.problems import refused
 
@@ -65,7 +66,7 @@ class Operation:
     details: str = ""
     created: bool = False  # 201 where it is new
     takes_key: bool = False
-    public: bool = False
+    scope: Scope | None = None  # what the API key must be allowed; None: it is public
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -73,7 +74,8 @@ OPERATIONS = (
     Operation(
         "put", "/tenants/{tenant}", "putTenant", "Create a tenant, or bring it up to date",
         (schemas.TenantShown, {"tenant": "acme"} | _TENANT),
-        ("refused_tenant", *_BODY, *_ALWAYS),
+        ("lacks_manage", "other_tenant", "refused_tenant", *_BODY, *_ALWAYS),
+        scope=Scope.MANAGE,
         body=(schemas.TenantRequest, _TENANT),
         created=True,
         details="The id is the platform's own. What is left out stays as it is.",
@@ -81,7 +83,8 @@ OPERATIONS = (
     Operation(
         "post", "/messages", "postMessage", "Hand in a message",
         (schemas.MessageState, _TOLD),
-        ("bad_key", "conflict", "in_progress", "refused", "busy", *_BODY, *_ALWAYS),
+        ("bad_key", "lacks_send", "conflict", "in_progress", "refused", "busy", *_BODY, *_ALWAYS),
+        scope=Scope.SEND,
         status=202,
         body=(schemas.MessageRequest, _MESSAGE),
         takes_key=True,
@@ -94,7 +97,8 @@ OPERATIONS = (
             {"status": 202} | _TOLD,
             refused("#/messages/1/to", "This must be one e-mail address, such as jane@example.com."),
         ]}),
-        ("refused_batch", "busy", *_BODY, *_ALWAYS),
+        ("lacks_send", "refused_batch", "busy", *_BODY, *_ALWAYS),
+        scope=Scope.SEND,
         body=(schemas.BatchRequest, {"messages": [
             _MESSAGE | {"idempotency_key": "order-1001-shipped"},
             _MESSAGE | {"to": "jane", "idempotency_key": "order-1002-shipped"},
@@ -105,19 +109,20 @@ OPERATIONS = (
     Operation(
         "get", "/messages/{public_id}", "getMessage", "What became of a message",
         (schemas.MessageShown, _SHOWN),
-        ("no_message", *_ALWAYS),
+        ("lacks_read", "no_message", *_ALWAYS),
+        scope=Scope.READ,
         details="State `sent` means that the next server has accepted the message; nobody can promise more.",
     ),
     Operation(
         "post", "/messages/{public_id}/cancel", "cancelMessage", "Withdraw a message that still waits",
         (schemas.MessageState, {"id": _ID, "state": "cancelled"}),
-        ("no_message", "too_late", *_ALWAYS),
+        ("lacks_send", "no_message", "too_late", *_ALWAYS),
+        scope=Scope.SEND,
         details="Possible while it is `queued`, `deferred` or `held`. Cancelling it again is answered as before.",
     ),
     Operation(
         "get", "/openapi.json", "getDescription", "This description",
         (dict[str, Any], {"openapi": "3.1.0"}),
         ("failed",),
-        public=True,
     ),
 )  # fmt: skip

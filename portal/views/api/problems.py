@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from portal.models.api_key import Scope
 from portal.views.errors import document
 
 
@@ -21,6 +22,8 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "unauthorized": document(
         401, "Unauthorized", "The API key is missing or wrong. Send it as: Authorization: Bearer <key>"
     ),
+    **{f"lacks_{scope}": document(403, "Forbidden", f"This API key lacks the scope {scope}.") for scope in Scope},
+    "other_tenant": document(403, "Forbidden", "This API key is limited to other tenants."),
     "no_message": document(404, "Not found", "There is no message of this id."),
     "conflict": document(409, "Idempotency-Key used before", "This key came before with another body: take a new key."),
     "in_progress": document(

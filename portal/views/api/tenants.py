@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, g, jsonify
+from flask import Blueprint, abort, g, jsonify
 from flask.typing import ResponseReturnValue
 
 from portal.models import Tenant
+from portal.models.api_key import Scope
 from portal.services import audit
 from portal.services.accounts import tenants
 from portal.services.errors import InvalidField
 from portal.views.api import parsing
+from portal.views.api.problems import PROBLEMS
 from portal.views.api.schemas import TenantRequest, TenantShown
+from portal.views.errors import respond
 from portal.web import rate_limits
 from portal.web.access import access
 from portal.web.rate_limits import limited
@@ -32,9 +35,11 @@ _SENTENCES = {
 
 
 @blueprint.put("/tenants/<tenant>")
-@access("api_key")
+@access("api_key", scope=Scope.MANAGE)
 @limited(rate_limits.API)
 def put_tenant(tenant: str) -> ResponseReturnValue:
+    if not g.api_key.covers(tenant):  # before the first look at it: the answer must not tell whether it exists
+        abort(respond(PROBLEMS["other_tenant"]))
     wanted = parsing.read(TenantRequest)
     try:
         row, created = tenants.upsert(tenant, **wanted.model_dump(), by=audit.by_api_key(g.api_key.name))
