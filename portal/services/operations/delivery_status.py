@@ -129,7 +129,7 @@ def _drivers() -> list[DriverView]:
 
 
 def finished(drivers: list[DriverView]) -> Counter[tuple[str, str]]:
-    """Messages that ended in the last WINDOW, by (outcome, provider); provider is relay, or a preset's key."""
+    """Messages that ended in the last WINDOW, by (outcome, provider); provider is relay, or a provider's key."""
     provider_of = {RELAY: RELAY, INTERACTIVE: RELAY} | {f"driver:{driver.id}": driver.provider for driver in drivers}
     routes = list(provider_of)
     counts: Counter[tuple[str, str]] = Counter()
