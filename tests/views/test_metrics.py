@@ -16,7 +16,7 @@ from portal import create_app
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, Tenant, now, utcnow
-from portal.providers import PRESETS
+from portal.providers import PROVIDERS
 from portal.services.accounts import tenants
 from portal.services.operations import delivery_status, health_checks, heartbeat, metrics
 from portal.services.outbox import accept as outbox
@@ -169,7 +169,7 @@ def test_labels_are_bounded_and_name_nobody(tenant: Tenant) -> None:
     allowed = {
         *delivery_status.KINDS, *delivery_status.LANE_STATES, *delivery_status.DRIVER_STATES, *delivery_status.OUTCOMES,
         *metrics.WAITING_STATES,
-        *PRESETS, "mail", "+Inf", *(f"{bound:g}" for bound in heartbeat.BUCKETS),
+        *PROVIDERS, "mail", "+Inf", *(f"{bound:g}" for bound in heartbeat.BUCKETS),
     }  # fmt: skip
     assert values - allowed == set()
     for word in ("acme", "Acme", "customer.example", "secret-shop", "@"):

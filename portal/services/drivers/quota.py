@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, select, update
 
+from portal import providers
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Message, utcnow
 from portal.models.route import TEST
-from portal.providers import PRESETS, Preset, by_host
+from portal.providers.base import Provider
 from portal.reasons import Reason
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 WARNING_PERCENT = 90
-GOOGLE_WORKSPACE_PER_DAY = 2000  # https://support.google.com/a/answer/166852
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,15 @@ def usage(driver: Driver) -> Usage:
     return Usage(_sent(driver, DAY), limit, _room_at(driver, DAY, limit) if limit else None)
 
 
-def provider(driver: Driver) -> Preset:
+def provider(driver: Driver) -> Provider:
     """Whose limits hold: the host decides, because it counts; where it is unknown, the choice made in the form."""
-    known = by_host(driver.host)
-    return known if known.key != "other" else PRESETS.get(driver.preset, known)
+    known = providers.by_host(driver.host)
+    return known if known != providers.OTHER else providers.by_key(driver.preset)
 
 
 def daily_limit(driver: Driver) -> int | None:
     """Recipients in a rolling day, where the provider's page names a number that holds for this account."""
-    preset = provider(driver)
-    if preset.key == "gmail":
-        consumer = driver.username.lower().rpartition("@")[2] in ("gmail.com", "googlemail.com")
-        return preset.per_day if consumer else GOOGLE_WORKSPACE_PER_DAY
-    return None if preset.per_day_by_plan else preset.per_day
+    return provider(driver).daily_limit(driver.username)
 
 
 def allowance(driver: Driver, wanted: int) -> Allowance:
@@ -70,7 +66,7 @@ def allowance(driver: Driver, wanted: int) -> Allowance:
     count = wanted
     for most, window, reason in (
         (daily_limit(driver), DAY, Reason.QUOTA_DAILY),
-        (provider(driver).per_minute, MINUTE, Reason.RATE_LIMITED),
+        (provider(driver).limits.per_minute, MINUTE, Reason.RATE_LIMITED),
     ):
         if most is None:
             continue

@@ -8,10 +8,9 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 
-from portal import encryption
+from portal import encryption, providers
 from portal.config import settings
 from portal.models import Driver, DriverTest, Tenant
-from portal.providers import PRESETS
 from portal.services.errors import InvalidFields
 from portal.transport.destinations import MAIL_PORTS
 from portal.transport.mime.addresses import InvalidAddress, ascii_domain, check_display_name, validate_address
@@ -21,13 +20,6 @@ MAX_SECRET = 512  # characters; the longest keys of providers known are below 20
 IMPLICIT_TLS_PORT = 465
 # What decides whether a server accepts our mail: a test of one of these says nothing about another.
 TESTED = ("host", "port", "encryption", "username", "secret", "from_address")
-# App passwords are shown in groups and pasted with their spaces, which don't belong to them. Some providers take only
-# such ones; where the mailbox's own password signs in as well, only what is grouped like an app password is one.
-_APP_PASSWORDS_ONLY = frozenset({"gmail", "yahoo", "icloud"})
-_GROUPED = {
-    "microsoft365": re.compile(r"[a-z]{4}(?:\s+[a-z]{4}){3}"),
-    "zoho": re.compile(r"[A-Za-z0-9]{4}(?:\s+[A-Za-z0-9]{4}){2}"),
-}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -57,10 +49,10 @@ class DriverSettings:
 
     def cleaned(self, tenant: Tenant) -> DriverSettings:
         """Trimmed and checked. Raises InvalidFields with every field that can't be used."""
-        preset = PRESETS.get(self.preset, PRESETS["other"])
+        provider = providers.by_key(self.preset)
         clean = replace(
-            self, preset=preset.key, host=self.host.strip().rstrip("."), username=self.username.strip(),
-            secret=_pasted(self.secret, preset.key),
+            self, preset=provider.key, host=self.host.strip().rstrip("."), username=self.username.strip(),
+            secret=provider.sign_in.pasted(self.secret),
         )  # fmt: skip
         errors: list[tuple[str, str]] = []
         for check in (_host, _port, _username, _secret, _from_address, _from_name):
@@ -71,13 +63,6 @@ class DriverSettings:
         if errors:
             raise InvalidFields(errors)
         return clean
-
-
-def _pasted(secret: str, preset: str) -> str:
-    """The password without what was copied along with it."""
-    secret = secret.strip()
-    grouped = preset in _GROUPED and _GROUPED[preset].fullmatch(secret)
-    return re.sub(r"\s", "", secret) if grouped or preset in _APP_PASSWORDS_ONLY else secret
 
 
 def of(stored: Driver | DriverTest) -> DriverSettings:
@@ -133,8 +118,9 @@ def _port(s: DriverSettings, tenant: Tenant) -> DriverSettings:
         raise _Refused("encryption", "unknown")
     if s.port in MAIL_PORTS and (s.port == IMPLICIT_TLS_PORT) != (s.encryption == "tls"):
         raise _Refused("encryption", "contradicts_port")
-    endpoints = PRESETS[s.preset].endpoints
-    if s.preset != "other" and s.port in MAIL_PORTS and s.port not in {port for port, _ in endpoints}:
+    provider = providers.by_key(s.preset)
+    offered = {endpoint.port for endpoint in provider.endpoints}
+    if provider != providers.OTHER and s.port in MAIL_PORTS and s.port not in offered:
         raise _Refused("port", "not_offered")
     return s
 

@@ -124,7 +124,7 @@ def _drivers() -> list[DriverView]:
 
 
 def finished(drivers: list[DriverView]) -> Counter[tuple[str, str]]:
-    """Messages that ended in the last WINDOW, by (outcome, provider); provider is relay, or a preset's key."""
+    """Messages that ended in the last WINDOW, by (outcome, provider); provider is relay, or a provider's key."""
     provider_of: dict[Route, str] = {RELAY: RELAY, INTERACTIVE: RELAY}
     provider_of |= {Route.of_driver(driver.id): driver.provider for driver in drivers}
     routes = list(provider_of)

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 
 from flask import g
 
-from portal import encryption
+from portal import encryption, providers
 from portal.models import Driver, DriverTest
 from portal.models.driver import DriverState
-from portal.providers import PRESETS, Preset, by_host
+from portal.providers.base import Provider
 from portal.services.drivers import save_gate
 from portal.services.drivers import settings as driver_settings
 from portal.services.drivers.settings import DriverSettings
 from portal.services.errors import InvalidFields
 from portal.views.driver import texts as driver_texts
 from portal.views.driver.form import FIELDS, DriverForm
-
-FIRST_CHOICE = "gmail"
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def filled(stored: Driver | DriverTest | None, driver: Driver | None) -> DriverF
     form.version.data = str(driver.version if driver else 0)
     if stored is None:
         form.from_name.data = g.tenant.name
-        choose(form, PRESETS[FIRST_CHOICE])
+        choose(form, next(iter(providers.PROVIDERS.values())))
         return form
     form.preset.data = stored.preset
     for name in FIELDS:
@@ -77,17 +75,17 @@ def filled(stored: Driver | DriverTest | None, driver: Driver | None) -> DriverF
     return form
 
 
-def choose(form: DriverForm, preset: Preset) -> None:
+def choose(form: DriverForm, provider: Provider) -> None:
     """Another provider: its server, port and encryption; what belongs to the merchant stays as typed."""
-    before = by_host(form.host.data or "")
-    form.preset.data = preset.key
-    fixed = {known.fixed_username for known in PRESETS.values()} - {None}
-    if preset.fixed_username or form.username.data in fixed:
-        form.username.data = preset.fixed_username or ""
-    if form.host.data and before.key == preset.key:
+    before = providers.by_host(form.host.data or "")
+    form.preset.data = provider.key
+    word = provider.sign_in.fixed_username
+    if word or form.username.data in {known.sign_in.fixed_username for known in providers.PROVIDERS.values()}:
+        form.username.data = word or ""
+    if form.host.data and before == provider:
         return  # the same provider: perhaps the server of another region
-    port, encryption = preset.endpoints[0]
-    form.host.data, form.port.data, form.encryption.data = preset.host, str(port), encryption
+    port, encryption = provider.endpoints[0]
+    form.host.data, form.port.data, form.encryption.data = provider.host, str(port), encryption
 
 
 def wanted(form: DriverForm) -> DriverSettings:

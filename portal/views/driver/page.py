@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound as PageNotFound
 from werkzeug.wrappers import Response
 
 from portal import reasons
-from portal.providers import PRESETS
+from portal.providers import PROVIDERS, by_key
 from portal.services import entitlements
 from portal.services.drivers import lifecycle, save_gate
 from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, NotFound, SettingsUntested
@@ -45,7 +45,6 @@ def context(form: DriverForm | None = None, **more: Any) -> dict[str, Any]:
     from_test = not typed and test is not None and driver_form.is_newer(test, driver)
     if form is None:
         form = driver_form.filled(test if from_test else driver, driver)
-    preset = PRESETS.get(form.preset.data or "", PRESETS["other"])
     state = save_gate.state_of(test) if test is not None else ""
     saved = test is not None and driver_form.is_saved(test, driver)
     gate = driver_form.gate(form)
@@ -55,7 +54,7 @@ def context(form: DriverForm | None = None, **more: Any) -> dict[str, Any]:
         driver_form.mark_failure(form, test)
     return {
         "form": form,
-        "preset": preset,
+        "provider": by_key(form.preset.data),
         "driver": driver,
         "test": test,
         "test_state": state,
@@ -64,8 +63,6 @@ def context(form: DriverForm | None = None, **more: Any) -> dict[str, Any]:
         "kept": driver_form.kept(form, test, driver),
         "may_change": g.user.role == "admin" and allowed,
         "allowed": allowed,
-        "endpoints": preset.endpoints,
-        "presets": PRESETS,
         "texts": driver_texts,
         **more,
     }
@@ -81,7 +78,7 @@ def page(form: DriverForm | None = None, status: int = 200, **more: Any) -> Resp
 @blueprint.get("")
 @access("viewer")
 def get_page() -> Response:
-    choice = PRESETS.get(request.args.get("preset", ""))
+    choice = PROVIDERS.get(request.args.get("preset", ""))
     if choice is None:
         return page()
     form = context()["form"]
@@ -96,7 +93,7 @@ def get_page() -> Response:
 def post_choice() -> Response:
     """The form and the guide of another provider, with what was typed. Changes nothing."""
     form = DriverForm()
-    driver_form.choose(form, PRESETS.get(form.preset.data or "", PRESETS["other"]))
+    driver_form.choose(form, by_key(form.preset.data))
     response = make_response(render_template("driver/_setup.html", **context(form)))
     response.headers["HX-Replace-Url"] = url_for("driver.get_page", preset=form.preset.data)
     return response

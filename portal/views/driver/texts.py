@@ -8,7 +8,8 @@ from flask_babel import format_decimal
 
 from portal.models import DriverTest
 from portal.models.driver import DriverState
-from portal.providers import PRESETS, Preset, by_host
+from portal.providers import PROVIDERS, by_host
+from portal.providers.base import Group, Provider
 from portal.services.senders.settings_page import DriverStatus
 from portal.transport.base import STEPS
 from portal.views import reason_texts
@@ -179,7 +180,7 @@ def server_words(test: DriverTest) -> str | None:
 
 
 def provider(host: str) -> str:
-    return preset_name(by_host(host))
+    return provider_name(by_host(host))
 
 
 def status(found: DriverStatus, *, chosen: bool, allowed: bool, held_mail: str) -> Words:
@@ -233,15 +234,15 @@ def notice(key: str | None) -> tuple[str, str] | None:
     return "info" if key in ("driver_gone", "discarded", "testing") else "success", texts[key]
 
 
-def groups() -> list[tuple[str, list[Preset]]]:
-    """The further providers, by what they are."""
-    named = {
-        gettext("Mailboxes"): ("yahoo", "icloud", "zoho", "gmx", "webde", "ionos", "strato", "ovh"),
-        gettext("Sending services"): ("ses", "sendgrid", "mailgun", "postmark", "brevo", "resend"),
+def groups() -> list[tuple[str, list[Provider]]]:
+    """The providers as the page offers them; the first group, without a title, are the main choices."""
+    titles = {
+        Group.MAIN: "",
+        Group.MAILBOXES: gettext("Mailboxes"),
+        Group.SENDING_SERVICES: gettext("Sending services"),
     }
-    return [(title, [PRESETS[key] for key in keys]) for title, keys in named.items()]
+    return [(title, [p for p in PROVIDERS.values() if p.group == group]) for group, title in titles.items()]
 
 
-def preset_name(preset: Preset) -> str:
-    names = {"gmail": gettext("Gmail or Google Workspace"), "other": gettext("Other SMTP server")}
-    return names.get(preset.key, preset.name)
+def provider_name(provider: Provider) -> str:
+    return gettext(provider.name)

@@ -11,6 +11,7 @@ from portal import providers
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, Tenant, User, now
+from portal.providers.base import Limits
 from portal.services.accounts import tenants
 from portal.services.delivery import claims, prepare
 from portal.services.drivers import lifecycle, probe, quota, save_gate
@@ -78,9 +79,7 @@ def test_a_full_day_holds_mail_back_instead_of_running_into_the_providers_block(
 
 
 def test_the_minutes_limit_is_kept(tenant: Tenant, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dataclasses
-
-    slow = dataclasses.replace(providers.PRESETS["other"], per_minute=3)  # one of them the test mail's
+    slow = replace(providers.OTHER, limits=Limits(per_minute=3))  # one of them the test mail's
     monkeypatch.setattr(quota, "provider", lambda driver: slow)
     for number in range(5):
         accept(tenant, number)
@@ -116,7 +115,7 @@ def test_the_pace_is_counted_from_an_index_alone(tenant: Tenant, driver: Driver)
 @pytest.mark.parametrize("host", ["smtp.ionos.de", "smtppro.zoho.eu"])
 def test_a_limit_by_the_hour_is_kept_by_the_minute(tenant: Tenant, driver: Driver, host: str) -> None:
     driver.host = host
-    assert 0 < (quota.provider(driver).per_minute or 0) * 60 <= {"smtp.ionos.de": 500, "smtppro.zoho.eu": 500}[host]
+    assert 0 < (quota.provider(driver).limits.per_minute or 0) * 60 <= 500
 
 
 def test_a_limit_that_depends_on_the_plan_holds_nothing_back(tenant: Tenant, driver: Driver) -> None:

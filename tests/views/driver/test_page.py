@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Message, Tenant, utcnow
-from portal.providers import PRESETS
+from portal.providers import PROVIDERS
 from portal.services.accounts import tenants
 from portal.services.drivers import probe
 from portal.transport.smtp.replies import REASONS
@@ -472,19 +472,20 @@ def test_discard_forgets_what_was_tested(app: Flask, admin: Person, fields: dict
 
 
 @pytest.mark.parametrize("locale", ["en", "de"])
-@pytest.mark.parametrize("key", PRESETS)
-def test_each_provider_has_a_form_and_a_guide(arrive: Callable[..., Person], key: str, locale: str) -> None:
-    preset = PRESETS[key]
+@pytest.mark.parametrize("key", PROVIDERS)
+def test_each_provider_is_offered_with_a_form_and_a_guide(arrive: Callable[..., Person], key: str, locale: str) -> None:
+    provider = PROVIDERS[key]
     page = arrive(plan="enterprise", locale=locale, email=f"{locale}@acme.example").get(f"{PAGE}?preset={key}")
+    assert f'<input type="radio" name="preset" value="{key}" checked>' in page.text
     guide = page.text[page.text.index('id="guide"') :]
-    assert guide.count("<li>") >= 4
+    assert guide.count("<li>") >= 4 and ("guide-link" in guide) == bool(provider.help_url)
     assert ("Schritt für Schritt" if locale == "de" else "Step by step") in guide
     for link in re.findall(r'<a href="https://[^"]+"[^>]*>', guide):
         assert 'target="_blank" rel="noopener"' in link or "marketplace.example" in link
-    assert f'value="{preset.host}"' in field(page, "host")
-    assert f'value="{preset.endpoints[0][0]}"' in field(page, "port")
-    if preset.fixed_username:
-        assert f'value="{preset.fixed_username}"' in field(page, "username")
+    assert f'value="{provider.host}"' in field(page, "host")
+    assert f'value="{provider.endpoints[0].port}"' in field(page, "port")
+    if provider.sign_in.fixed_username:
+        assert f'value="{provider.sign_in.fixed_username}"' in field(page, "username")
     if key == "microsoft365":
         assert "2026" in guide and 'value="tls"' not in field(page, "encryption")
 
