@@ -24,6 +24,7 @@ from portal.transport.smtp.replies import REASONS
 from tests.support.driver_steps import allow, run_test, saved
 from tests.support.mail_service import MailService
 from tests.support.scripted_server import SILENCE, ScriptedServer
+from tests.support.settings import configure
 from tests.support.steps import PATIENT
 from tests.support.valkey import Valkey
 
@@ -225,9 +226,7 @@ def test_only_an_app_password_loses_the_spaces_within_it(
 def test_a_server_inside_our_network_is_not_dialled(
     tenant: Tenant, user: User, wanted: DriverSettings, service: MailService, ctx: Flask, host: str
 ) -> None:
-    settings = ctx.extensions["settings"]
-    settings.smtp_allowed_networks = ""
-    settings.__dict__.pop("destination_policy", None)
+    configure(ctx, smtp_allowed_networks="")
     test = run_test(tenant, user, replace(wanted, host=host))
     assert (test.state, test.failed_step) == ("failed", "resolve")
     assert service.sign_ins == 0
@@ -282,8 +281,7 @@ def test_a_server_that_cannot_be_used_fails_at_its_step_and_gets_no_password(
     answers: dict[str, str], step: str,
 ) -> None:  # fmt: skip
     with ScriptedServer(answers, extensions=extensions, tls=service.context) as server:
-        ctx.extensions["settings"].smtp_allowed_ports = str(server.port)
-        ctx.extensions["settings"].__dict__.pop("destination_policy", None)
+        configure(ctx, smtp_allowed_ports=str(server.port))
         patience = IMPATIENT if SILENCE in answers.values() else PATIENT
         test = run_test(tenant, user, replace(wanted, port=server.port), patience)
     assert test.state == "failed" and test.reason in REASONS
