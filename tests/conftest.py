@@ -15,7 +15,7 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Dialect, Engine, create_engine, event, text
+from sqlalchemy import Dialect, Engine, NullPool, create_engine, event, make_url, text
 
 from portal import create_app, redis_client
 from portal.config import load_settings
@@ -72,15 +72,30 @@ def smtp() -> Iterator[SMTPSink]:
         yield server
 
 
+@contextmanager
+def made_app(**options: Any) -> Iterator[Flask]:
+    """An application of the caller's own, with no connection left at the end."""
+    app = create_app(**options)
+    try:
+        yield app
+    finally:
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+            redis_client.line().client.close()
+
+
 @pytest.fixture(scope="session")
 def _migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URL of a database with our tables and no rows: made once, by the real migrations."""
+    """The URL of a database with our tables and no rows: made once in each process, by the real migrations."""
     url = POSTGRES or f"sqlite:///{tmp_path_factory.mktemp('database') / 'empty.db'}"
-    app = create_app(database_url=url, **SECRETS)
-    with app.app_context():
+    if POSTGRES and (worker := os.environ.get("PYTEST_XDIST_WORKER")):  # with pytest -n each process has its own
+        url = make_url(POSTGRES).set(database=f"absender_{worker}").render_as_string(hide_password=False)
+        with create_engine(POSTGRES, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as connection:
+            connection.execute(text(f"DROP DATABASE IF EXISTS absender_{worker} WITH (FORCE)"))
+            connection.execute(text(f"CREATE DATABASE absender_{worker}"))
+    with made_app(database_url=url, **SECRETS) as app, app.app_context():
         flask_migrate.upgrade()
-        db.session.remove()
-        db.engine.dispose()
     return url
 
 
@@ -143,19 +158,6 @@ def options(database_url: str, valkey: Valkey, smtp: SMTPSink, tmp_path: Path) -
         "redis_url": valkey.url,
         "relay": smtp.url,
     }
-
-
-@contextmanager
-def made_app(**options: Any) -> Iterator[Flask]:
-    """An application of the caller's own, with no connection left at the end."""
-    app = create_app(**options)
-    try:
-        yield app
-    finally:
-        with app.app_context():
-            db.session.remove()
-            db.engine.dispose()
-            redis_client.line().client.close()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from portal.extensions import db
 from portal.models import LogEntry, Message
 from portal.services.accounts import api_keys, tenants
 from portal.services.outbox import accept as outbox
+from tests.chaos.steps import Run
 from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.processes import Process
@@ -99,18 +100,22 @@ def test_killing_worker_web_and_valkey_in_a_run_of_500_loses_none(
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     web = start(processes.web(port))
-    worker = start(processes.WORKER_MAIL)
-    start(processes.WORKER_MAIL)
+    workers = [start(processes.WORKER_MAIL) for _ in range(2)]
     start(processes.CLOCK)
     processes.wait_for_page(f"{url}/readyz", web)
+    run = Run(app, smtp, start)
     kills = 0
 
-    def kill_along_the_way() -> None:
+    def kill_workers() -> None:
         nonlocal kills
-        for arrived, victim in ((50, worker), (120, web), (190, valkey), (260, worker), (330, web)):
+        run.kill(*workers)
+        kills += len([worker.start() for worker in workers])
+
+    def kill_along_the_way() -> None:
+        steps = ((50, kill_workers), (120, web.restart), (190, valkey.restart), (260, kill_workers), (330, web.restart))
+        for arrived, step in steps:
             smtp.wait_for(arrived, timeout=300)
-            victim.restart()
-            kills += victim is worker
+            step()
 
     killer = threading.Thread(target=kill_along_the_way)
     killer.start()
@@ -119,9 +124,7 @@ def test_killing_worker_web_and_valkey_in_a_run_of_500_loses_none(
     killer.join(600)
     assert not killer.is_alive()
 
-    eventually(
-        lambda: states(app) == {"sent": RUN}, f"all are sent: {states(app)}", 300
-    )  # a killed lane may be leased for 120 s more
+    eventually(lambda: states(app) == {"sent": RUN}, f"all are sent: {states(app)}", 300)
     copies = Counter(mail.rcpt_to[0] for mail in smtp.received)
     assert len(copies) == RUN, f"{RUN - len(copies)} lost"
     twice = [address for address, number in copies.items() if number > 1]
