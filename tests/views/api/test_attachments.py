@@ -13,11 +13,11 @@ from sqlalchemy import func, select
 from portal.extensions import db
 from portal.models import MessageAttachment
 from portal.transport.base import Timeouts
-from tests.api.conftest import MESSAGE, problem
-from tests.api.test_api import count, refusal_at
 from tests.support.smtp_sink import SMTPSink
 from tests.support.statements import recorded
 from tests.support.steps import drain
+from tests.views.api.conftest import MESSAGE, problem
+from tests.views.api.test_api import count, refusal_at
 
 PDF = bytes(range(256)) * 40
 

@@ -14,9 +14,9 @@ from flask.testing import FlaskClient
 
 from portal.services.accounts import api_keys
 from portal.web import rate_limits
-from tests.api.conftest import MESSAGE, problem
 from tests.conftest import made_app
 from tests.support.valkey import Valkey
+from tests.views.api.conftest import MESSAGE, problem
 
 BATCH = "/api/v1/messages/batch"
 MakeClient = Callable[[], FlaskClient]

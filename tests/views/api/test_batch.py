@@ -14,11 +14,11 @@ from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message, MessageBody
 from portal.services.accounts import tenants
 from portal.services.routing import lanes
-from tests.api.conftest import MESSAGE, problem
 from tests.support.smtp_sink import SMTPSink
 from tests.support.statements import recorded
 from tests.support.steps import drain
 from tests.support.valkey import Valkey
+from tests.views.api.conftest import MESSAGE, problem
 
 BATCH = "/api/v1/messages/batch"
 
