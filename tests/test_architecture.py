@@ -30,7 +30,7 @@ FLOORS = (
     "portal.encryption portal.job_queue portal.db portal.log_format",
     "portal.redis_client portal.extensions",
     "portal.models portal.config",
-    "portal.launch_keys portal.plan_file portal.transport",
+    "portal.launch_keys portal.plan_file portal.provider_endpoints portal.transport",
     "portal.providers",
     "portal.reasons",
 )
