@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis import Redis
 
-from portal import launch_keys
+from portal import launch_keys, provider_endpoints
 from portal.plan_file import SHIPPED, Plan
 from portal.plan_file import load as load_plans
 from portal.transport.base import Network
@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     sign_in_rate: str = "30/hour"  # sign-in links asked for from one address
     test_send_rate: str = "30/minute"  # test sends of one tenant
 
+    provider_endpoints: Path | None = None  # a TOML file of stand-ins for providers' servers
     plans: Path | None = None  # a TOML file like portal/plans.toml, which is the default
     support_email: str = "support@marketplace.example"
     support_url: str = ""
@@ -188,10 +189,14 @@ class Settings(BaseSettings):
             raise ValueError("must be a domain name")
         return value
 
-    @field_validator("smtp_ca_file")
+    @field_validator("smtp_ca_file", "provider_endpoints", "plans")
     @classmethod
-    def _is_file(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
+    def _is_file(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if info.field_name == "plans":
+            load_plans(value or SHIPPED)
+        elif value and info.field_name == "provider_endpoints":
+            provider_endpoints.load(value, anywhere=bool(info.data.get("demo")))
+        elif value and not value.is_file():
             raise ValueError("there is no such file")
         return value
 
@@ -221,12 +226,6 @@ class Settings(BaseSettings):
             if [rate.amount >= 1 for rate in parse_many(value)] == [True]:
                 return value
         raise ValueError("must be a number and a time, such as 100/second or 50000/hour")
-
-    @field_validator("plans")
-    @classmethod
-    def _are_plans(cls, value: Path | None) -> Path | None:
-        load_plans(value or SHIPPED)
-        return value
 
     @model_validator(mode="after")
     def _derive(self) -> Settings:

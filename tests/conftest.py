@@ -6,8 +6,8 @@ import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import flask_migrate
@@ -15,16 +15,16 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
-from jinja2.bccache import Bucket, BytecodeCache
-from sqlalchemy import Engine, create_engine, text
-from werkzeug.routing import Rule
+from sqlalchemy import Dialect, Engine, NullPool, create_engine, event, make_url, text
 
-from portal import create_app
+from portal import create_app, redis_client
+from portal.config import load_settings
 from portal.db import prepared
 from portal.extensions import db
 from portal.models import Base, Tenant
 from portal.services.accounts import launches, tenants
 from portal.services.routing import lanes
+from portal.web import rate_limits
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 from tests.support.warm import Nursery, Warm, WarmProcess
@@ -33,6 +33,11 @@ pytest_plugins = ["tests.support.figures", "tests.support.person"]
 
 POSTGRES = os.environ.get("PORTAL_TEST_DATABASE_URL", "")
 SECRETS = {"secret_key": "k" * 40, "launch_secret": "l" * 40, "encryption_keys": [Fernet.generate_key().decode()]}
+USUAL = SECRETS | {
+    "default_sender": "Marketplace <notifications@marketplace.example>",
+    "support_email": "help@marketplace.example",
+    "support_url": "https://marketplace.example/tickets",
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,15 +72,30 @@ def smtp() -> Iterator[SMTPSink]:
         yield server
 
 
+@contextmanager
+def made_app(**options: Any) -> Iterator[Flask]:
+    """An application of the caller's own, with no connection left at the end."""
+    app = create_app(**options)
+    try:
+        yield app
+    finally:
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+            redis_client.line().client.close()
+
+
 @pytest.fixture(scope="session")
 def _migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URL of a database with our tables and no rows: made once, by the real migrations."""
+    """The URL of a database with our tables and no rows: made once in each process, by the real migrations."""
     url = POSTGRES or f"sqlite:///{tmp_path_factory.mktemp('database') / 'empty.db'}"
-    app = create_app(database_url=url, **SECRETS)
-    with app.app_context():
+    if POSTGRES and (worker := os.environ.get("PYTEST_XDIST_WORKER")):  # with pytest -n each process has its own
+        url = make_url(POSTGRES).set(database=f"absender_{worker}").render_as_string(hide_password=False)
+        with create_engine(POSTGRES, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as connection:
+            connection.execute(text(f"DROP DATABASE IF EXISTS absender_{worker} WITH (FORCE)"))
+            connection.execute(text(f"CREATE DATABASE absender_{worker}"))
+    with made_app(database_url=url, **SECRETS) as app, app.app_context():
         flask_migrate.upgrade()
-        db.session.remove()
-        db.engine.dispose()
     return url
 
 
@@ -132,68 +152,37 @@ def database_url(_migrated: str, tmp_path: Path) -> str:
 def options(database_url: str, valkey: Valkey, smtp: SMTPSink, tmp_path: Path) -> dict[str, Any]:
     """What the application is made with; a subprocess gets the same as PORTAL_* variables."""
     valkey.flush()
-    return SECRETS | {
+    return USUAL | {
         "instance_path": tmp_path,
         "database_url": database_url,
         "redis_url": valkey.url,
         "relay": smtp.url,
-        "default_sender": "Marketplace <notifications@marketplace.example>",
-        "support_email": "help@marketplace.example",
-        "support_url": "https://marketplace.example/tickets",
     }
 
 
-class _CompiledTemplates(BytecodeCache):
-    """Templates as one test has compiled them, for the next: else that takes half of a page test's time."""
+@pytest.fixture(scope="session")
+def _one_app(_migrated: str, valkey: Valkey) -> Iterator[Flask]:
+    """Made once, because that takes longer than most tests; it connects to the database that its settings name."""
+    with made_app(database_url=_migrated, redis_url=valkey.url, **USUAL) as app:
+        with app.app_context():
+            engine = db.engine
 
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], CodeType] = {}
+        @event.listens_for(engine, "do_connect")
+        def own_file(_dialect: Dialect, _record: Any, arguments: list[Any], _keywords: dict[str, Any]) -> None:
+            if not POSTGRES:
+                arguments[0] = app.extensions["settings"].database_url.removeprefix("sqlite:///")
 
-    def load_bytecode(self, bucket: Bucket) -> None:
-        bucket.code = self._kept.get((bucket.key, bucket.checksum))
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        assert bucket.code
-        self._kept[bucket.key, bucket.checksum] = bucket.code
-
-
-_COMPILED = _CompiledTemplates()
-
-
-def _keep_compiled_rules() -> None:
-    """Addresses' builders as the first application has compiled them, for those after it: most of what one costs."""
-    compile_builder = Rule._compile_builder
-    kept: dict[tuple[Any, ...], Any] = {}
-
-    def compile_once(rule: Rule, append_unknown: bool = True) -> Any:
-        key = (rule.rule, tuple(rule._trace), append_unknown)
-        if rule.defaults or key not in kept:
-            kept[key] = compile_builder(rule, append_unknown)
-        return kept[key]
-
-    Rule._compile_builder = compile_once  # type: ignore[method-assign]
-
-
-_keep_compiled_rules()
-
-_ENGINES: dict[str, Engine] = {}  # the first of each kind of database
-
-
-def _keep_compiled_statements(engine: Engine) -> None:
-    """Statements as one test's engine has compiled them, for the next one's: they are kept by dialect."""
-    first = _ENGINES.setdefault(engine.dialect.name, engine)
-    assert first._compiled_cache is not None
-    first._compiled_cache.capacity = 5000
-    engine.dialect = engine.pool._dialect = first.dialect
-    engine._compiled_cache = first._compiled_cache
+        yield app
 
 
 @pytest.fixture
-def app(options: dict[str, Any]) -> Iterator[Flask]:
-    app = create_app(**options)
-    app.jinja_env.bytecode_cache = _COMPILED
+def app(_one_app: Flask, options: dict[str, Any]) -> Iterator[Flask]:
+    """The session's one application, with the settings, the database and the counts of this test."""
+    app = _one_app
+    app.extensions["settings"] = load_settings(**options)
+    redis_client.init_app(app)
+    rate_limits.init_app(app)
     with app.app_context():
-        _keep_compiled_statements(db.engine)
         lanes.forget()
         lanes.ensure()
         db.session.remove()
@@ -201,6 +190,14 @@ def app(options: dict[str, Any]) -> Iterator[Flask]:
     with app.app_context():
         db.session.remove()
         db.engine.dispose()
+        redis_client.line().client.close()
+
+
+@pytest.fixture
+def app_to_change(options: dict[str, Any]) -> Iterator[Flask]:
+    """An application of the test's own, for what no other may see: a route more, another configuration."""
+    with made_app(**options) as app:
+        yield app
 
 
 @pytest.fixture

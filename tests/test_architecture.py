@@ -31,7 +31,7 @@ FLOORS = (
     "portal.encryption portal.job_queue portal.db portal.log_format",
     "portal.redis_client portal.extensions",
     "portal.models portal.config",
-    "portal.launch_keys portal.plan_file portal.transport",
+    "portal.launch_keys portal.plan_file portal.provider_endpoints portal.transport",
     "portal.providers",
     "portal.reasons",
 )
@@ -145,3 +145,39 @@ def test_every_module_says_what_it_is_for() -> None:
         for path in modules(folder):
             if path.read_text().strip():
                 assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_services_and_their_tests_mirror_each_other() -> None:
+    """`a/b.py` has its tests in `a/test_b.py` or in a folder `a/b/`; a file of definitions alone needs none."""
+    works = {
+        path.relative_to(ROOT / "portal").with_suffix("").as_posix()
+        for path in modules("portal/services")
+        if any(isinstance(node, ast.FunctionDef) for node in ast.parse(path.read_text()).body)
+    }
+    tested = {
+        path.with_name(path.stem.removeprefix("test_")).relative_to(ROOT / "tests").as_posix()
+        for path in modules("tests/services")
+        if path.stem.startswith("test_")
+    }
+    assert {name for name in tested if not is_module(f"portal.{name.replace('/', '.')}")} == set()
+    assert {name for name in works - tested if not (ROOT / "tests" / name).is_dir()} == set()
+
+
+def test_no_test_reaches_into_a_library() -> None:
+    """What a library calls private may be gone with its next version. Ours: names that a module of ours gives."""
+    for path in modules("tests"):
+        tree = ast.parse(path.read_text())
+        foreign = {
+            (alias.asname or alias.name).split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for alias in node.names
+            if (getattr(node, "module", None) or alias.name).split(".")[0] not in ("portal", "jobs", "demo", "tests")
+        }
+        reached = [
+            f"{path.name}:{node.lineno}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+            and isinstance(node.value, ast.Name) and node.value.id in foreign - {"os"}
+        ]  # fmt: skip
+        assert reached == []

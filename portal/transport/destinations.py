@@ -16,7 +16,6 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Resolver = Callable[[str, int], Sequence[str]]  # host, port -> addresses as text, best first; OSError where none
 
-MAIL_PORTS = frozenset({25, 465, 587, 2525})
 DNS_SECONDS = 5.0
 MAX_ADDRESSES = 16
 
@@ -63,6 +62,17 @@ class UnresolvableHost(OSError):
 
 
 @dataclass(frozen=True)
+class Purpose:
+    """What a host is dialled for: the ports that need no operator's leave. A new purpose is a line below."""
+
+    ports: frozenset[int]
+
+
+MAIL = Purpose(frozenset({25, 465, 587, 2525}))
+MAIL_PORTS = MAIL.ports
+
+
+@dataclass(frozen=True)
 class Destination:
     """Where to dial: `host` is the name for TLS, `addresses` are tried in order."""
 
@@ -106,17 +116,18 @@ class MemoryResolver:
 
 @dataclass(frozen=True)
 class Policy:
-    """What may be dialled beyond public addresses on mail ports. `unrestricted` is for the platform's own relay."""
+    """What may be dialled beyond public addresses on the purpose's ports. `unrestricted`: the platform's own relay."""
 
     allowed_networks: Iterable[str | Network] = ()
     allowed_ports: Iterable[int] = ()
     resolver: Resolver = system_resolver
     unrestricted: bool = False
+    purpose: Purpose = MAIL
 
     def __post_init__(self) -> None:
         networks = tuple(ipaddress.ip_network(network) for network in self.allowed_networks)
         object.__setattr__(self, "allowed_networks", networks)
-        object.__setattr__(self, "allowed_ports", frozenset(self.allowed_ports) | MAIL_PORTS)
+        object.__setattr__(self, "allowed_ports", frozenset(self.allowed_ports) | self.purpose.ports)
 
     def allows_port(self, port: int) -> bool:
         return self.unrestricted or port in self.allowed_ports

@@ -23,6 +23,7 @@ from portal.services.outbox import accept as outbox
 from portal.transport.destinations import MemoryResolver, Policy
 from tests.support.hostile_server import HostileServer
 from tests.support.processes import CLOCK, WORKER_MAIL, Process
+from tests.support.settings import configure
 from tests.support.waiting import eventually
 from tests.support.warm import WarmProcess
 
@@ -172,7 +173,6 @@ def give_driver(
 
 def allow(app: Flask, ca_file: object, ports: list[int], resolver: Any = None) -> None:
     """What an operator sets who lets merchants use servers on a private network; HOST is this machine."""
-    settings = app.extensions["settings"]
-    settings.smtp_ca_file = ca_file
+    configure(app, smtp_ca_file=ca_file)
     resolver = resolver or MemoryResolver({HOST: ["127.0.0.1"]})
-    settings.__dict__["destination_policy"] = Policy(["127.0.0.0/8"], ports, resolver)
+    app.extensions["settings"].destination_policy = Policy(["127.0.0.0/8"], ports, resolver)

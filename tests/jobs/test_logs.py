@@ -24,13 +24,9 @@ from portal import job_queue
 from portal.extensions import db
 from portal.log_format import Formatter, error_text
 from portal.models import Message
-from portal.models.message import State
-from portal.models.route import RELAY
-from portal.services import outcome_log
 from portal.services.accounts import api_keys, launches, tenants
 from portal.services.drivers import save_gate
 from portal.services.drivers.settings import DriverSettings
-from portal.services.message_state import Change
 from portal.services.outbox import accept as outbox
 from portal.services.senders import verification
 from tests.support import processes
@@ -233,13 +229,3 @@ def test_what_the_infrastructure_says_is_kept() -> None:
     assert "ConnectionRefusedError: [Errno 111] refused" in text_of(caught(ConnectionRefusedError(111, "refused")))
     assert "database is locked" in text_of(caught(OperationalError("UPDATE", {}, Exception("database is locked"))))
     assert "[address]" in text_of(caught(RedisError("no redis://:hunter2@redis")))
-
-
-def test_an_outcome_is_one_line_with_ids_only(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "portal.delivery"):
-        outcome_log.write([Change(7, 3, "msg_a", State.SENT, "sent", None, RELAY, 2, lane=1, code=250)])
-        outcome_log.write([Change(8, 3, "msg_b", State.QUEUED, "ambiguous", None, RELAY, 2, lane=1, code=0)])
-    assert [r.levelname for r in caplog.records] == ["INFO", "WARNING"]
-    assert Formatter().format(caplog.records[0]).partition(" ")[2] == (
-        "level=info logger=portal.delivery event=sent message=msg_a tenant=3 route=relay lane=1 attempt=2 code=250"
-    )

@@ -1,12 +1,143 @@
-"""The jobs that a worker may be asked to do."""
+"""The real worker, clock and web processes: they send what is accepted, and whatever is killed, nothing is lost."""
 
 from __future__ import annotations
 
 import importlib
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
+from flask import Flask
+from sqlalchemy import func, select
 
+from portal.extensions import db
 from portal.job_queue import Work
+from portal.models import LogEntry, Message
+from portal.services.accounts import api_keys, tenants
+from portal.services.outbox import accept as outbox
+from tests.chaos.steps import Run
+from tests.support import processes
+from tests.support.ports import free_port
+from tests.support.processes import Process
+from tests.support.smtp_sink import SMTPSink
+from tests.support.valkey import Valkey
+from tests.support.waiting import eventually
+
+Environment = Callable[..., dict[str, str]]
+RUN = 500
+
+
+@pytest.fixture
+def start(environment: Environment) -> Iterator[Callable[[list[str]], Process]]:
+    with ExitStack() as stack:
+        yield lambda command: stack.enter_context(Process(command, environment(smtp_reply_timeout=15)))
+
+
+def states(app: Flask) -> Counter[str]:
+    with app.app_context():
+        rows = db.session.execute(select(Message.state, func.count()).group_by(Message.state)).all()
+    return Counter(dict(rows))
+
+
+def accept(app: Flask, count: int) -> None:
+    with app.app_context():
+        tenant, _ = tenants.upsert("acme", name="Acme")
+        for number in range(count):
+            outbox.accept(
+                tenant, kind="order_update", to=f"c{number}@customer.example", subject=f"Order {number}", text="Hello"
+            )
+
+
+def test_a_worker_sends_what_was_accepted(app: Flask, smtp: SMTPSink, start: Callable[[list[str]], Process]) -> None:
+    start(processes.WORKER_MAIL)
+    start(processes.CLOCK)
+    accept(app, 3)
+    smtp.wait_for(3)
+    eventually(lambda: states(app) == {"sent": 3}, "all are written down as sent")
+
+
+def test_a_worker_listens_to_one_known_queue(environment: Environment) -> None:
+    with Process(processes.python("-m", "jobs.worker", "other"), environment()) as process:
+        eventually(lambda: "usage: python -m jobs.worker interactive|mail" in process.output, "it says how")
+
+
+def post(url: str, key: str, number: int) -> None:
+    """Hand in one message as a careful backend does: again, under the same key, until it is accepted."""
+    body = {
+        "tenant": "acme", "kind": "order_update", "to": f"c{number}@customer.example", "subject": f"Order {number}",
+        "text": "Hello\n" * 20,
+    }  # fmt: skip
+    request = urllib.request.Request(
+        f"{url}/api/v1/messages",
+        json.dumps(body).encode(),
+        {"Authorization": f"Bearer {key}", "Content-Type": "application/json", "Idempotency-Key": f"order-{number}"},
+    )
+
+    def accepted() -> bool:
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return bool(response.status == 202)
+        except urllib.error.HTTPError as refused:
+            if refused.code not in (409, 503):  # the same key is at work still, or the database is busy
+                raise
+            return False
+        except OSError:
+            return False
+
+    eventually(accepted, f"message {number} is accepted")
+
+
+def test_killing_worker_web_and_valkey_in_a_run_of_500_loses_none(
+    app: Flask, smtp: SMTPSink, valkey: Valkey, start: Callable[[list[str]], Process]
+) -> None:
+    with app.app_context():
+        tenants.upsert("acme", name="Acme")
+        key = api_keys.create("backend")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    web = start(processes.web(port))
+    workers = [start(processes.WORKER_MAIL) for _ in range(2)]
+    start(processes.CLOCK)
+    processes.wait_for_page(f"{url}/readyz", web)
+    run = Run(app, smtp, start)
+    kills = 0
+
+    def kill_workers() -> None:
+        nonlocal kills
+        run.kill(*workers)
+        kills += len([worker.start() for worker in workers])
+
+    def kill_along_the_way() -> None:
+        steps = ((50, kill_workers), (120, web.restart), (190, valkey.restart), (260, kill_workers), (330, web.restart))
+        for arrived, step in steps:
+            smtp.wait_for(arrived, timeout=300)
+            step()
+
+    killer = threading.Thread(target=kill_along_the_way)
+    killer.start()
+    with ThreadPoolExecutor(4) as backend:
+        list(backend.map(lambda number: post(url, key, number), range(RUN)))
+    killer.join(600)
+    assert not killer.is_alive()
+
+    eventually(lambda: states(app) == {"sent": RUN}, f"all are sent: {states(app)}", 300)
+    copies = Counter(mail.rcpt_to[0] for mail in smtp.received)
+    assert len(copies) == RUN, f"{RUN - len(copies)} lost"
+    twice = [address for address, number in copies.items() if number > 1]
+    with app.app_context():
+        flagged = db.session.scalar(select(func.count()).where(LogEntry.event == "ambiguous")) or 0
+    print(f"\n{RUN} messages, {kills} workers killed: 0 lost, {len(twice)} sent twice, {flagged} flagged as ambiguous")
+    assert len(twice) <= kills and max(copies.values()) <= 2
+    assert len(twice) <= flagged, "each duplicate is flagged"
+    for address in twice:
+        first, second = (mail.content for mail in smtp.received if mail.rcpt_to[0] == address)
+        assert first == second, "a second copy has the same bytes"
 
 
 @pytest.mark.parametrize("work", Work)

@@ -232,7 +232,7 @@ def test_a_defect_does_not_write_the_secret_at_hand_into_the_log(
         """As a library does that puts what it was given into its exception's words."""
         raise ValueError(f"can't use {arguments} {named} of {request.get_data(cache=True)!r} {request.headers}")
 
-    app.config["PROPAGATE_EXCEPTIONS"] = False
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
     form = {
         "preset": "other", "host": "smtp.acme.example", "port": 587, "encryption": "starttls",
         "username": "shop@acme.example", "secret": CANARY, "from_address": "shop@acme.example", "from_name": "Acme",

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from portal import create_app
 from portal.config import SettingsError, load_settings
-from portal.extensions import db
 from portal.services.accounts import launches
-from portal.services.routing import lanes
-from tests.conftest import SECRETS
+from tests.conftest import SECRETS, made_app
 from tests.support.person import Person
 from tests.support.valkey import Valkey
 
@@ -30,19 +28,8 @@ Make = Callable[..., Flask]
 @pytest.fixture
 def make(options: dict[str, Any]) -> Iterator[Make]:
     """An application with other limits: one process of several."""
-    made: list[Flask] = []
-
-    def make(**rates: str) -> Flask:
-        made.append(app := create_app(**options | rates))
-        with app.app_context():
-            lanes.ensure()
-        return app
-
-    yield make
-    for app in made:
-        with app.app_context():
-            db.session.remove()
-            db.engine.dispose()
+    with ExitStack() as stack:
+        yield lambda **rates: stack.enter_context(made_app(**options | rates))
 
 
 def arrive(app: Flask, tenant: str = "acme", **claims: Any) -> Person:

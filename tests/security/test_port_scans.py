@@ -22,6 +22,7 @@ from portal.transport.base import Timeouts
 from tests.support.figures import Figure
 from tests.support.person import Person
 from tests.support.ports import free_port
+from tests.support.settings import configure
 
 SHORT = Timeouts(connect=0.5, command=0.5, dot=0.5, session=3)
 TEST, ROW = r'<section id="test".*?</section>', r'<li id="row-[^>]*row-open.*?<p class="muted">Message number'
@@ -84,10 +85,7 @@ def test_every_port_that_speaks_no_smtp_looks_the_same(app: Flask, person: Perso
     banners, stored = 0, []
     with ExitStack() as stack:
         ports = {kind: stack.enter_context(start()) for kind, start in KINDS.items()}
-        settings = app.extensions["settings"]
-        settings.smtp_allowed_networks = "127.0.0.0/8"
-        settings.smtp_allowed_ports = ",".join(map(str, ports.values()))
-        settings.__dict__.pop("destination_policy", None)
+        configure(app, smtp_allowed_networks="127.0.0.0/8", smtp_allowed_ports=",".join(map(str, ports.values())))
         for kind, port in ports.items():
             for encryption in ("starttls", "tls"):
                 page = try_one(app, person, port, encryption)

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from flask import Flask
+from werkzeug.routing import Map, Rule
 
 from tests.security.shops import HERS, MINE, Shop, Visitor, everything_in, path_of, routes
 from tests.support.figures import Figure
@@ -117,14 +118,13 @@ def test_support_was_let_in_and_shown_the_shop(app: Flask, hers: Shop) -> None:
     assert len([answer for answer in answers if answer.status_code == 200 and HERS in everything_in(answer)]) >= 4
 
 
-def test_a_route_without_a_rule_fails_the_table(app: Flask) -> None:
-    app.add_url_rule("/forgotten", view_func=lambda: "secret", endpoint="forgotten")
+def test_a_route_without_a_rule_fails_the_table(app_to_change: Flask) -> None:
+    app_to_change.add_url_rule("/forgotten", view_func=lambda: "secret", endpoint="forgotten")
     with pytest.raises(AssertionError, match="/forgotten declares no access rule"):
-        list(routes(app))
+        list(routes(app_to_change))
 
 
-def test_a_route_whose_id_has_no_example_fails_the_table(app: Flask, hers: Shop) -> None:
-    app.add_url_rule("/parcels/<int:parcel_id>", view_func=lambda parcel_id: "secret", endpoint="parcels")
-    rule = next(rule for rule in app.url_map.iter_rules() if rule.endpoint == "parcels")
+def test_a_route_whose_id_has_no_example_fails_the_table(hers: Shop) -> None:
+    (rule,) = Map([Rule("/parcels/<int:parcel_id>", endpoint="parcels")]).iter_rules()
     with pytest.raises(AssertionError, match="give <parcel_id> an example"):
         path_of(rule, hers.ids)

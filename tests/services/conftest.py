@@ -13,6 +13,7 @@ from portal.services.drivers.settings import DriverSettings
 from tests.support.driver_steps import allow, saved
 from tests.support.mail_service import MailService
 from tests.support.scripted_server import ScriptedServer
+from tests.support.settings import configure
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def relay_to(ctx: Flask) -> Callable[[ScriptedServer], None]:
     """Point the relay at a scripted server."""
 
     def point(server: ScriptedServer) -> None:
-        ctx.extensions["settings"].relay = f"smtp://127.0.0.1:{server.port}"
+        configure(ctx, relay=f"smtp://127.0.0.1:{server.port}")
 
     return point
 

@@ -12,15 +12,14 @@ from portal.services.drivers.settings import DriverSettings
 from portal.services.outbox import accept as outbox
 from portal.transport.base import Timeouts
 from tests.support.mail_service import MailService
+from tests.support.settings import configure
 from tests.support.steps import PATIENT, drain
 
 
 def allow(app: Flask, service: MailService) -> None:
     """What an operator sets who lets merchants use a server on a private network."""
-    settings = app.extensions["settings"]
-    settings.smtp_ca_file = service.ca_file
-    settings.smtp_allowed_networks, settings.smtp_allowed_ports = "127.0.0.0/8", str(service.port)
-    settings.__dict__.pop("destination_policy", None)
+    ports = str(service.port)
+    configure(app, smtp_ca_file=service.ca_file, smtp_allowed_networks="127.0.0.0/8", smtp_allowed_ports=ports)
 
 
 def run_test(tenant: Tenant, user: User, wanted: DriverSettings, timeouts: Timeouts = PATIENT) -> DriverTest:

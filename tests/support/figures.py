@@ -49,18 +49,25 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report: Any = yield
-    marker = next(filter(None, map(item.get_closest_marker, TABLES)), None)
+    for marker in filter(None, map(item.get_closest_marker, TABLES)):
+        report.user_properties.append((marker.name, marker.args[0]))
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Here and not above: with pytest -n, what is above runs in another process than the summary."""
+    properties = dict(report.user_properties)
+    marker = next((name for name in TABLES if name in properties), None)
     if marker and (report.when == "call" or report.outcome != "passed"):
         figures = [str(value) for name, value in report.user_properties if name == "figure"]
-        if report.outcome == "skipped":
+        if isinstance(report.longrepr, tuple):  # of a test that was skipped
             figures, verdict = [report.longrepr[2].removeprefix("Skipped: ")], "not applicable"
         else:
             verdict = "holds" if report.outcome == "passed" else "MISSED"
         if verdict == "MISSED":
             figures.append(str(getattr(report.longrepr, "reprcrash", None) or report.longrepr)[-300:])
-        row = Row(marker.args[0], "; ".join(" ".join(text.split()) for text in figures), verdict)
-        _rows[marker.name].append(row)
-    return report
+        what = str(properties[marker])
+        _rows[marker].append(Row(what, "; ".join(" ".join(text.split()) for text in figures), verdict))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

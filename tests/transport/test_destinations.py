@@ -11,6 +11,7 @@ from portal.transport.destinations import (
     ForbiddenDestination,
     MemoryResolver,
     Policy,
+    Purpose,
     UnresolvableHost,
     resolve,
 )
@@ -158,3 +159,10 @@ def test_a_name_server_that_never_answers_is_given_up(monkeypatch: pytest.Monkey
     with pytest.raises(UnresolvableHost, match="no answer"):
         resolve("mail.example.com", 587)
     given_up.set()
+
+
+def test_another_purpose_has_ports_of_its_own() -> None:
+    web = Policy(purpose=Purpose(frozenset({443})))
+    assert resolve(PUBLIC_4, 443, web).port == 443
+    with pytest.raises(ForbiddenDestination, match="port"):
+        resolve(PUBLIC_4, 587, web)

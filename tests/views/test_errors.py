@@ -16,14 +16,14 @@ from tests.support.person import PARTIAL, Person
 
 
 @pytest.fixture
-def broken(app: Flask) -> Flask:
-    @app.route("/broken")
+def broken(app_to_change: Flask) -> Flask:
+    @app_to_change.route("/broken")
     @access("public")
     def broken() -> str:
         raise RuntimeError("secret detail")
 
-    app.config["PROPAGATE_EXCEPTIONS"] = False
-    return app
+    app_to_change.config["PROPAGATE_EXCEPTIONS"] = False
+    return app_to_change
 
 
 def test_a_crash_is_a_page_with_supports_address_and_no_details(broken: Flask) -> None:

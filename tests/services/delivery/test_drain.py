@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -13,50 +12,13 @@ from sqlalchemy import func, select, update
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import Lane, Message, Tenant, User, now, utcnow
+from portal.models import Lane, Message, Tenant, now, utcnow
 from portal.services.delivery import claims
 from portal.services.delivery import drain as delivery
 from portal.services.outbox import message_log
-from portal.services.routing import compose
-from portal.services.senders import identities, verification
 from tests.support.scripted_server import ScriptedServer
 from tests.support.smtp_sink import Received, SMTPSink
-from tests.support.steps import accept, again, drain, events, link_of_last_mail, make_due
-
-
-def test_a_message_goes_out_under_the_default_sender_and_says_so(tenant: Tenant, smtp: SMTPSink) -> None:
-    message = again(accept(tenant, html="<p>It is on its way.</p>", reply_to="shop@acme.example"))
-    assert drain() == 1
-    mail = smtp.received[0]
-    assert mail.mail_from == "notifications@marketplace.example"
-    assert mail.message["From"] == "Marketplace <notifications@marketplace.example>"
-    assert mail.message["Reply-To"] == "shop@acme.example"
-    assert mail.message["Message-ID"] == message.message_id
-    message = again(message)
-    assert (message.state, message.sender) == ("sent", "Marketplace <notifications@marketplace.example>")
-    last = message_log.entries(message)[-1]
-    assert (last.event, last.code, last.text) == ("sent", 250, "2.0.0 Kept")
-
-
-def test_a_changed_sender_holds_for_mail_that_was_queued_before(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
-    message = accept(tenant)
-    verification.start_verification(tenant, user, "hello@acme.example", "Acme Shop")
-    verification.confirm(link_of_last_mail(smtp))
-    smtp.clear()
-    drain()
-    mail = smtp.received[0]
-    assert mail.message["From"] == "Acme Shop <hello@acme.example>"
-    assert mail.mail_from == "notifications@marketplace.example", "bounces go to the relay's own domain"
-    assert again(message).sender == "Acme Shop <hello@acme.example>"
-
-
-def test_going_back_to_the_default_holds_for_queued_mail_too(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
-    verification.start_verification(tenant, user, "hello@acme.example", "Acme Shop")
-    verification.confirm(link_of_last_mail(smtp))
-    accept(tenant)
-    identities.use_default(tenant, user)
-    drain()
-    assert smtp.received[-1].message["From"] == "Marketplace <notifications@marketplace.example>"
+from tests.support.steps import accept, again, drain, events, make_due
 
 
 def test_a_refused_recipient_fails_the_message_alone(
@@ -158,23 +120,6 @@ def test_a_server_that_ends_a_connection_after_some_mails_costs_no_delay(
         assert drain() == 2
     assert server.connections == 2
     assert events(second) == ["queued", "sent"] and again(first).state == "sent"
-
-
-def test_a_message_that_cannot_be_made_waits_and_stops_nobody(
-    tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken, fine = accept(tenant, subject="broken"), accept(tenant)
-    build = compose.build
-
-    def build_or_fail(content: Any, **options: Any) -> bytes:
-        if content.subject == "broken":
-            raise RuntimeError("a defect of ours")
-        return build(content, **options)
-
-    monkeypatch.setattr(compose, "build", build_or_fail)
-    assert drain() == 1
-    assert (again(broken).state, again(broken).reason) == ("deferred", "local_error")
-    assert again(fine).state == "sent"
 
 
 def test_the_servers_refusal_of_a_tenants_address_does_not_stop_the_other_tenants(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import event, func, select, text, update
+from sqlalchemy import func, select, text, update
 
 from jobs import clock
 from portal.db.transaction import transaction
@@ -20,6 +20,8 @@ from portal.services.accounts import tenants
 from portal.services.operations import heartbeat, message_retention
 from portal.services.outbox import accept as outbox
 from portal.transport.mime.attachments import Attachment
+from tests.support.settings import configure
+from tests.support.statements import recorded
 
 DAY = 24 * 3600
 FILE = Attachment("a.pdf", "application/pdf", b"x")
@@ -77,7 +79,7 @@ def test_the_week_begins_at_the_end_and_not_at_the_acceptance(tenant: Tenant) ->
 
 
 def test_the_operator_says_how_long_bodies_are_kept(app: Flask, tenant: Tenant) -> None:
-    app.extensions["settings"].body_retention_days = 1
+    configure(app, body_retention_days=1)
     accept(tenant)
     with after(1.1):
         message_retention.clean_up()
@@ -157,18 +159,9 @@ def test_it_goes_in_small_transactions_and_stops_in_time(tenant: Tenant, monkeyp
 def test_looking_and_deleting_read_no_whole_table(tenant: Tenant) -> None:
     """Each statement's plan: the mail tables are only searched by index, on both databases."""
     accept(tenant, attachments=[FILE])
-    statements: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, parameters))
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
-        with after(366):
-            message_retention.delete_bodies()
-            message_retention.delete_messages()
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
+    with after(366), recorded() as statements:
+        message_retention.delete_bodies()
+        message_retention.delete_messages()
     postgresql = db.engine.dialect.name == "postgresql"
     plans: list[str] = []
     with db.engine.connect() as connection:

@@ -146,15 +146,3 @@ def test_of_a_claim_and_a_cancellation_at_once_exactly_one_gets_the_message(app:
         withdrawn = db.session.scalars(select(Message.public_id).where(Message.state == "cancelled")).all()
     assert sorted(sending) == sorted(claimed) and sorted(withdrawn) == sorted(cancelled)
     assert len(sending) + len(withdrawn) == 20 and cancelled
-
-
-@pytest.mark.parametrize(
-    ("kind", "header"),
-    [("order_update", "auto-generated"), ("vendor_notification", "auto-generated"), ("customer_message", None)],
-)
-def test_what_a_program_makes_says_so_and_what_a_person_wrote_does_not(
-    tenant: Tenant, smtp: SMTPSink, kind: str, header: str | None
-) -> None:
-    outbox.accept(tenant, **ACCEPT | {"kind": kind})
-    drain()
-    assert smtp.received[0].message["Auto-Submitted"] == header

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from portal.db.transaction import transaction
 from portal.extensions import db
@@ -15,6 +15,7 @@ from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import message_log
 from portal.services.outbox.message_log import LogFilter
+from tests.support.statements import recorded
 
 ALL = LogFilter()
 
@@ -114,10 +115,9 @@ def test_another_tenants_mail_is_never_seen(tenant: Tenant) -> None:
 
 def test_the_logs_version_is_read_from_one_index(tenant: Tenant) -> None:
     accept(tenant)
-    statements: list[str] = []
-    event.listen(db.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
-    message_log.latest_entry_id(tenant)
-    (query,) = [s for s in statements if s.startswith("SELECT")]
+    with recorded() as statements:
+        message_log.latest_entry_id(tenant)
+    (query,) = [statement for statement, _ in statements if statement.startswith("SELECT")]
     if db.engine.dialect.name == "sqlite":
         plan = db.session.connection().exec_driver_sql("EXPLAIN QUERY PLAN " + query, (tenant.id, 1, 0)).all()
         assert "USING COVERING INDEX ix_log_entry_tenant" in str(plan)

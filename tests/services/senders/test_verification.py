@@ -14,9 +14,9 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, SenderIdentity, Tenant, User, VerificationMail, utcnow
 from portal.services.accounts import launches, tenants
-from portal.services.errors import InvalidSender, NotFound, NotPending, NotVerified, SendLimit
+from portal.services.errors import NotPending, SendLimit
 from portal.services.routing import sender as senders
-from portal.services.senders import identities, verification
+from portal.services.senders import verification
 from portal.services.senders.settings_page import sender_settings
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain, forget_the_limits, link_of_last_mail
@@ -27,13 +27,6 @@ def verified(tenant: Tenant, user: User, smtp: SMTPSink, address: str) -> Sender
     assert verification.confirm(link_of_last_mail(smtp)).state == "confirmed"
     forget_the_limits()
     return identity
-
-
-def test_a_new_tenant_sends_from_the_platforms_default(tenant: Tenant) -> None:
-    shown = sender_settings(tenant)
-    assert shown.mode == "platform"
-    assert shown.from_header == "Marketplace <notifications@marketplace.example>"
-    assert shown.pending is None
 
 
 def test_the_button_makes_the_address_the_sender_of_all_mail(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
@@ -236,38 +229,6 @@ def test_of_many_requests_at_once_one_mail_comes(app: Flask) -> None:
     assert len(refused) == 7
 
 
-def test_an_address_verified_before_is_in_force_at_once_with_the_new_name(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
-    verified(tenant, user, smtp, "hello@acme.example")
-    identities.use_default(tenant, user)
-    identity = verification.start_verification(tenant, user, "Hello@ACME.example", "Acme Outlet")
-    assert identity.state == "verified"
-    assert sender_settings(tenant).from_header == "Acme Outlet <hello@acme.example>"
-
-
-def test_addresses_verified_before_can_be_chosen_again(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
-    first = verified(tenant, user, smtp, "one@acme.example")
-    verified(tenant, user, smtp, "two@acme.example")
-    assert [choice.address for choice in sender_settings(tenant).choices] == ["one@acme.example"]
-    identities.use_identity(tenant, user, first.id)
-    assert sender_settings(tenant).from_address == "one@acme.example"
-
-
-def test_a_pending_address_cannot_be_chosen(tenant: Tenant, user: User) -> None:
-    identity = verification.start_verification(tenant, user, "hello@acme.example", "")
-    with pytest.raises(NotVerified):
-        identities.use_identity(tenant, user, identity.id)
-
-
-def test_another_tenants_address_is_not_found(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
-    theirs = verified(tenant, user, smtp, "hello@acme.example")
-    other, _ = tenants.upsert("other", name="Other", plan="pro")
-    for verb in (identities.use_identity, verification.resend_verification, verification.cancel_pending):
-        with pytest.raises(NotFound):
-            verb(other, user, theirs.id)
-
-
 def test_a_second_change_replaces_the_pending_one(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     verification.start_verification(tenant, user, "one@acme.example", "")
     older = link_of_last_mail(smtp)
@@ -286,40 +247,3 @@ def test_the_verification_mail_stands_in_the_log_and_its_body_nowhere(
     assert (message.kind, message.state, message.to_address) == ("verification", "sent", "hello@acme.example")
     assert [entry.event for entry in db.session.scalars(select(LogEntry).order_by(LogEntry.id))] == ["queued", "sent"]
     assert db.session.scalar(select(func.count()).select_from(MessageBody)) == 0
-
-
-@pytest.mark.parametrize(
-    ("address", "name", "field", "reason"),
-    [
-        ("", "", "address", "empty"),
-        ("hello", "", "address", "not_an_address"),
-        ("a@b.example\r\nBcc: x@y.example", "", "address", "line_break"),
-        ("a" * 250 + "@acme.example", "", "address", "too_long"),
-        ("jörg@acme.example", "", "address", "non_ascii_local_part"),
-        ("hello@acme.example", "boss@bank.example", "display_name", "name_looks_like_address"),
-        ("hello@acme.example", "Ac\x07me", "display_name", "name_control_characters"),
-        ("hello@acme.example", "x" * 500, "display_name", "name_too_long"),
-    ],
-)
-def test_what_cannot_be_a_sender_is_refused_at_its_field(
-    tenant: Tenant, user: User, address: str, name: str, field: str, reason: str
-) -> None:
-    with pytest.raises(InvalidSender) as refused:
-        verification.start_verification(tenant, user, address, name)
-    assert (refused.value.field, refused.value.reason) == (field, reason)
-    assert db.session.scalar(select(func.count(SenderIdentity.id))) == 0
-    assert db.session.scalar(select(func.count(Message.id))) == 0
-
-
-def test_an_idn_domain_is_accepted_and_reaches_the_server_as_a_label(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
-    verification.start_verification(tenant, user, "hallo@bücher.example", "Bücher")
-    verification.confirm(link_of_last_mail(smtp))
-    assert smtp.received[-1].rcpt_to == ("hallo@xn--bcher-kva.example",)
-    assert sender_settings(tenant).from_address.startswith("hallo@")
-
-
-def test_free_mail_is_known_by_its_domain() -> None:
-    assert identities.is_free_mail("shop@GMX.de") and identities.is_free_mail("shop@gmail.com")
-    assert not identities.is_free_mail("gmail.com@acme.example")

@@ -22,12 +22,13 @@ from portal.services.accounts import tenants
 from portal.services.drivers import probe
 from portal.transport.smtp.replies import REASONS
 from portal.views import reason_texts
-from portal.views.errors import Contact
 from portal.views.log import texts as log_texts
+from tests.conftest import made_app
 from tests.support.driver_steps import allow
 from tests.support.mail_service import MailService
 from tests.support.person import Person
 from tests.support.scripted_server import ScriptedServer
+from tests.support.settings import configure
 from tests.support.steps import PATIENT
 
 PAGE = "/settings/email/service"
@@ -249,8 +250,7 @@ def test_the_field_to_change_follows_from_the_reason_and_not_from_the_step_alone
     name: str | None, says: str,
 ) -> None:  # fmt: skip
     with ScriptedServer(answers, extensions=("STARTTLS", "AUTH PLAIN"), tls=service.context) as server:
-        app.extensions["settings"].smtp_allowed_ports = str(server.port)
-        app.extensions["settings"].__dict__.pop("destination_policy", None)
+        configure(app, smtp_allowed_ports=str(server.port))
         admin.post(f"{PAGE}/test", fields | {"port": str(server.port)})
         run_test(app)
     page = admin.get(PAGE)
@@ -276,9 +276,7 @@ def test_a_certificate_for_another_name_is_told_apart(
 
 
 def test_a_server_inside_our_network_is_refused_at_its_field(app: Flask, admin: Person, fields: dict[str, str]) -> None:
-    settings = app.extensions["settings"]
-    settings.smtp_allowed_networks = ""
-    settings.__dict__.pop("destination_policy", None)
+    configure(app, smtp_allowed_networks="")
     admin.post(f"{PAGE}/test", fields)
     run_test(app)
     page = admin.get(PAGE)
@@ -354,19 +352,19 @@ def test_an_empty_password_keeps_the_stored_one_but_only_for_its_server(
 
 
 def test_a_plan_without_it_sees_the_page_and_is_refused_by_the_server(
-    app: Flask, arrive: Callable[..., Person], fields: dict[str, str]
+    options: dict[str, Any], fields: dict[str, str]
 ) -> None:
-    app.jinja_env.globals["support"] = Contact("help@marketplace.example", "", "https://marketplace.example/pricing")
-    person = arrive("small", plan="basic")
-    page = person.get(PAGE)
-    assert page.status_code == 200
-    assert "“Your own mail service” is part of the Enterprise plan." in text_of(page)
-    assert 'href="https://marketplace.example/pricing"' in page.text
-    for path in (f"{PAGE}/test", PAGE):
-        answer = person.post(path, fields)
-        assert answer.status_code == 403 and "part of the Enterprise plan" in text_of(answer)
-    answer = person.post("/settings/email/verification", {"address": "a@b.example", "display_name": "B"})
-    assert answer.status_code == 403 and "“Your own address” is part of the Pro plan." in text_of(answer)
+    with made_app(**options, pricing_url="https://marketplace.example/pricing") as app:
+        person = Person(app, "small", {"plan": "basic"})
+        page = person.get(PAGE)
+        assert page.status_code == 200
+        assert "“Your own mail service” is part of the Enterprise plan." in text_of(page)
+        assert 'href="https://marketplace.example/pricing"' in page.text
+        for path in (f"{PAGE}/test", PAGE):
+            answer = person.post(path, fields)
+            assert answer.status_code == 403 and "part of the Enterprise plan" in text_of(answer)
+        answer = person.post("/settings/email/verification", {"address": "a@b.example", "display_name": "B"})
+        assert answer.status_code == 403 and "“Your own address” is part of the Pro plan." in text_of(answer)
 
 
 def test_without_a_page_of_prices_a_plan_without_it_leads_to_support(arrive: Callable[..., Person]) -> None:

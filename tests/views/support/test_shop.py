@@ -223,7 +223,7 @@ def test_a_page_is_not_shown_when_its_look_cannot_be_written_down(sam: Person, m
         raise OSError("the disk is full")
 
     monkeypatch.setattr("portal.services.accounts.support_search.audit.record", fail)
-    sam.app.config["PROPAGATE_EXCEPTIONS"] = False
+    monkeypatch.setitem(sam.app.config, "PROPAGATE_EXCEPTIONS", False)
     answer = sam.get(f"{SHOP}/logs")
     assert answer.status_code == 500 and "Order 17" not in answer.text
 

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models import MessageAttachment
 from portal.transport.base import Timeouts
-from tests.api.conftest import MESSAGE, problem
-from tests.api.test_api import count, refusal_at
 from tests.support.smtp_sink import SMTPSink
+from tests.support.statements import recorded
 from tests.support.steps import drain
+from tests.views.api.conftest import MESSAGE, problem
+from tests.views.api.test_api import count, refusal_at
 
 PDF = bytes(range(256)) * 40
 
@@ -57,11 +58,9 @@ def test_ten_megabytes_arrive_and_one_byte_more_is_refused(api: FlaskClient, app
 
 def test_a_mail_without_files_asks_for_none(api: FlaskClient, app: Flask) -> None:
     assert post(api).status_code == 202
-    asked: list[str] = []
-    with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    with app.app_context(), recorded() as asked:
         drain()
-    assert asked and not [statement for statement in asked if "message_attachment" in statement]
+    assert asked and not [statement for statement, _ in asked if "message_attachment" in statement]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from portal.extensions import db
 from portal.models import Message, Tenant, utcnow
 from portal.models.api_key import Scope
 from portal.services.accounts import api_keys
-from tests.api.conftest import MESSAGE, problem
+from tests.views.api.conftest import MESSAGE, problem
 
 UNKNOWN = "msg_" + 26 * "a"
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal import create_app
-from portal.extensions import db
 from portal.services.accounts import api_keys
-from portal.services.routing import lanes
 from portal.web import rate_limits
-from tests.api.conftest import MESSAGE, problem
+from tests.conftest import made_app
 from tests.support.valkey import Valkey
+from tests.views.api.conftest import MESSAGE, problem
 
 BATCH = "/api/v1/messages/batch"
 MakeClient = Callable[[], FlaskClient]
@@ -26,23 +25,18 @@ MakeClient = Callable[[], FlaskClient]
 @pytest.fixture
 def make(options: dict[str, Any]) -> Iterator[Callable[..., FlaskClient]]:
     """A client of an application with this limit, for one and the same API key."""
-    apps: list[Flask] = []
     keys: list[str] = []
 
     def client(rate: str) -> FlaskClient:
-        apps.append(app := create_app(**options, api_rate=rate))
+        app = stack.enter_context(made_app(**options, api_rate=rate))
         with app.app_context():
-            lanes.ensure()
             keys.append(keys[0] if keys else api_keys.create("backend"))
         made = app.test_client()
         made.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {keys[0]}"
         return made
 
-    yield client
-    for app in apps:
-        with app.app_context():
-            db.session.remove()
-            db.engine.dispose()
+    with ExitStack() as stack:
+        yield client
 
 
 def ask(client: FlaskClient, times: int) -> list[int]:

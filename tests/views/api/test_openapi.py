@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from portal.models.api_key import Scope
 from portal.views.api import schemas
 from portal.web import access
-from tests.api.conftest import MESSAGE, problem
 from tests.support.json_schema import check, resolve
+from tests.views.api.conftest import MESSAGE, problem
 
 
 @pytest.fixture

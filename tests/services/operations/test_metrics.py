@@ -10,9 +10,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import event, update
+from sqlalchemy import update
 
-from portal import create_app
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, Tenant, now, utcnow
@@ -20,7 +19,10 @@ from portal.providers import PROVIDERS
 from portal.services.accounts import tenants
 from portal.services.operations import delivery_status, health_checks, heartbeat, metrics
 from portal.services.outbox import accept as outbox
+from tests.conftest import made_app
+from tests.support.settings import configure
 from tests.support.smtp_sink import SMTPSink
+from tests.support.statements import recorded
 from tests.support.steps import drain
 from tests.support.valkey import Valkey
 
@@ -142,22 +144,18 @@ def test_a_redis_that_is_away_is_a_figure(tenant: Tenant, valkey: Valkey) -> Non
 
 
 def test_a_database_that_is_away_is_a_figure(options: dict[str, Any], tmp_path: Any) -> None:
-    app = create_app(**options | {"database_url": f"sqlite:///{tmp_path}/empty.db"})
-    with app.app_context():
+    with made_app(**options | {"database_url": f"sqlite:///{tmp_path}/empty.db"}) as app, app.app_context():
         found = read()
         assert (found["absender_database_up", ()], found["absender_redis_up", ()]) == (0, 1)
         assert health_checks.sentences(None)
-        db.engine.dispose()
 
 
 def test_two_processes_give_the_same_answer(tenant: Tenant, options: dict[str, Any], smtp: SMTPSink) -> None:
     accept(tenant, 3)
     drain()
     ours = read()
-    other = create_app(**options)
-    with other.app_context():
+    with made_app(**options) as other, other.app_context():
         assert read() == ours
-        db.engine.dispose()
 
 
 def test_labels_are_bounded_and_name_nobody(tenant: Tenant) -> None:
@@ -183,13 +181,11 @@ def _another(number: int) -> Tenant:
 def test_a_scrape_reads_no_table_of_messages_as_a_whole(tenant: Tenant, app: Flask) -> None:
     if db.engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL's plans depend on its statistics")
-    statements: list[tuple[str, Any]] = []
-    event.listen(db.engine, "before_cursor_execute", lambda c, cur, sql, args, *_: statements.append((sql, args)))
     add_driver(tenant, "smtp.gmail.com")
-    statements.clear()
-    metrics.text()
+    with recorded() as statements:
+        metrics.text()
     plans = []
-    for sql, arguments in list(statements):
+    for sql, arguments in statements:
         if "FROM message" in sql:
             rows = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", arguments).all()
             plans += [row[3] for row in rows if "message" in row[3]]
@@ -228,18 +224,18 @@ def test_anybody_else_finds_nothing_there(
 
 
 def test_a_proxy_does_not_make_a_stranger_local(options: dict[str, Any]) -> None:
-    app = create_app(**options, trusted_proxies=1)
-    answer = app.test_client().get(
-        "/metrics", environ_overrides={"REMOTE_ADDR": "203.0.113.9"}, headers={"X-Forwarded-For": "127.0.0.1"}
-    )
+    with made_app(**options, trusted_proxies=1) as app:
+        answer = app.test_client().get(
+            "/metrics", environ_overrides={"REMOTE_ADDR": "203.0.113.9"}, headers={"X-Forwarded-For": "127.0.0.1"}
+        )
     assert answer.status_code == 404
 
 
 @pytest.mark.parametrize(
     ("authorization", "status"), [(f"Bearer {TOKEN}", 200), ("Bearer wrong", 401), (f"Basic {TOKEN}", 401), ("", 401)]
 )
-def test_with_a_token_the_token_decides(options: dict[str, Any], authorization: str, status: int) -> None:
-    app = create_app(**options, metrics_token=TOKEN)
+def test_with_a_token_the_token_decides(app: Flask, authorization: str, status: int) -> None:
+    configure(app, metrics_token=TOKEN)
     for address in ("127.0.0.1", "203.0.113.9"):
         answer = app.test_client().get(
             "/metrics", environ_overrides={"REMOTE_ADDR": address}, headers={"Authorization": authorization}

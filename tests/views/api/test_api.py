@@ -13,9 +13,9 @@ from werkzeug.test import TestResponse
 from portal.extensions import db
 from portal.models import Message
 from portal.services.accounts import api_keys
-from tests.api.conftest import MESSAGE, problem
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
+from tests.views.api.conftest import MESSAGE, problem
 
 
 def refusal_at(response: TestResponse, field: str) -> str:

@@ -17,10 +17,10 @@ from sqlalchemy import func, select
 from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message
 from portal.services.accounts import tenants
-from tests.api.conftest import MESSAGE
 from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.warm import Warm
+from tests.views.api.conftest import MESSAGE
 
 Ask = Callable[[int, str, Any, dict[str, str]], tuple[int, Any, Any]]
 

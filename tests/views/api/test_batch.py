@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message, MessageBody
 from portal.services.accounts import tenants
 from portal.services.routing import lanes
-from tests.api.conftest import MESSAGE, problem
 from tests.support.smtp_sink import SMTPSink
+from tests.support.statements import recorded
 from tests.support.steps import drain
 from tests.support.valkey import Valkey
+from tests.views.api.conftest import MESSAGE, problem
 
 BATCH = "/api/v1/messages/batch"
 
@@ -103,19 +104,11 @@ def test_five_hundred_cost_no_more_statements_than_five(
 ) -> None:
     """Tenants, senders and keys are looked up once, and rows are written together."""
     spent: list[int] = []
-    with app.app_context():
-        engine = db.engine
     monkeypatch.setattr(lanes, "_KNOWN_SECONDS", 3600)
     post(api, MESSAGE)  # which lanes there are is asked once
     for size in (5, 500):
-        statements: list[str] = []
-
-        def note(*arguments: Any, seen: list[str] = statements) -> None:
-            seen.append(arguments[2])
-
-        event.listen(engine, "before_cursor_execute", note)
-        results = post(api, *(MESSAGE | {"idempotency_key": f"{size}-{number}"} for number in range(size)))
-        event.remove(engine, "before_cursor_execute", note)
+        with app.app_context(), recorded() as statements:
+            results = post(api, *(MESSAGE | {"idempotency_key": f"{size}-{number}"} for number in range(size)))
         assert {result["status"] for result in results} == {202}
         spent.append(len(statements))
     assert spent[0] == spent[1] <= 15

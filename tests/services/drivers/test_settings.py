@@ -1,0 +1,68 @@
+"""A driver's settings as typed: trimmed, and refused at their field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from portal.models import Tenant, User
+from portal.services.drivers import save_gate
+from portal.services.drivers.settings import DriverSettings
+from portal.services.errors import InvalidFields
+from tests.support.mail_service import MailService
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "reason"),
+    [
+        ({"host": ""}, "host", "empty"),
+        ({"host": "https://smtp.acme.example"}, "host", "not_a_host"),
+        ({"host": "smtp.acme.example/mail"}, "host", "not_a_host"),
+        ({"port": 70000}, "port", "not_a_mail_port"),
+        ({"port": 22}, "port", "not_a_mail_port"),
+        ({"port": 465}, "encryption", "contradicts_port"),
+        ({"port": 587, "encryption": "tls"}, "encryption", "contradicts_port"),
+        ({"preset": "microsoft365", "port": 465, "encryption": "tls"}, "port", "not_offered"),
+        ({"username": " "}, "username", "empty"),
+        ({"secret": ""}, "secret", "empty"),
+        ({"secret": "x" * 10_000}, "secret", "too_long"),
+        ({"from_address": "nobody"}, "from_address", "not_an_address"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_field_before_anything_is_sent(
+    tenant: Tenant, user: User, wanted: DriverSettings, service: MailService, fields: dict[str, object], field: str,
+    reason: str,
+) -> None:  # fmt: skip
+    with pytest.raises(InvalidFields) as refused:
+        save_gate.start(tenant, user, replace(wanted, **fields))
+    assert refused.value.errors == [(field, reason)]
+    assert save_gate.latest(tenant) is None and service.sign_ins == 0
+
+
+def test_pasted_values_lose_their_spaces(tenant: Tenant, user: User, wanted: DriverSettings) -> None:
+    pasted = replace(
+        wanted, preset="gmail", host="  127.0.0.1 ", username=" shop@acme.example ", secret="abcd efgh ijkl mnop"
+    )
+    clean = pasted.cleaned(tenant)
+    assert (clean.host, clean.username, clean.secret) == ("127.0.0.1", "shop@acme.example", "abcdefghijklmnop")
+
+
+@pytest.mark.parametrize(
+    ("preset", "pasted", "kept"),
+    [
+        ("gmail", "abcd\u00a0efgh\u00a0ijkl\u00a0mnop\n", "abcdefghijklmnop"),
+        ("yahoo", " abcdefgh ijklmnop", "abcdefghijklmnop"),
+        ("icloud", "abcd-efgh-ijkl-mnop ", "abcd-efgh-ijkl-mnop"),
+        ("microsoft365", "abcd efgh ijkl mnop", "abcdefghijklmnop"),
+        ("microsoft365", " correct Horse battery 4 staple\t", "correct Horse battery 4 staple"),
+        ("microsoft365", "purple cats dancing", "purple cats dancing"),
+        ("zoho", "aB3d eF6h iJ9l", "aB3deF6hiJ9l"),
+        ("zoho", "my shop's mail", "my shop's mail"),
+        ("other", " two words ", "two words"),
+    ],
+)
+def test_only_an_app_password_loses_the_spaces_within_it(
+    tenant: Tenant, user: User, wanted: DriverSettings, preset: str, pasted: str, kept: str
+) -> None:
+    assert replace(wanted, preset=preset, secret=pasted).cleaned(tenant).secret == kept

@@ -1,0 +1,21 @@
+"""What has served its purpose goes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Flask
+
+from portal.db.transaction import transaction
+from portal.extensions import db
+from portal.models import BurntToken, utcnow
+from portal.services.operations import housekeeping
+
+
+def test_a_used_launch_token_goes_once_it_has_expired(ctx: Flask) -> None:
+    with transaction() as session:
+        session.add(BurntToken(jti="old", expires_at=utcnow() - timedelta(minutes=6)))
+        session.add(BurntToken(jti="new", expires_at=utcnow()))
+    assert housekeeping.clean_up() == 1 and housekeeping.clean_up() == 0
+    assert db.session.get(BurntToken, "new")
+    housekeeping.checkpoint()

@@ -1,0 +1,91 @@
+"""Which addresses a tenant may send from, and which of them it does."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import func, select
+
+from portal.extensions import db
+from portal.models import Message, SenderIdentity, Tenant, User
+from portal.services.accounts import tenants
+from portal.services.errors import InvalidSender, NotFound, NotVerified
+from portal.services.senders import identities, verification
+from portal.services.senders.settings_page import sender_settings
+from tests.support.smtp_sink import SMTPSink
+from tests.support.steps import forget_the_limits, link_of_last_mail
+
+
+def verified(tenant: Tenant, user: User, smtp: SMTPSink, address: str) -> SenderIdentity:
+    identity = verification.start_verification(tenant, user, address, "Acme")
+    assert verification.confirm(link_of_last_mail(smtp)).state == "confirmed"
+    forget_the_limits()
+    return identity
+
+
+def test_an_address_verified_before_is_in_force_at_once_with_the_new_name(
+    tenant: Tenant, user: User, smtp: SMTPSink
+) -> None:
+    verified(tenant, user, smtp, "hello@acme.example")
+    identities.use_default(tenant, user)
+    identity = verification.start_verification(tenant, user, "Hello@ACME.example", "Acme Outlet")
+    assert identity.state == "verified"
+    assert sender_settings(tenant).from_header == "Acme Outlet <hello@acme.example>"
+
+
+def test_addresses_verified_before_can_be_chosen_again(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
+    first = verified(tenant, user, smtp, "one@acme.example")
+    verified(tenant, user, smtp, "two@acme.example")
+    assert [choice.address for choice in sender_settings(tenant).choices] == ["one@acme.example"]
+    identities.use_identity(tenant, user, first.id)
+    assert sender_settings(tenant).from_address == "one@acme.example"
+
+
+def test_a_pending_address_cannot_be_chosen(tenant: Tenant, user: User) -> None:
+    identity = verification.start_verification(tenant, user, "hello@acme.example", "")
+    with pytest.raises(NotVerified):
+        identities.use_identity(tenant, user, identity.id)
+
+
+def test_another_tenants_address_is_not_found(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
+    theirs = verified(tenant, user, smtp, "hello@acme.example")
+    other, _ = tenants.upsert("other", name="Other", plan="pro")
+    for verb in (identities.use_identity, verification.resend_verification, verification.cancel_pending):
+        with pytest.raises(NotFound):
+            verb(other, user, theirs.id)
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "field", "reason"),
+    [
+        ("", "", "address", "empty"),
+        ("hello", "", "address", "not_an_address"),
+        ("a@b.example\r\nBcc: x@y.example", "", "address", "line_break"),
+        ("a" * 250 + "@acme.example", "", "address", "too_long"),
+        ("jörg@acme.example", "", "address", "non_ascii_local_part"),
+        ("hello@acme.example", "boss@bank.example", "display_name", "name_looks_like_address"),
+        ("hello@acme.example", "Ac\x07me", "display_name", "name_control_characters"),
+        ("hello@acme.example", "x" * 500, "display_name", "name_too_long"),
+    ],
+)
+def test_what_cannot_be_a_sender_is_refused_at_its_field(
+    tenant: Tenant, user: User, address: str, name: str, field: str, reason: str
+) -> None:
+    with pytest.raises(InvalidSender) as refused:
+        verification.start_verification(tenant, user, address, name)
+    assert (refused.value.field, refused.value.reason) == (field, reason)
+    assert db.session.scalar(select(func.count(SenderIdentity.id))) == 0
+    assert db.session.scalar(select(func.count(Message.id))) == 0
+
+
+def test_an_idn_domain_is_accepted_and_reaches_the_server_as_a_label(
+    tenant: Tenant, user: User, smtp: SMTPSink
+) -> None:
+    verification.start_verification(tenant, user, "hallo@bücher.example", "Bücher")
+    verification.confirm(link_of_last_mail(smtp))
+    assert smtp.received[-1].rcpt_to == ("hallo@xn--bcher-kva.example",)
+    assert sender_settings(tenant).from_address.startswith("hallo@")
+
+
+def test_free_mail_is_known_by_its_domain() -> None:
+    assert identities.is_free_mail("shop@GMX.de") and identities.is_free_mail("shop@gmail.com")
+    assert not identities.is_free_mail("gmail.com@acme.example")
