@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAIL_WORKERS = 2
 HIGHEST_PORT = 65500  # leaves room for the ports beside it
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes
+_COMPILED_TEXTS = "portal/translations/de/LC_MESSAGES/messages.mo"
 
 
 def end(sentence: str) -> NoReturn:
@@ -118,9 +119,15 @@ def valkey_command(instance: Path, path: Path) -> str:
     return "exec " + shlex.join([valkey_server(), *options])
 
 
-def commands(port: int, valkey: str | None, redis_url: str) -> dict[str, str]:
-    """What to run, by name. The product's own processes stand in the Procfile."""
+def commands(port: int, valkey: str | None, redis_url: str, reloading: bool = False) -> dict[str, str]:
+    """What to run, by name. The product's own processes stand in the Procfile; bin/dev wants them to reload."""
     product = parse_procfile((ROOT / "Procfile").read_text()).processes
+    if reloading:
+        run = f"exec flask --app wsgi run --debug --host 127.0.0.1 --port {port}"
+        product["web"] = f"{run} --extra-files {_COMPILED_TEXTS}"
+        # The jobs' processes have no reloader of their own.
+        for name in product.keys() - {"web"}:
+            product[name] = f"exec python -m demo.restart {product[name].removeprefix('exec python ')}"
     # The workers come after the first page: all at once they would make it wait for a processor.
     waits = [f"http://127.0.0.1:{port}/"] + ([redis_url] if valkey else [])
     after = shlex.join([sys.executable, "-m", "demo.wait", *waits])
@@ -175,7 +182,7 @@ def prepare(env: dict[str, str]) -> None:
         end(f"{done.stdout.rstrip()}\nPreparing the database failed; the reason stands above.")
 
 
-def main() -> int:
+def main(reloading: bool = False) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     # A closed terminal ends everything, too, although the processes have sessions of their own.
     signal.signal(signal.SIGHUP, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
@@ -195,6 +202,8 @@ def main() -> int:
         "PORTAL_DEMO": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    if reloading:
+        env["FLASK_DEBUG"] = "1"
     trust_provider(env, instance, port)
 
     own_valkey, borrowed = None, None
@@ -209,7 +218,7 @@ def main() -> int:
     try:
         prepare(env)
         runner = Runner(Terminal(sys.stdout))
-        for name, command in commands(port, own_valkey, env["PORTAL_REDIS_URL"]).items():
+        for name, command in commands(port, own_valkey, env["PORTAL_REDIS_URL"], reloading).items():
             runner.add_process(name, command, env=env, cwd=str(ROOT))
         runner.loop()
     finally:
@@ -226,6 +235,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(main(reloading=sys.argv[1:] == ["--reload"]))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -54,9 +54,10 @@ def create_app(**overrides: Any) -> Flask:
     message_state.subscribe(outcome_log.write)
     for view in views:
         app.register_blueprint(view.blueprint)
-    app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
-        app.wsgi_app, root=app.static_folder, prefix="static/", autorefresh=app.debug, max_age=3600
-    )
+    if not app.debug:  # it would serve the compressed copies that bin/setup made of older files
+        app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
+            app.wsgi_app, root=app.static_folder, prefix="static/", max_age=3600
+        )
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -30,6 +30,7 @@ _quoted = json.encoder.encode_basestring  # json.dumps(text, ensure_ascii=False)
 def init_app(app: Flask) -> None:
     """Write to stderr unless the embedding process has set up logging of its own."""
     Formatter.as_json = app.extensions["settings"].log_format == "json"
+    Formatter.quotes_errors = app.debug
     ours = logging.getLogger("portal")
     if ours.level == logging.NOTSET:
         ours.setLevel(logging.INFO)
@@ -46,6 +47,7 @@ class Formatter(logging.Formatter):
     """`logger.info("event", extra={"fields": {...}})` becomes one line; a traceback becomes one field of it."""
 
     as_json: ClassVar[bool] = False
+    quotes_errors: ClassVar[bool] = False  # by bin/dev: nobody's mail is there
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +84,8 @@ def error_text(exc_info: ExcInfo) -> str:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-        said = _masked(str(error).partition("\n")[0]) if isinstance(error, _SPEAKING) else ""
+        speaks = Formatter.quotes_errors or isinstance(error, _SPEAKING)
+        said = _masked(str(error).partition("\n")[0]) if speaks else ""
         frames = traceback.extract_tb(error.__traceback__)
         places = "\n".join(f"  {frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
         parts.append(f"{kind}{f': {said}' if said else ''}\n{places}")

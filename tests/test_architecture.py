@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.any_database
+from tests.support.house import (
+    ROOT,
+    arrows,
+    imports,
+    is_module,
+    modules,
+    packages,
+    picture,
+    sources,
+)
 
-ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.any_database
 
 # Which packages of ours a package may import, from the top of the house to the bottom. Packages on one line know
 # nothing of each other. A module right below `portal` is a package of its own here.
@@ -40,60 +48,8 @@ FLOOR = {package: number for number, packages in enumerate(FLOORS) for package i
 ONLY = {"portal.services.delivery": ("jobs", "portal.cli")}
 
 
-def imports(path: Path) -> set[str]:
-    """The modules that a file imports, by their full names."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name if is_module(name) else node.module for name in names}
-    return found
-
-
-def is_module(name: str) -> bool:
-    path = ROOT / name.replace(".", "/")
-    return path.is_dir() or path.with_suffix(".py").is_file()
-
-
-def modules(below: str) -> list[Path]:
-    path = ROOT / below
-    return [path] if path.is_file() else sorted(path.rglob("*.py"))
-
-
-def package(module: str) -> str:
-    parts = module.split(".")
-    if parts[0] == "jobs":
-        return "jobs"
-    return ".".join(parts[:3] if parts[:2] == ["portal", "services"] else parts[:2])
-
-
-def sources() -> list[tuple[str, Path]]:
-    """Each module of the product with its file."""
-    return [
-        (".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path)
-        for path in [*modules("portal"), *modules("jobs")]
-        if "migrations" not in path.parts
-    ]
-
-
 def test_no_module_of_the_product_is_named_like_a_test() -> None:
     assert [name for name, _ in sources() if name.endswith(("_test", "_tests"))] == []
-
-
-def packages() -> set[str]:
-    """All packages but those that only hold others."""
-    return {package(name) for name, _ in sources()} - {"portal.services"}
-
-
-def arrows() -> set[tuple[str, str]]:
-    """Which package imports which, as (from, to)."""
-    found = set()
-    for name, path in sources():
-        ours = {package(other) for other in imports(path) if other.split(".")[0] in ("portal", "jobs")}
-        found |= {(package(name), other) for other in ours if other != package(name)}
-    return found
 
 
 def test_every_package_has_its_floor() -> None:
@@ -181,3 +137,8 @@ def test_no_test_reaches_into_a_library() -> None:
             and isinstance(node.value, ast.Name) and node.value.id in foreign - {"os"}
         ]  # fmt: skip
         assert reached == []
+
+
+def test_the_picture_shows_the_imports_as_they_are() -> None:
+    shown = (ROOT / "docs/architecture.md").read_text()
+    assert picture() in shown, "run: .venv/bin/python -m tests.support.house"

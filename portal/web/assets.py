@@ -13,12 +13,14 @@ from flask import Flask, request, url_for
 def init_app(app: Flask) -> None:
     folder = Path(app.static_folder or "")
 
-    @lru_cache
+    kept = 0 if app.debug else 128  # none while files are being edited
+
+    @lru_cache(maxsize=kept)
     def digest(filename: str) -> str | None:
         file = folder / filename
         return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else None
 
-    @lru_cache
+    @lru_cache(maxsize=kept)
     def address(filename: str, root: str) -> str:
         return url_for("static", filename=filename)
 

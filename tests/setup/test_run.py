@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.run import trust_provider, write_secrets
+from demo.run import commands, trust_provider, write_secrets
 from demo.wait import wait_for
 
 pytestmark = pytest.mark.any_database
@@ -110,6 +110,12 @@ def test_the_demo_mail_provider_is_trusted_unless_the_operator_set_otherwise(tmp
     }
     assert (tmp_path / "demo-ca.pem").is_file()
     assert stat.S_IMODE((tmp_path / "demo-mail.pem").stat().st_mode) == 0o600
+
+
+def test_to_reload_never_leaves_the_loopback_address() -> None:
+    found = commands(8000, None, "redis://localhost", reloading=True)
+    assert "--debug --host 127.0.0.1" in found["web"] and "PORTAL_BIND" not in found["web"]
+    assert all("demo.restart -m jobs." in found[name] for name in ("worker_interactive", "worker_mail.1", "clock"))
 
 
 def processes(mark: str) -> Iterator[str]:

@@ -43,7 +43,8 @@ def test_only_these_routes_are_public(app: Flask) -> None:
     assert public == {
         "/", "/launch", "/sign-in", "/sign-in/<token>", "/static/<path:filename>", "/verify/<token>",
         "/verify/<token>/resend", "/healthz", "/readyz", "/api/v1/openapi.json",
-        "/settings/users", "/settings/users/<path:rest>", "/settings/email/driver", "/settings/email/driver/<path:rest>",
+        "/settings/users", "/settings/users/<path:rest>", "/settings/email/driver",
+        "/settings/email/driver/<path:rest>",
     }  # fmt: skip
 
 
