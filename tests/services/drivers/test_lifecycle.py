@@ -13,7 +13,7 @@ from portal.extensions import db
 from portal.models import Driver, Lane, Message, Tenant, User, now
 from portal.services.accounts import tenants
 from portal.services.delivery import claims, prepare
-from portal.services.drivers import lifecycle, probe, quota, save_gate
+from portal.services.drivers import lifecycle, probe, quota, save_gate, setup_page
 from portal.services.drivers.settings import DriverSettings
 from portal.services.errors import SettingsUntested
 from portal.services.routing import lanes
@@ -230,7 +230,7 @@ def test_a_test_from_before_the_refusal_opens_nothing(
     service.password = "changed-at-the-provider"
     drain_driver(driver)
     tested = probe.driver_settings.of(lifecycle.get(tenant))
-    assert save_gate.gate(tenant, tested) == "expired"
+    assert setup_page.read(tenant).gate(tested) == "expired"
     with pytest.raises(SettingsUntested):
         save_gate.save(tenant, user, replace(tested, secret=""), 1)
     assert lifecycle.get(tenant).state == "broken"
