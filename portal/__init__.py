@@ -31,7 +31,6 @@ def create_app(**overrides: Any) -> Flask:
     settings = load_settings(**overrides)
     app = Flask(__name__, instance_path=str(settings.instance_path.resolve()))
     app.extensions["settings"] = settings
-    app.ensure_sync = lambda func: func  # type: ignore[method-assign]  # none is a coroutine; asked eight times
     templating.use_in(app)
     app.config.update(
         SECRET_KEY=settings.secret_key,

@@ -40,7 +40,6 @@ def init_app(app: Flask) -> None:
         logging.getLogger().addHandler(handler)  # the root: RQ's lines and those of jobs/ are written alike
         # Not written, so not asked for (docs.python.org, logging HOWTO, "Optimization").
         logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-        logging._srcfile = None  # type: ignore[attr-defined]
 
 
 class Formatter(logging.Formatter):

@@ -1,4 +1,4 @@
-"""The one way to write: `with transaction():`, and what is to be done after its commit."""
+"""`with transaction():` writes, and says what is to be done after its commit; `with read():` ends a read in time."""
 
 from __future__ import annotations
 
@@ -44,6 +44,22 @@ def transaction() -> Iterator[Session]:
             action()
         except Exception:  # what was committed stays so, and the caller must not be told otherwise
             log.exception("an action after the commit failed")
+
+
+@contextmanager
+def read() -> Iterator[Session]:
+    """Read, and hold no transaction open afterwards; what was loaded stays loaded. Inside transaction(), join it.
+
+    For what reads and then takes its time: a job that speaks to a server, a download in batches. A commit and no
+    rollback, which would forget what was loaded. Raises RuntimeError if the block has changed something.
+    """
+    session = db.session()
+    yield session
+    if _AFTER in session.info:
+        return
+    if session.new or session.dirty or session.deleted:
+        raise RuntimeError("objects were changed within read()")
+    session.commit()
 
 
 def after_commit(action: Callable[[], object]) -> None:

@@ -93,6 +93,7 @@ class DriverTest(_Account, Base):
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     fingerprint: Mapped[str] = mapped_column(String(64))  # keyed digest over exactly what was tested
+    driver_version: Mapped[int | None]  # of the driver that has exactly these settings; None: it has others
     state: Mapped[str] = mapped_column(String(10), default=ProbeState.QUEUED)
     steps: Mapped[list[dict[str, Any]]] = mapped_column(
         JSON, default=list

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from portal.db.transaction import read
 from portal.extensions import db
 from portal.models import AuditEntry, Tenant, User
 
@@ -102,10 +103,10 @@ def entries(tenant: Tenant) -> Iterator[list[AuditEntry]]:
     """All entries, newest first, in batches of which each is a read of its own (as in outbox.log_export)."""
     before: int | None = None
     while True:
-        rows = _rows(tenant, before, BATCH)
+        with read() as session:
+            rows = _rows(tenant, before, BATCH)
         last = rows[-1].id if rows else None
-        db.session.commit()
-        db.session.expunge_all()
+        session.expunge_all()
         yield rows
         if len(rows) < BATCH:
             return

@@ -17,6 +17,7 @@ from portal.config import settings
 from portal.models import Tenant, User
 from portal.models.api_key import Scope
 from portal.services.accounts import api_keys, users
+from portal.services.accounts.users import Person, Shop
 from portal.web import session as sessions
 
 RULES = ("public", "person", "viewer", "admin", "support", "api_key", "operator")
@@ -33,6 +34,7 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 csrf = CSRFProtect()
+Known = tuple[User | Person, Tenant | Shop | None]
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -152,22 +154,22 @@ def _require_session(declaration: Access) -> None:
         raise Forbidden("staff" if tenant is None else "support" if declaration.rule == "support" else "role")
 
 
-def _may(rule: str, user: User, tenant: Tenant | None) -> bool:
+def _may(rule: str, user: User | Person, tenant: Tenant | Shop | None) -> bool:
     """Whether the person satisfies the rule; what they are goes by their tenant, too: staff has none, others have."""
     return user.role in _ROLES[rule] and (user.role == "support") == (tenant is None)
 
 
-def _look_up(session: sessions.Session, *, only_reads: bool) -> tuple[User, Tenant | None] | None:
+def _look_up(session: sessions.Session, *, only_reads: bool) -> Known | None:
     """The session's person, if the database still has them, with the role and settings of this moment.
 
     `g.user` and `g.tenant` from now on: the person's own tenant, None for staff.
     """
-    named = (session.user_id, session.tenant_id, session.version)
-    if only_reads:
-        glance = users.glance(*named)
+    known: Known | None
+    if only_reads and session.tenant_id is not None:
+        glance = users.glance(session.user_id, session.tenant_id, session.version)
         known, g.newest_entry = (glance[:2], glance[2]) if glance else (None, None)
     else:
-        known = users.get(*named)
+        known = users.get(session.user_id, session.tenant_id, session.version)
     if known is not None:
         g.user, g.tenant = known
     return known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -61,6 +61,7 @@ def select_timezone() -> str | None:
 def speak(locale: str | None) -> None:
     """Answer this request in `locale`, whatever was selected before."""
     g.locale = locale
+    g.pop("reader", None)
     refresh()
 
 
@@ -74,12 +75,8 @@ def clock(at: datetime, *, seconds: bool = False) -> str:
 
 def exact(at: datetime) -> str:
     """Date and time to the second, with the timezone, in the reader's language."""
-    return _exact(at, *_reader())
-
-
-def _reader() -> tuple[str, tzinfo | None]:
-    """Language and timezone."""
-    return locale().language, _noted("babel_tzinfo") or get_timezone()
+    who = reader()
+    return _exact(at, who.locale.language, who.zone)
 
 
 @lru_cache(maxsize=8192)  # a list shows the same moments again with each poll
@@ -114,14 +111,9 @@ def _distance(unit: Any, seconds: int, language: str) -> str:
 
 def moment(at: datetime, *, focusable: bool = True) -> Markup:
     """A relative time that tells the exact one on hover and focus (its own, or that of the row around it)."""
-    return moments(focusable=focusable)(at)
-
-
-def moments(*, focusable: bool = True) -> Callable[[datetime], Markup]:
-    """The same for many: who reads them is found out once."""
-    language, zone = _reader()
-    focus = ' tabindex="0"' if focusable else ""
-    return lambda at: _moment(at, _ago(at, language), language, zone, focus)
+    who = reader()
+    language = who.locale.language
+    return _moment(at, _ago(at, language), language, who.zone, ' tabindex="0"' if focusable else "")
 
 
 @lru_cache(maxsize=8192)  # as above
@@ -132,7 +124,25 @@ def _moment(at: datetime, relative: str, language: str, zone: tzinfo | None, foc
 
 
 # Texts. Flask-Babel finds out anew for each of a page's hundred what its reader speaks: a third of the page's time.
-# What it has noted for the request is read directly here; force_locale() and refresh() change the notes.
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What decides how a page is written."""
+
+    locale: Locale
+    zone: tzinfo | None
+    texts: NullTranslations
+
+
+def reader() -> Reader:
+    """Who reads the answer to this request: found out once, until speak()."""
+    found: Reader | None = g.get("reader") if g else None
+    if found is None:
+        found = Reader(get_locale(), get_timezone(), get_translations())
+        if g:
+            g.reader = found
+    return found
 
 
 def gettext(text: str, /, **values: Any) -> str:
@@ -167,22 +177,9 @@ def _template_number(template: EvalContext, one: str, many: str, num: int, /, **
 
 def catalog() -> NullTranslations:
     """The texts in the reader's language."""
-    found: NullTranslations | None = _noted("babel_translations")
-    if found is None:
-        found = get_translations()
-        if g:
-            g._flask_babel.babel_translations = found
-    return found
+    return reader().texts
 
 
 def locale() -> Locale:
     """The reader's."""
-    return _noted("babel_locale") or get_locale()
-
-
-def _noted(name: str) -> Any:
-    """What Flask-Babel has found out for this request already."""
-    try:
-        return getattr(g.get("_flask_babel"), name, None)
-    except RuntimeError:  # no application at work
-        return None
+    return reader().locale

@@ -89,8 +89,8 @@ def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
             )
             for name, what, most in (
                 ("poll", "unchanged log poll (304)", 2),
-                ("settings page", "settings page", 8),
-                ("log page", "log page, first page of a full log", 8),
+                ("settings page", "settings page", 10),
+                ("log page", "log page, first page of a full log", 10),
             )
         ]
         return [*_accepting(port, key, size), *rows, *page_weight.measure(port, bearer, SETTINGS_PAGE)]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Text, bindparam, cast, select
+from sqlalchemy import Text, bindparam, cast, func, select
 
 from portal.db import prepared
 from portal.db.prepared import Statement
@@ -21,20 +20,43 @@ _IS_MEMBER = (*_HAS_SESSION, Tenant.id == bindparam("tenant"))
 _IS_STAFF = (*_HAS_SESSION, User.tenant_id.is_(None))
 _OBJECTS = select(User, Tenant).join(Tenant, Tenant.id == User.tenant_id).where(*_IS_MEMBER)
 _STAFF = select(User).where(*_IS_STAFF)
-_USER_NAMES = ("id", "tenant_id", "subject", "email", "name", "role", "locale", "session_version")
-_TENANT_NAMES = (
-    "id", "external_id", "name", "plan", "locale", "timezone", "sender_mode", "held_mail", "identity_id",
-)  # fmt: skip
-_COPIES = Statement(
+
+
+class Person(NamedTuple):
+    """What pages read of a user."""
+
+    id: int
+    tenant_id: int
+    subject: str
+    email: str
+    name: str
+    role: str
+    locale: str | None
+    session_version: str
+
+
+class Shop(NamedTuple):
+    """What pages read of a tenant."""
+
+    id: int
+    external_id: str
+    name: str
+    plan: str
+    locale: str
+    timezone: str
+    sender_mode: str
+    held_mail: str
+    identity_id: int | None
+    frame_ancestors: list[str]
+
+
+_NEWEST_ENTRY = select(func.max(LogEntry.id)).where(LogEntry.tenant_id == bindparam("tenant")).scalar_subquery()
+_GLANCE = Statement(
     select(
-        *(getattr(User, name) for name in _USER_NAMES),
-        *(getattr(Tenant, name) for name in _TENANT_NAMES),
+        *(getattr(User, name) for name in Person._fields),
+        *(getattr(Tenant, name) for name in Shop._fields if name != "frame_ancestors"),
         cast(Tenant.frame_ancestors, Text),
-        select(LogEntry.id)
-        .where(LogEntry.tenant_id == bindparam("tenant"))
-        .order_by(LogEntry.id.desc())
-        .limit(1)
-        .scalar_subquery(),
+        _NEWEST_ENTRY,
     )
     .join_from(User, Tenant, Tenant.id == User.tenant_id)
     .where(*_IS_MEMBER)
@@ -53,27 +75,18 @@ def get(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Tenant
     return (row[0], row[1]) if row else None
 
 
-def glance(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Tenant | None, int | None] | None:
-    """The same for what only reads, as copies that no session tracks, and the id of the tenant's newest log entry.
+def glance(user_id: int, tenant_id: int, version: str) -> tuple[Person, Shop, int] | None:
+    """The same of a tenant's person, for what only reads, and the id of the tenant's newest log entry.
 
-    One look-up, a fraction of the cost of loading. The copies lack the times at which the rows were made or changed,
-    and requests share them: nobody may change them. Staff, who come seldom, get no copies and no entry.
+    One look-up of plain values, past the session: an open page asks every two seconds (docs/benchmarks.md).
     """
-    if tenant_id is None:
-        known = get(user_id, None, version)
-        return (known[0], None, None) if known else None
     with prepared.reading():
-        row = _COPIES.row(user=user_id, tenant=tenant_id, version=version)
-    return (*_copies(row[:-1]), row[-1] or 0) if row else None
-
-
-@lru_cache(maxsize=1024)  # by all that the rows hold, as just read: an open page asks every two seconds
-def _copies(values: tuple[Any, ...]) -> tuple[User, Tenant]:
-    *columns, frame_ancestors = values
-    user = User(**dict(zip(_USER_NAMES, columns, strict=False)))
-    tenant = Tenant(**dict(zip(_TENANT_NAMES, columns[len(_USER_NAMES) :], strict=True)))
-    tenant.frame_ancestors = json.loads(frame_ancestors)
-    return user, tenant
+        row = _GLANCE.row(user=user_id, version=version, tenant=tenant_id)
+    if row is None:
+        return None
+    *seen, frame_ancestors, newest = row
+    end = len(Person._fields)
+    return Person._make(seen[:end]), Shop._make([*seen[end:], json.loads(frame_ancestors)]), newest or 0
 
 
 def from_launch(tenant: Tenant, *, subject: str, email: str, name: str, role: str) -> User:

@@ -123,7 +123,7 @@ class _Run:
                 quota.count_tests(driver)
             if state != "passed" or driver is None or driver.state == DriverState.PAUSED:
                 return  # what a person paused, a person resumes
-            if driver_settings.is_account(driver, test.fingerprint, tenant):
+            if test.driver_version == driver.version:
                 lifecycle.resume(tenant)
 
 

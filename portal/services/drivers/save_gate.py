@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, select
 
 from portal import encryption, job_queue
 from portal.db.transaction import after_commit, transaction
@@ -17,7 +17,7 @@ from portal.models.driver import PROBED, PROBING, DriverState
 from portal.services import entitlements
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle, quota
-from portal.services.drivers.settings import DriverSettings
+from portal.services.drivers.settings import TESTED, DriverSettings
 from portal.services.emails import contents
 from portal.services.errors import AlreadyTesting, InvalidFields, SettingsUntested
 from portal.services.outbox import accept as outbox
@@ -39,11 +39,13 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
         last = latest(tenant)
         if last is not None and state_of(last) in PROBING:
             raise AlreadyTesting
-        wanted = _with_stored_secret(tenant, wanted)
+        driver = lifecycle.find(tenant)
+        wanted = _with_stored_secret(wanted, last, driver)
         subject = contents.driver_test_subject(tenant, user.locale or tenant.locale)
         message = outbox.record_test(tenant, to=user.email, subject=subject)
         test = DriverTest(
             tenant_id=tenant.id, user_id=user.id, message_id=message.id, fingerprint=wanted.fingerprint(tenant),
+            driver_version=driver.version if driver and wanted.are_of(driver, tenant) else None,
             **{name: getattr(wanted, name) for name in lifecycle.FIELDS if name != "secret"},
             secret=encryption.encrypt(wanted.secret),
         )  # fmt: skip
@@ -71,20 +73,12 @@ def state_of(test: DriverTest) -> str:
     return test.state
 
 
-def is_good(test: DriverTest) -> bool:
+def is_good(test: DriverTest, driver: Driver | None) -> bool:
     """Whether what it tested may still be saved: passed lately, and not before the server refused the account."""
     if test.state != "passed" or test.finished_at is None or utcnow() >= test.finished_at + PASS_LIFE:
         return False
-    refused_since = exists().where(
-        Driver.tenant_id == test.tenant_id, Driver.state == DriverState.STOPPED, Driver.paused_at >= test.finished_at
-    )
-    return not db.session.scalar(select(refused_since))
-
-
-def open_test(tenant: Tenant) -> DriverTest | None:
-    """The newest test, while it is of interest: it is under way, or ended less than half an hour ago."""
-    test = latest(tenant)
-    return test if test is not None and utcnow() < (test.finished_at or test.created_at) + PASS_LIFE else None
+    refused = driver.paused_at if driver is not None and driver.state == DriverState.STOPPED else None
+    return refused is None or refused < test.finished_at
 
 
 def discard(tenant: Tenant) -> None:
@@ -97,29 +91,12 @@ def discard(tenant: Tenant) -> None:
         session.execute(delete(DriverTest).where(DriverTest.tenant_id == tenant.id, DriverTest.state.in_(PROBED)))
 
 
-def gate(tenant: Tenant, wanted: DriverSettings) -> str:
-    """Whether these settings could be saved now: open, missing, running, changed or expired."""
-    test = latest(tenant)
-    if test is None:
-        return "missing"
-    if matches(tenant, wanted) is None:
-        return "changed" if test.state == "passed" else "missing"
-    if state_of(test) in PROBING:
-        return "running"
-    return "open" if is_good(test) else "expired" if test.state == "passed" else "missing"
-
-
-def matches(tenant: Tenant, wanted: DriverSettings) -> DriverTest | None:
-    """The newest test, if it tested exactly these settings (an empty secret: the tested one)."""
-    test = latest(tenant)
-    if test is None:
-        return None
-    if not wanted.secret:
-        try:
-            wanted = replace(wanted, secret=encryption.decrypt(test.secret))
-        except encryption.Unreadable:
-            return None
-    return test if wanted.fingerprint(tenant) == test.fingerprint else None
+def tried(test: DriverTest, tenant: Tenant, wanted: DriverSettings) -> bool:
+    """Whether the test tried exactly these settings; an empty secret means the tested one, if it can be read."""
+    if wanted.secret:
+        return wanted.fingerprint(tenant) == test.fingerprint
+    same = all(getattr(wanted, name) == getattr(test, name) for name in TESTED if name != "secret")
+    return same and encryption.can_read(test.secret)
 
 
 def save(tenant: Tenant, user: User, wanted: DriverSettings, version: int) -> Driver:
@@ -131,12 +108,12 @@ def save(tenant: Tenant, user: User, wanted: DriverSettings, version: int) -> Dr
     wanted = wanted.cleaned(tenant)
     with transaction():
         tenant = tenants.lock(tenant)
-        test = matches(tenant, wanted)
-        if test is None:
-            raise SettingsUntested("changed" if latest(tenant) else "missing")
+        test = latest(tenant)
+        if test is None or not tried(test, tenant, wanted):
+            raise SettingsUntested("changed" if test else "missing")
         if test.state != "passed":
             raise SettingsUntested("missing")
-        if not is_good(test):
+        if not is_good(test, lifecycle.find(tenant)):
             raise SettingsUntested("expired")
         values = {name: getattr(test, name) for name in lifecycle.FIELDS} | {
             "from_name": wanted.from_name,
@@ -145,14 +122,16 @@ def save(tenant: Tenant, user: User, wanted: DriverSettings, version: int) -> Dr
             "secret": encryption.encrypt(encryption.decrypt(test.secret)),
         }
         driver = lifecycle.put(tenant, user, version, values)
+        test.driver_version = driver.version
         quota.count_tests(driver)
         return driver
 
 
-def _with_stored_secret(tenant: Tenant, wanted: DriverSettings) -> DriverSettings:
+def _with_stored_secret(wanted: DriverSettings, *accounts: DriverTest | Driver | None) -> DriverSettings:
+    """With the secret of the first of these accounts that has this host and username. Raises InvalidFields."""
     if wanted.secret:
         return wanted
-    for stored in (latest(tenant), lifecycle.find(tenant)):
+    for stored in accounts:
         if stored is not None and (stored.host, stored.username) == (wanted.host, wanted.username):
             try:
                 return replace(wanted, secret=encryption.decrypt(stored.secret))

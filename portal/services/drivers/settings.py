@@ -47,6 +47,13 @@ class DriverSettings:
         key = hashlib.sha256(b"driver-fingerprint:" + settings().secret_key.encode()).digest()
         return hmac.new(key, tested, hashlib.sha256).hexdigest()
 
+    def are_of(self, stored: Driver, tenant: Tenant) -> bool:
+        """Whether a test of these proves the stored ones; nobody can tell when their password can't be read."""
+        try:
+            return of(stored).fingerprint(tenant) == self.fingerprint(tenant)
+        except encryption.Unreadable:
+            return False
+
     def cleaned(self, tenant: Tenant) -> DriverSettings:
         """Trimmed and checked. Raises InvalidFields with every field that can't be used."""
         provider = providers.by_key(self.preset)
@@ -66,7 +73,7 @@ class DriverSettings:
 
 
 def of(stored: Driver | DriverTest) -> DriverSettings:
-    """The stored settings, secret included. Raises vault.Unreadable."""
+    """The stored settings, secret included. Raises encryption.Unreadable."""
     return DriverSettings(
         preset=stored.preset,
         host=stored.host,
@@ -77,14 +84,6 @@ def of(stored: Driver | DriverTest) -> DriverSettings:
         from_address=stored.from_address,
         from_name=stored.from_name,
     )
-
-
-def is_account(stored: Driver | DriverTest, fingerprint: str, tenant: Tenant) -> bool:
-    """Whether these are the settings behind the fingerprint; nobody can tell when the password can't be read."""
-    try:
-        return of(stored).fingerprint(tenant) == fingerprint
-    except encryption.Unreadable:
-        return False
 
 
 class _Refused(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portal.extensions import db
+from portal.db.transaction import read
 from portal.models import Message, Tenant
 from portal.services.outbox import message_log
 from portal.services.outbox.message_log import LogFilter
@@ -20,10 +20,10 @@ def messages(tenant: Tenant, wanted: LogFilter) -> Iterator[list[Message]]:
     select_batch = message_log.keyset(tenant, wanted, BATCH)
     before: int | None = None
     while True:
-        rows = list(db.session.scalars(select_batch(before)))
+        with read() as session:
+            rows = list(session.scalars(select_batch(before)))
         last = rows[-1].id if rows else None
-        db.session.commit()  # ends the read; a rollback would forget what was read
-        db.session.expunge_all()
+        session.expunge_all()
         yield rows
         if len(rows) < BATCH:
             return

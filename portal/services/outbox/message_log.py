@@ -99,14 +99,17 @@ def page(
     else:
         rows = _newest(tenant, limit + 1)
     more, rows = len(rows) > limit, rows[:limit]
-    some = select(Message.id).where(Message.tenant_id == tenant.id).limit(1)
     return LogPage(
         rows=rows,
         next_before=rows[-1].public_id if more else None,
         newest=rows[0].public_id if rows else None,
         newer=_newer(matching, top) if top is not None else 0,
-        any=bool(rows) or db.session.scalar(some) is not None,
+        any=bool(rows) or _has_any(tenant),
     )
+
+
+def _has_any(tenant: Tenant) -> bool:
+    return db.session.scalar(select(Message.id).where(Message.tenant_id == tenant.id).limit(1)) is not None
 
 
 def _newest(tenant: Tenant, limit: int) -> list[Listed]:

@@ -8,12 +8,9 @@ from flask import g
 
 from portal import encryption, providers
 from portal.models import Driver, DriverTest
-from portal.models.driver import DriverState
 from portal.providers.base import Provider
 from portal.services.drivers import save_gate
-from portal.services.drivers import settings as driver_settings
 from portal.services.drivers.settings import DriverSettings
-from portal.services.errors import InvalidFields
 from portal.views.driver import texts as driver_texts
 from portal.views.driver.form import FIELDS, DriverForm
 
@@ -26,32 +23,6 @@ class Difference:
     theirs: str
 
 
-def is_newer(test: DriverTest, driver: Driver | None) -> bool:
-    """Whether the test tried something that isn't saved, so that the form shows that."""
-    if driver is None:
-        return True
-    if is_saved(test, driver):
-        return test.created_at > driver.updated_at
-    return not _saved_since(test, driver)
-
-
-def is_saved(test: DriverTest, driver: Driver | None) -> bool:
-    """Whether the driver is the account that was tested."""
-    return driver is not None and driver_settings.is_account(driver, test.fingerprint, g.tenant)
-
-
-def _saved_since(test: DriverTest, driver: Driver) -> bool:
-    """Whether other settings were saved after the test; a change of state alone is no saving."""
-    return driver.state == DriverState.ACTIVE and driver.updated_at > (test.finished_at or test.created_at)
-
-
-def gate(form: DriverForm) -> str:
-    try:
-        return save_gate.gate(g.tenant, wanted(form).cleaned(g.tenant))
-    except InvalidFields:
-        return "missing"
-
-
 def kept(form: DriverForm, test: DriverTest | None, driver: Driver | None) -> str:
     """Whose password an empty field stands for: test, driver, or nobody's; lost when it can't be read any more."""
     for name, stored in (("test", test), ("driver", driver)):
@@ -60,10 +31,13 @@ def kept(form: DriverForm, test: DriverTest | None, driver: Driver | None) -> st
     return ""
 
 
-def filled(stored: Driver | DriverTest | None, driver: Driver | None) -> DriverForm:
-    """The form as stored, without its password; or empty, with the provider most shops have."""
+def filled(stored: Driver | DriverTest | None, version: int) -> DriverForm:
+    """The form as stored, without its password; or empty, with the provider most shops have.
+
+    `version`: the driver's, which Save will name.
+    """
     form = DriverForm(formdata=None)
-    form.version.data = str(driver.version if driver else 0)
+    form.version.data = str(version)
     if stored is None:
         form.from_name.data = g.tenant.name
         choose(form, next(iter(providers.PROVIDERS.values())))

@@ -12,7 +12,8 @@ from werkzeug.wrappers import Response
 from portal import reasons
 from portal.providers import PROVIDERS, by_key
 from portal.services import entitlements
-from portal.services.drivers import lifecycle, save_gate
+from portal.services.drivers import lifecycle, save_gate, setup_page
+from portal.services.drivers.setup_page import DriverSetup
 from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, NotFound, SettingsUntested
 from portal.services.routing import sender as senders
 from portal.services.senders.settings_page import driver_status, sender_settings
@@ -38,20 +39,19 @@ blueprint.add_app_template_global(reason_texts.sentence, "reason_sentence")
 blueprint.add_app_template_global(reason_texts.fix, "reason_fix")
 
 
-def context(form: DriverForm | None = None, **more: Any) -> dict[str, Any]:
-    """What the page and each of its fragments are rendered from."""
-    driver, test = lifecycle.find(g.tenant), save_gate.open_test(g.tenant)
+def context(found: DriverSetup, form: DriverForm | None = None, **more: Any) -> dict[str, Any]:
+    """What the page and each of its fragments are rendered from; without a form that was typed, from what is stored."""
+    driver, test = found.driver, found.open_test
     typed, allowed = form is not None, entitlements.allows(g.tenant, "own_driver")
-    from_test = not typed and test is not None and driver_form.is_newer(test, driver)
+    form_test = None if typed else found.form_test
     if form is None:
-        form = driver_form.filled(test if from_test else driver, driver)
+        form = driver_form.filled(form_test or driver, found.version)
     state = save_gate.state_of(test) if test is not None else ""
-    saved = test is not None and driver_form.is_saved(test, driver)
-    gate = driver_form.gate(form)
+    gate = found.gate(driver_form.wanted(form))
     if typed and state not in ("queued", "running") and gate not in ("open", "expired"):
         test = None  # it tried something else than what stands in the form
-    if from_test and test is not None:
-        driver_form.mark_failure(form, test)
+    if form_test is not None:
+        driver_form.mark_failure(form, form_test)
     return {
         "form": form,
         "provider": by_key(form.preset.data),
@@ -59,7 +59,7 @@ def context(form: DriverForm | None = None, **more: Any) -> dict[str, Any]:
         "test": test,
         "test_state": state,
         "gate": "viewer" if g.user.role != "admin" else gate if allowed else "plan",
-        "unsaved": "typed" if typed else "tested" if from_test and not saved else "",
+        "unsaved": "typed" if typed else "tested" if form_test and not found.is_saved else "",
         "kept": driver_form.kept(form, test, driver),
         "may_change": g.user.role == "admin" and allowed,
         "allowed": allowed,
@@ -68,24 +68,22 @@ def context(form: DriverForm | None = None, **more: Any) -> dict[str, Any]:
     }
 
 
-def page(form: DriverForm | None = None, status: int = 200, **more: Any) -> Response:
-    found = driver_texts.notice(request.args.get("notice"))
-    return make_response(
-        render_template("driver/page.html", **context(form, notice=Notice(*found) if found else None, **more)), status
-    )
+def page(found: DriverSetup, form: DriverForm | None = None, status: int = 200, **more: Any) -> Response:
+    said = driver_texts.notice(request.args.get("notice"))
+    values = context(found, form, notice=Notice(*said) if said else None, **more)
+    return make_response(render_template("driver/page.html", **values), status)
 
 
 @blueprint.get("")
 @access("viewer")
 def get_page() -> Response:
+    found = setup_page.read(g.tenant)
     choice = PROVIDERS.get(request.args.get("preset", ""))
-    if choice is None:
-        return page()
-    form = context()["form"]
-    if form.preset.data == choice.key:
-        return page()
+    form = driver_form.filled(found.form_test or found.driver, found.version)
+    if choice is None or choice.key == form.preset.data:
+        return page(found)
     driver_form.choose(form, choice)
-    return page(form, unsaved="")
+    return page(found, form, unsaved="")
 
 
 @blueprint.post("/form")
@@ -94,7 +92,7 @@ def post_choice() -> Response:
     """The form and the guide of another provider, with what was typed. Changes nothing."""
     form = DriverForm()
     driver_form.choose(form, by_key(form.preset.data))
-    response = make_response(render_template("driver/_setup.html", **context(form)))
+    response = make_response(render_template("driver/_setup.html", **context(setup_page.read(g.tenant), form)))
     response.headers["HX-Replace-Url"] = url_for("driver.get_page", preset=form.preset.data)
     return response
 
@@ -113,20 +111,22 @@ def post_test() -> Response:
         return refused(form, 409, busy=True)
     if not wants_fragment():
         return see_other(url_for("driver.get_page"))
-    shown = driver_form.filled(test, lifecycle.find(g.tenant))
+    found = setup_page.read(g.tenant)
+    shown = driver_form.filled(test, found.version)
     shown.version.data = form.version.data
-    return make_response(render_template("driver/_form.html", **context(shown) | {"unsaved": "tested"}))
+    return make_response(render_template("driver/_form.html", **context(found, shown, unsaved="tested")))
 
 
 @blueprint.get("/test")
 @access("viewer", renews=False)
 def get_test() -> Response:
     """Polled while a test is under way; the last answer brings Save, or marks the field, and asks no more."""
-    test = save_gate.latest(g.tenant)
+    found = setup_page.read(g.tenant)
+    test = found.test
     if test is None:
         raise PageNotFound
-    form = driver_form.filled(test, lifecycle.find(g.tenant))
-    values = context(form, test=test, test_state=save_gate.state_of(test))
+    form = driver_form.filled(test, found.version)
+    values = context(found, form, test=test, test_state=save_gate.state_of(test))
     driver_form.mark_failure(form, test)
     if request.args.get("test", type=int) != test.id:
         values |= {"elsewhere": True, "gate": "changed"}
@@ -154,7 +154,7 @@ def post_again() -> Response:
     driver = lifecycle.find(g.tenant)
     if driver is None:
         return done("driver_gone")
-    form = driver_form.filled(driver, driver)
+    form = driver_form.filled(driver, driver.version)
     try:
         save_gate.discard(g.tenant)  # an unsaved attempt must not lend its password
         save_gate.start(g.tenant, g.user, driver_form.wanted(form))
@@ -188,14 +188,14 @@ def post_save() -> Response:
 
 def refused(form: DriverForm, status: int, **why: Any) -> Response:
     """The same form, with what was typed and what is wrong; the password stays in the browser."""
-    driver = lifecycle.find(g.tenant)
-    values = {"differences": driver_form.differences(form, driver), **why}
+    found = setup_page.read(g.tenant)
+    values = {"differences": driver_form.differences(form, found.driver), **why}
     if values["differences"] is not None:
-        form.version.data = str(driver.version if driver else 0)  # seen: the next Save replaces it knowingly
+        form.version.data = str(found.version)  # seen: the next Save replaces it knowingly
         form.version.raw_data = None
     if not wants_fragment():
-        return page(form, status, **values)
-    return make_response(render_template("driver/_form.html", **context(form, **values)), status)
+        return page(found, form, status, **values)
+    return make_response(render_template("driver/_form.html", **context(found, form, **values)), status)
 
 
 @blueprint.post("/discard")

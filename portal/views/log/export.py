@@ -51,7 +51,7 @@ def _head() -> list[str]:
 def _row(message: Message, zone: tzinfo) -> list[str]:
     return [
         csv_files.time(message.accepted_at, zone), message.public_id,
-        str(log_texts.KINDS.get(message.kind, message.kind)), message.kind, message.to_address, message.subject,
+        log_texts.kind(message.kind), message.kind, message.to_address, message.subject,
         message.sender or "", log_texts.state(message), message.state, message.reason or "",
         csv_files.time(message.finished_at, zone),
     ]  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import zlib
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +15,6 @@ from werkzeug.wrappers import Response
 from portal.services.outbox import message_log, send_again
 from portal.services.outbox.message_log import LogFilter
 from portal.views.errors import PageError
-from portal.views.log import rows as log_rows
 from portal.views.log import texts as log_texts
 from portal.views.sender.page import Notice
 from portal.web.access import access
@@ -50,11 +48,11 @@ class View:
         return replace(self, **changes)
 
     def fields(self) -> dict[str, str]:
-        return {name: value for name, value in vars(self).items() if value and name != "opening"}
+        return {name: value for name, value in vars(self).items() if value}
 
-    @cached_property
+    @property
     def opening(self) -> str:
-        """The URL that opens a message, but for the message's id: made once for all rows."""
+        """The address that opens a message, but for the message's id."""
         url = self.with_(until=None, open=None).url
         return f"{url}{'&' if '?' in url else '?'}open="
 
@@ -99,17 +97,15 @@ def context(view: View) -> dict[str, Any]:
         )
     if view.filtered and view.until is None and view.before is None:
         view = view.with_(until=page.newest)  # a filtered list stands still until the reader asks
-    waits = message_log.waits([*page.rows, *([opened] if opened else [])])
     return {
         "view": view,
+        "opening": view.opening,  # made once for all rows
         "page": page,
         "opened": opened,
         "entries": message_log.entries(opened) if opened else [],
         "links": send_again.links(g.tenant, opened) if opened else send_again.Links(),
         "last": message_log.last_entries([row.id for row in page.rows if row.state == "deferred"]),  # until when
-        "waits": waits,
-        "closed_rows": log_rows.ClosedRows(view.opening, waits),
-        "filter_list": log_rows.filter_list,
+        "waits": message_log.waits([*page.rows, *([opened] if opened else [])]),
         "texts": log_texts,
         "tag": tag_of(view, latest),
     }

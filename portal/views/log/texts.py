@@ -72,6 +72,11 @@ _PLATFORMS_REASONS = ("rate_limited", "service_unavailable", "too_many_connectio
 _PACE = timedelta(minutes=1)
 
 
+def kind(key: str) -> str:
+    """The message's kind."""
+    return str(KINDS.get(key, key))
+
+
 def state(message: Message | Listed, last: LogEntry | None = None, wait: Wait | None = None) -> str:
     """One line: where the message is, and why. `last` is its newest log entry; `wait` is its route's."""
     because = reason(message.reason)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from portal.extensions import db
 from portal.models import Driver, Lane, Tenant, User
 from portal.services.delivery import claims, prepare
-from portal.services.drivers import lifecycle, probe, save_gate
+from portal.services.drivers import lifecycle, probe, save_gate, setup_page
 from portal.services.errors import SettingsUntested
 from portal.services.routing import lanes
 from portal.services.senders.settings_page import sender_settings
@@ -98,7 +98,7 @@ def test_a_test_from_before_the_refusal_opens_nothing(
     service.password = "changed-at-the-provider"
     drain_driver(driver)
     tested = probe.driver_settings.of(lifecycle.get(tenant))
-    assert save_gate.gate(tenant, tested) == "expired"
+    assert setup_page.read(tenant).gate(tested) == "expired"
     with pytest.raises(SettingsUntested):
         save_gate.save(tenant, user, replace(tested, secret=""), 1)
     assert lifecycle.get(tenant).state == "stopped"

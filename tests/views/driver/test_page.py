@@ -14,6 +14,7 @@ from flask import Flask
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
+from portal import encryption
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Message, Tenant, utcnow
@@ -29,6 +30,7 @@ from tests.support.mail_service import MailService
 from tests.support.person import Person
 from tests.support.scripted_server import ScriptedServer
 from tests.support.settings import configure
+from tests.support.statements import recorded
 from tests.support.steps import PATIENT
 
 PAGE = "/settings/email/service"
@@ -570,3 +572,53 @@ def test_a_test_of_other_settings_does_not_unlock_what_stands_in_the_form(
     assert busy.status_code == 409 and url
     run_test(app)
     assert 'data-open="false"' in admin.as_htmx("GET", unescape(url[1])).text
+
+
+@pytest.mark.parametrize("stage", ["nothing", "queued", "failed", "passed", "saved", "tested again", "stopped"])
+def test_each_row_is_read_once_and_no_password_is_decrypted_to_show_the_form(
+    app: Flask, admin: Person, fields: dict[str, str], stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if stage in ("queued", "failed"):
+        admin.post(f"{PAGE}/test", fields | {"secret": "wrong"})
+    if stage == "failed":
+        run_test(app)
+    if stage == "passed":
+        pass_a_test(app, admin, fields)
+    if stage in ("saved", "tested again", "stopped"):
+        saved(app, admin, fields)
+    if stage == "tested again":
+        admin.post(f"{PAGE}/again")
+        run_test(app)
+    if stage == "stopped":
+        change(app, update(Driver).values(state="stopped", reason="bad_credentials", paused_at=utcnow()))
+    decrypted: list[str] = []
+    decrypt = encryption.decrypt
+    monkeypatch.setattr(encryption, "decrypt", lambda token: decrypted.append(token) or decrypt(token))
+    blank, refused = fields | {"secret": ""}, fields | {"port": "22"}
+    for method, path, data in (
+        ("GET", "", {}), ("GET", "?preset=gmail", {}), ("GET", "/test?test=1", {}),
+        ("POST", "/form", blank), ("POST", "/form", fields), ("POST", "/test", refused),
+    ):  # fmt: skip
+        with app.app_context(), recorded() as asked:
+            answer = admin.as_htmx(method, PAGE + path, data=data)
+        assert answer.status_code in (200, 404, 422), path
+        for table in ("driver", "driver_test"):
+            reads = [text for text, _ in asked if re.search(rf'FROM "?{table}"?\s', text)]
+            assert len(reads) <= 1, (path, reads)
+        assert decrypted == [], path
+
+
+def test_an_account_that_is_tested_again_is_not_unsaved_but_another_password_is(
+    app: Flask, admin: Person, fields: dict[str, str], service: MailService
+) -> None:
+    saved(app, admin, fields)
+    assert admin.post(f"{PAGE}/again").status_code == 303
+    run_test(app)
+    page = admin.get(PAGE)
+    assert "The test message was accepted." in text_of(page) and "data-unsaved" not in page.text
+    service.password = "another"
+    admin.post(f"{PAGE}/test", fields | {"secret": "another", "version": "1"})
+    assert run_test(app).state == "passed"
+    assert 'data-unsaved="tested"' in admin.get(PAGE).text
+    assert admin.post(PAGE, fields | {"secret": "another", "version": "1"}).status_code == 303
+    assert "data-unsaved" not in admin.get(PAGE).text
