@@ -6,6 +6,7 @@ The texts are marked for translation here and translated where they are shown, i
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ Translate = Callable[[str], str]
 def N_(text: str) -> str:
     """Mark a text for the catalogue (bin/translations); it is translated where it is shown."""
     return text
+
+
+GIVE_UP = timedelta(hours=48)  # how long a message is tried; here, because the words name it
 
 
 class Reason(StrEnum):
@@ -121,7 +125,7 @@ WORDS: dict[Reason, Words] = {
         N_("The email configuration says what it needs."),
     ),
     Reason.EXPIRED: Words(
-        N_("it could not be sent within 48 hours"),
+        N_("it could not be sent within %(hours)s hours"),
         N_("Send it once more when the cause is mended."),
     ),
     Reason.GREYLISTED: Words(
@@ -255,7 +259,7 @@ EARLIER = {"driver_stands_still": Reason.DRIVER_STOPPED}
 def phrase(reason: str | None, translate: Translate) -> str:
     """Why, as the rest of a sentence; an unknown reason says nothing rather than something wrong."""
     known = _words(reason)
-    return translate(known.why) if known else ""
+    return translate(known.why) % {"hours": GIVE_UP // timedelta(hours=1)} if known else ""
 
 
 def sentence(reason: str | None, translate: Translate) -> str:

@@ -91,5 +91,7 @@ def show_link(link: Link, token: str, *, pressed: bool = False) -> Response:
 
 
 def show(state: str, status: int | None = None, **values: Any) -> Response:
-    page = render_template("sign_in/page.html", state=state, **values)
+    page = render_template(
+        "sign_in/page.html", state=state, minutes=login_links.LINK_LIFE // timedelta(minutes=1), **values
+    )
     return make_response(page, status or _STATUS.get(state, 200))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flask import Blueprint, g, make_response, render_template
 from werkzeug.wrappers import Response
@@ -60,5 +60,6 @@ def show(
         speak(link.tenant.locale)
     limit = gettext("The next email is possible at %(time)s.", time=clock(next_at)) if next_at else None
     state = "sent" if sent else link.state
-    page = render_template("verify/page.html", link=link, state=state, token=token, limit=limit)
+    hours = verification.LINK_LIFE // timedelta(hours=1)
+    page = render_template("verify/page.html", link=link, state=state, token=token, limit=limit, hours=hours)
     return make_response(page, status or _STATUS.get(state, 200))

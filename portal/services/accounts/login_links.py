@@ -21,6 +21,7 @@ from portal.extensions import db
 from portal.job_queue import Work
 from portal.models import Message, SignInLink, Tenant, User, utcnow
 from portal.models.identity import new_nonce
+from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
 from portal.services import audit
 from portal.services.accounts import tenants
@@ -88,9 +89,9 @@ def send(link_id: int) -> None:
         only = places[0].tenant if len({place.tenant for place in places}) == 1 else None
         outbox.accept(
             only or tenants.platform(),
-            kind="sign_in",
+            kind=Kind.SIGN_IN,
             to=places[0].user.email,
-            subject=contents.sign_in_subject(link.locale),
+            subject=contents.subject(Kind.SIGN_IN, link.locale),
             data={"link": link.id},
             route=INTERACTIVE,
         )
@@ -110,7 +111,9 @@ def mail_content(message: Message) -> MailContent:
     link = db.session.get(SignInLink, (message.data or {}).get("link"), populate_existing=True)
     if link is None or link.used_at is not None or _is_old(link):
         raise NotPending
-    return contents.sign_in(message.subject, f"{settings().base_url}/sign-in/{_token(link)}", link.locale)
+    url = f"{settings().base_url}/sign-in/{_token(link)}"
+    minutes = LINK_LIFE // timedelta(minutes=1)
+    return contents.build(Kind.SIGN_IN, message.subject, link.locale, link=url, minutes=minutes)
 
 
 def read_link(token: str) -> Link:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from sqlalchemy import func, select, update
 
+from portal.config import settings
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import DriverTest, Tenant, User, utcnow
 from portal.models.base import MAX_ID
+from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
 from portal.models.user import TENANT_ROLES, new_session_version
 from portal.services import audit
@@ -66,9 +68,11 @@ def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
             user = User(tenant_id=tenant.id, subject=users.invited_subject(address), email=address)
             session.add(user)
         user.role, user.invited_at = role, utcnow()
-        content = contents.invitation(tenant, by, role, tenant.locale)
+        subject = contents.subject(Kind.INVITATION, tenant.locale, tenant=tenant.name)
+        about = {"tenant": tenant.name, "by": by.email, "role": role, "link": f"{settings().base_url}/sign-in"}
+        content = contents.build(Kind.INVITATION, subject, tenant.locale, **about)
         outbox.accept(
-            tenant, kind="invitation", to=user.email, subject=content.subject, text=content.text, html=content.html,
+            tenant, kind=Kind.INVITATION, to=user.email, subject=content.subject, text=content.text, html=content.html,
             route=INTERACTIVE,
         )  # fmt: skip
         audit.record(tenant, by, "user_invited", user.email, after={"role": role})

@@ -6,7 +6,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -17,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal.db.prepared import Statement
 from portal.extensions import db
-from portal.models import Message, MessageBody, Tenant, statement_time
+from portal.models import Message, MessageBody, statement_time
+from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
 from portal.reasons import Reason
 from portal.services.accounts import login_links
@@ -34,6 +35,11 @@ from portal.services.senders import verification
 from portal.transport.base import Action, Mail, Reply, Verdict
 from portal.transport.mime.build import MailContent
 
+# Mail that holds a link with power has no stored body: whoever knows the link builds it, or raises NotPending.
+_BUILT_AT_SENDING: dict[Kind, Callable[[Message], MailContent]] = {
+    Kind.SIGN_IN: login_links.mail_content,
+    Kind.VERIFICATION: verification.mail_content,
+}
 _DEFECT = Verdict(Action.RETRY_MESSAGE, Reason.LOCAL_ERROR)
 
 log = logging.getLogger(__name__)
@@ -150,7 +156,7 @@ def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[A
         lanes.wake(sender.route)
         return None
     try:
-        return _outgoing(attempt, message, sender, _content(attempt, message))
+        return _outgoing(attempt, message, sender, _content(message))
     except NotPending:
         outcomes.cancelled(attempt, Reason.NO_LONGER_WANTED)
     except SQLAlchemyError:
@@ -177,16 +183,15 @@ def _sender(attempt: Attempt, message: Row, bench: Workbench) -> Sender:
     return in_force
 
 
-def _content(attempt: Attempt, message: Row) -> MailContent:
+def _content(message: Row) -> MailContent:
     if message.has_body is not None:
         if not message.attachments:
             return contents.stored(message)
         files = attachments.load(message.id)
         db.session.commit()  # as above
         return contents.stored(message, files)
-    tenant = db.session.get_one(Tenant, attempt.tenant_id, populate_existing=True)
     whole = db.session.get_one(Message, message.id, populate_existing=True)
-    content = login_links.mail_content(whole) if message.kind == "sign_in" else verification.mail_content(tenant, whole)
+    content = _BUILT_AT_SENDING[Kind(message.kind)](whole)
     db.session.commit()  # as above
     return content
 

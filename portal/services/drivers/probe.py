@@ -16,7 +16,7 @@ from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import DriverTest, LogEntry, Message, Tenant, User, utcnow
 from portal.models.driver import PROBING, DriverState
-from portal.models.message import State
+from portal.models.message import Kind, State
 from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.accounts import tenants
@@ -67,7 +67,9 @@ class _Run:
             return self._end("failed", Reply(0, "internal"), Reason.UNREADABLE_SECRET)
         sender = Mailbox(test.from_name, test.from_address)
         locale = self.user.locale or self.tenant.locale
-        content = contents.driver_test(self.tenant, self.message.subject, str(sender), locale)
+        content = contents.build(
+            Kind.DRIVER_TEST, self.message.subject, locale, tenant=self.tenant.name, sender=str(sender)
+        )
         stamp = Stamp(utcnow(), self.message.message_id, random_secrets.token_hex(16))
         mail = compose(content, sender, test.from_address, self.message.to_address, stamp)
         try:

@@ -14,6 +14,7 @@ from portal.extensions import db
 from portal.job_queue import Work
 from portal.models import Driver, DriverTest, Tenant, User, utcnow
 from portal.models.driver import PROBED, PROBING, DriverState
+from portal.models.message import Kind
 from portal.services import entitlements
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle, quota
@@ -41,7 +42,7 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
             raise AlreadyTesting
         driver = lifecycle.find(tenant)
         wanted = _with_stored_secret(wanted, last, driver)
-        subject = contents.driver_test_subject(tenant, user.locale or tenant.locale)
+        subject = contents.subject(Kind.DRIVER_TEST, user.locale or tenant.locale, tenant=tenant.name)
         message = outbox.record_test(tenant, to=user.email, subject=subject)
         test = DriverTest(
             tenant_id=tenant.id, user_id=user.id, message_id=message.id, fingerprint=wanted.fingerprint(tenant),

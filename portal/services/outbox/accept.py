@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
 from portal.models.message import WAITING, State, is_public_id, new_public_id
 from portal.models.route import RELAY, TEST, Route
-from portal.reasons import Reason
+from portal.reasons import GIVE_UP, Reason
 from portal.services import message_state
 from portal.services.errors import NotCancellable, NotFound
 from portal.services.message_state import CHANGED, ENTRY, MESSAGE, change
@@ -27,8 +27,6 @@ from portal.services.routing import sender as senders
 from portal.services.routing.sender import Sender
 from portal.transport.mime.addresses import parse_mailbox
 from portal.transport.mime.attachments import Attachment
-
-GIVE_UP = timedelta(hours=48)
 
 _BODY = db.metadata.tables[MessageBody.__tablename__]
 _WRITTEN_OUT = {

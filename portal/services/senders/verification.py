@@ -16,6 +16,7 @@ from portal.db.transaction import serialize, transaction
 from portal.extensions import db
 from portal.models import Message, SenderIdentity, Tenant, User, VerificationMail, utcnow
 from portal.models.identity import new_nonce
+from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
 from portal.services import audit, entitlements, limits
 from portal.services.accounts import tenants
@@ -153,9 +154,10 @@ def resend_from_link(token: str) -> VerificationLink:
     return VerificationLink("pending", link.identity, tenant)
 
 
-def mail_content(tenant: Tenant, message: Message) -> MailContent:
+def mail_content(message: Message) -> MailContent:
     """The mail's content, built at sending: its link is kept nowhere. Raises NotPending when nobody waits for it."""
     data = message.data or {}
+    tenant = db.session.get_one(Tenant, message.tenant_id, populate_existing=True)
     try:
         identity = identities.get(tenant, data["identity"])
     except NotFound:
@@ -163,7 +165,8 @@ def mail_content(tenant: Tenant, message: Message) -> MailContent:
     if identity.state != "pending" or identity.nonce != data["nonce"]:
         raise NotPending
     link = f"{settings().base_url}/verify/{_token(identity)}"
-    return contents.verification(identity, tenant, message.subject, link, data["locale"])
+    about = {"tenant": tenant.name, "address": identity.address, "link": link, "hours": LINK_LIFE // timedelta(hours=1)}
+    return contents.build(Kind.VERIFICATION, message.subject, data["locale"], **about)
 
 
 def _checked(address: str, display_name: str, tenant: Tenant) -> tuple[str, str]:
@@ -191,9 +194,9 @@ def _send(tenant: Tenant, identity: SenderIdentity, locale: str) -> None:
     db.session.flush()
     outbox.accept(
         tenant,
-        kind="verification",
+        kind=Kind.VERIFICATION,
         to=identity.address,
-        subject=contents.verification_subject(tenant, locale),
+        subject=contents.subject(Kind.VERIFICATION, locale, tenant=tenant.name),
         data={"identity": identity.id, "nonce": identity.nonce, "locale": locale},
         route=INTERACTIVE,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 from werkzeug.http import HTTP_STATUS_CODES
 
 from portal.config import settings
+from portal.services.outbox import idempotency
 from portal.views.api import schemas
 from portal.views.api.operations import OPERATIONS, Operation
 from portal.views.api.problems import PROBLEMS
@@ -25,10 +27,11 @@ _PARAMETERS = {
     "tenant": "The platform's own id of the tenant.",
     "public_id": "The message's id, as it was answered when it was handed in.",
 }
-_ABOUT = """For the platform's backend. Every refusal is a problem document (RFC 9457).
+_HOURS = idempotency.KEPT // timedelta(hours=1)
+_ABOUT = f"""For the platform's backend. Every refusal is a problem document (RFC 9457).
 
 Sending a request again is safe with the header `Idempotency-Key`, or the field `idempotency_key` of a batch's message:
-for 24 hours the same key and body are answered with the same message, the same key with another body with 409, and
+for {_HOURS} hours the same key and body are answered with the same message, the same key with another body with 409, and
 while the first request is still in progress with 409 and `Retry-After`. Keys belong to the API key that brought them.
 
 Each API key has scopes: `send` hands in mail and withdraws it, `read` shows what became of it, `manage` creates and
@@ -105,7 +108,7 @@ def _idempotency_header() -> dict[str, Any]:
         "name": "Idempotency-Key",
         "in": "header",
         "required": False,
-        "description": "Makes it safe to send the request again; kept for 24 hours.",
+        "description": f"Makes it safe to send the request again; kept for {_HOURS} hours.",
         "schema": {"type": "string", "minLength": 1, "maxLength": schemas.MAX_KEY},
         "example": "order-1001-shipped",
     }

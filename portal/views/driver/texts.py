@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from flask_babel import format_decimal
 
@@ -10,6 +11,7 @@ from portal.models import DriverTest
 from portal.models.driver import DriverState
 from portal.providers import PROVIDERS, by_host
 from portal.providers.base import Group, Provider
+from portal.services.drivers.save_gate import PASS_LIFE
 from portal.services.senders.settings_page import DriverStatus
 from portal.transport.base import STEPS
 from portal.views import reason_texts
@@ -62,7 +64,10 @@ GATE = {
     "changed": lazy_gettext(
         "The settings are not the ones that were tested. Save unlocks after a test message was accepted with them."
     ),
-    "expired": lazy_gettext("The test is more than 30 minutes old. Send another test email, then save."),
+    "expired": lazy_gettext(
+        "The test is more than %(minutes)s minutes old. Send another test email, then save.",
+        minutes=PASS_LIFE // timedelta(minutes=1),
+    ),
     "plan": lazy_gettext("Your plan doesn't include your own mail service."),
     "viewer": lazy_gettext("Only an administrator of your shop can change this."),
 }
