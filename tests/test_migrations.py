@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from flask import Flask
 from sqlalchemy import bindparam, func, insert, select, text
 
+from portal import reasons
 from portal.extensions import db
 from portal.models import ApiKey, Base, Driver, LogEntry, Message, Tenant, User, utcnow
 from portal.models.api_key import Scope
@@ -21,7 +22,6 @@ from portal.models.driver import DriverState
 from portal.services.accounts import api_keys
 from portal.services.delivery import driver_stopped
 from portal.services.outbox import accept as outbox
-from portal.views import reason_texts
 
 WIDER_NAME = """
 import sqlalchemy as sa
@@ -112,7 +112,7 @@ def test_an_upgrade_keeps_refused_drivers_and_what_their_logs_say(
     kept = db.session.scalars(select(Driver)).one()
     assert (kept.state, kept.reason) == (DriverState.STOPPED, "bad_credentials")
     (told,) = db.session.scalars(select(LogEntry).where(LogEntry.event == "sender_changed"))
-    assert reason_texts.phrase(told.reason) == "your mail service can't send at the moment"
+    assert reasons.phrase(told.reason, str) == "your mail service can't send at the moment"
 
 
 def test_a_worker_of_the_version_before_may_go_on_meanwhile(ctx: Flask, tenant: Tenant, driver: Driver) -> None:

@@ -22,17 +22,11 @@ from portal.models.message import State
 from portal.models.route import Route
 from portal.reasons import Reason
 from portal.services import message_state
+from portal.services.delivery import retry_policy
 from portal.services.message_state import MESSAGE, Change, change
 from portal.services.routing import lanes
 from portal.services.routing.lanes import Lease, LeaseLost
 from portal.transport.base import Receipt, Reply, Verdict
-
-# Minutes until the next attempt, by how many there were; then every 8 hours, until the message expires.
-RETRY_MINUTES = (1, 5, 15, 30, 60, 120, 240, 480)
-# Before the second copy: a server that has just dropped a connection is likely to drop the next one too.
-AMBIGUOUS_SECONDS = 10
-# What a server names may be shorter than it means ("in 0 seconds"); asked again at once it would take us for a flood.
-_SHORTEST_WAIT = 5
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ def cancelled(attempt: Attempt, reason: str) -> None:
 
 def deferred(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sender: str) -> None:
     """This message again: when the server said so, else after its place in the schedule."""
-    seconds = _named_by(verdict) or RETRY_MINUTES[min(retries, len(RETRY_MINUTES) - 1)] * 60
+    seconds = retry_policy.seconds_until_next(retries, verdict)
     with transaction():
         lanes.extend(attempt.lease)
         entry = Entry("deferred", verdict.reason, reply, sender, seconds)
@@ -139,16 +133,10 @@ def deferred(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sen
 def backed_off(attempt: Attempt, route: Route, verdict: Verdict, reply: Reply) -> None:
     """The whole route waits; the message that met it says so in the log, and its own schedule is not used up."""
     with transaction():
-        wait = lanes.back_off(route, verdict.reason, _named_by(verdict))
+        wait = lanes.back_off(route, verdict.reason, retry_policy.named_by(verdict))
         lanes.extend(attempt.lease)
         entry = Entry("deferred", verdict.reason, reply, wait=wait)
         _write(attempt, State.DEFERRED, entry, reason=verdict.reason, due_at=now(wait), dot_at=None)
-
-
-def _named_by(verdict: Verdict) -> int | None:
-    """The seconds after which the server wants to be asked again, if it names any that make sense."""
-    seconds = verdict.retry_after
-    return min(max(seconds, _SHORTEST_WAIT), RETRY_MINUTES[-1] * 60) if seconds is not None else None
 
 
 def held(attempt: Attempt, reason: str, reply: Reply | None = None) -> None:
@@ -173,7 +161,7 @@ def ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str) -> None:
     """The fate after the final dot is unknown."""
     with transaction():
         lanes.extend(attempt.lease)
-        _ambiguous(attempt, times, reply, sender, AMBIGUOUS_SECONDS)
+        _ambiguous(attempt, times, reply, sender, retry_policy.AMBIGUOUS_SECONDS)
 
 
 def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None, wait: float = 0) -> None:

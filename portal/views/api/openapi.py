@@ -31,8 +31,9 @@ _HOURS = idempotency.KEPT // timedelta(hours=1)
 _ABOUT = f"""For the platform's backend. Every refusal is a problem document (RFC 9457).
 
 Sending a request again is safe with the header `Idempotency-Key`, or the field `idempotency_key` of a batch's message:
-for {_HOURS} hours the same key and body are answered with the same message, the same key with another body with 409, and
-while the first request is still in progress with 409 and `Retry-After`. Keys belong to the API key that brought them.
+for {_HOURS} hours the same key and body are answered with the same message, the same key with another body with 409,
+and while the first request is still in progress with 409 and `Retry-After`. Keys belong to the API key that brought
+them.
 
 Each API key has scopes: `send` hands in mail and withdraws it, `read` shows what became of it, `manage` creates and
 changes tenants. An operation's `security` names the one that it needs; without it the answer is 403. A key can be

@@ -17,7 +17,7 @@ from portal.services.drivers.setup_page import DriverSetup
 from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, NotFound, SettingsUntested
 from portal.services.routing import sender as senders
 from portal.services.senders.settings_page import driver_status, sender_settings
-from portal.views import plan_texts, reason_texts
+from portal.views import plan_texts
 from portal.views.driver import form_values as driver_form
 from portal.views.driver import texts as driver_texts
 from portal.views.driver.form import DriverForm
@@ -35,8 +35,6 @@ blueprint.add_app_template_global(entitlements.first_with, "first_plan_with")
 blueprint.add_app_template_global(format_decimal, "number")
 blueprint.add_app_template_global(reasons.is_credentials, "is_credentials")
 blueprint.add_app_template_global(reasons.needs_password, "needs_password")
-blueprint.add_app_template_global(reason_texts.sentence, "reason_sentence")
-blueprint.add_app_template_global(reason_texts.fix, "reason_fix")
 
 
 def context(found: DriverSetup, form: DriverForm | None = None, **more: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from flask_babel import format_decimal
 
+from portal import reasons
 from portal.models import DriverTest
 from portal.models.driver import DriverState
 from portal.providers import PROVIDERS, by_host
@@ -14,7 +15,6 @@ from portal.providers.base import Group, Provider
 from portal.services.drivers.save_gate import PASS_LIFE
 from portal.services.senders.settings_page import DriverStatus
 from portal.transport.base import STEPS
-from portal.views import reason_texts
 from portal.web.i18n import clock, gettext, lazy_gettext
 
 # What a step does, and that it is done.
@@ -144,7 +144,7 @@ def failure(test: DriverTest) -> tuple[str, str]:
             gettext("No mail server answered under this name and port."),
             gettext("Check the outgoing server, the port and the encryption. If they are right, try again later."),
         )
-    return reason_texts.sentence(test.reason), reason_texts.fix(test.reason)
+    return reasons.sentence(test.reason, gettext), reasons.fix(test.reason, gettext)
 
 
 def _tls_failure(detail: str) -> tuple[str, str]:
@@ -188,6 +188,11 @@ def provider(host: str) -> str:
     return provider_name(by_host(host))
 
 
+def cause(reason: str | None) -> str:
+    """Why the driver is stopped, and what to do about it."""
+    return f"{reasons.sentence(reason, gettext)} {reasons.fix(reason, gettext)}"
+
+
 def status(found: DriverStatus, *, chosen: bool, allowed: bool, held_mail: str) -> Words:
     """How the driver is doing."""
     driver = found.driver
@@ -196,7 +201,7 @@ def status(found: DriverStatus, *, chosen: bool, allowed: bool, held_mail: str) 
     if driver.state == DriverState.STOPPED:
         return Words(
             "bad",
-            gettext("Stopped: %(reason)s", reason=reason_texts.phrase(driver.reason)),
+            gettext("Stopped: %(reason)s", reason=reasons.phrase(driver.reason, gettext)),
             _waiting_mail(held_mail),
         )
     if driver.state == DriverState.PAUSED:
@@ -209,7 +214,7 @@ def status(found: DriverStatus, *, chosen: bool, allowed: bool, held_mail: str) 
             gettext("Waiting until %(time)s", time=clock(found.waits_until)),
             gettext(
                 "%(reason)s Sending goes on by itself, you need not do anything.",
-                reason=reason_texts.sentence(found.waits_for),
+                reason=reasons.sentence(found.waits_for, gettext),
             ),
         )
     return Words("good", gettext("Working"), gettext("All your mail goes out through this account."))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from portal import reasons
 from portal.models import LogEntry, Message, utcnow
 from portal.services.outbox.message_log import Listed
 from portal.services.routing.lanes import Wait
-from portal.views import reason_texts
 from portal.web.i18n import clock, gettext, lazy_gettext
 
 # Which sign and colour a state gets; the words say the same.
@@ -145,7 +145,7 @@ def server_words(entry: LogEntry) -> str | None:
 
 def reason(key: str | None) -> str:
     """Why, as the rest of a sentence; an unknown key says nothing rather than something wrong."""
-    return reason_texts.phrase(key)
+    return reasons.phrase(key, gettext)
 
 
 _EVENTS = {

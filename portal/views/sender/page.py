@@ -16,7 +16,6 @@ from portal.services import entitlements
 from portal.services.errors import InvalidSender, NotFound, NotPending, NotVerified, SendLimit
 from portal.services.senders import identities, verification
 from portal.services.senders.settings_page import DriverStatus, SenderSettings, driver_status, sender_settings
-from portal.views import reason_texts
 from portal.views.driver import texts as driver_texts
 from portal.views.log import texts as log_texts
 from portal.views.sender.form import SenderForm
@@ -88,7 +87,6 @@ def context(form: SenderForm | None = None, shown: Notice | None = None, **more:
         "driver": driver,
         "driver_tag": driver_tag(driver, sender),
         "driver_texts": driver_texts,
-        "reason_texts": reason_texts,
         **more,
     }
 

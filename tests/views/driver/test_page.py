@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from portal import encryption
+from portal import encryption, reasons
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Message, Tenant, utcnow
@@ -22,7 +22,6 @@ from portal.providers import PROVIDERS
 from portal.services.accounts import tenants
 from portal.services.drivers import probe
 from portal.transport.smtp.replies import REASONS
-from portal.views import reason_texts
 from portal.views.log import texts as log_texts
 from tests.conftest import made_app
 from tests.support.driver_steps import allow
@@ -540,9 +539,9 @@ def test_another_tenants_test_opens_nothing(
 )
 def test_every_reason_has_words_and_a_way_out(app: Flask, key: str) -> None:
     with app.test_request_context():
-        assert reason_texts.phrase(key) and reason_texts.sentence(key).endswith(".")
-        assert reason_texts.fix(key)
-        assert log_texts.reason(key) == reason_texts.phrase(key)
+        assert reasons.phrase(key, str) and reasons.sentence(key, str).endswith(".")
+        assert reasons.fix(key, str)
+        assert log_texts.reason(key) == reasons.phrase(key, str)
 
 
 def test_the_log_names_test_mails_and_notices(app: Flask, admin: Person, fields: dict[str, str]) -> None:
