@@ -25,6 +25,7 @@ from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
 from portal.services.outbox.accept import Draft
 from portal.services.routing import lanes
+from portal.transport.mime.addresses import Mailbox
 from tests.bench import mails
 from tests.bench.processes import Server, clean_environment
 from tests.support import processes
@@ -73,8 +74,8 @@ class Product:
             for begin in range(0, count, _BATCH):
                 drafts = [
                     Draft(
-                        rows[number % tenant_count], "order_update", mails.recipient(number), mails.subject(number),
-                        mails.text(number), mails.html(number),
+                        rows[number % tenant_count], "order_update", Mailbox("", mails.recipient(number)),
+                        mails.subject(number), mails.text(number), mails.html(number),
                     )
                     for number in range(begin, min(begin + _BATCH, count))
                 ]  # fmt: skip

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from portal.transport.mime.addresses import InvalidAddress, Mailbox, parse_mailbox
 from portal.transport.mime.attachments import Attachment, safe_filename
-from portal.transport.mime.build import MailContent, build
+from portal.transport.mime.build import MailContent, Stamp, build
 from portal.transport.mime.headers import clean
 from tests.support.figures import FULL, Figure
 
@@ -92,14 +92,14 @@ def test_no_field_injects_a_header(figure: Figure) -> None:
         nonlocal injected, tried
         tried += 1
         try:
-            parse_mailbox(reply_to or ADDRESS)
+            answers_to = parse_mailbox(reply_to) if reply_to else None
         except InvalidAddress:  # never gets into a mail
-            reply_to = None
-        content = MailContent(subject, text, html, reply_to, tuple(headers), tuple(attached))
+            answers_to = None
+        content = MailContent(subject, text, html, answers_to, tuple(headers), tuple(attached))
         raw = built(content, sender)
         head, _, _ = raw.partition(b"\r\n\r\n")
         message = cast(EmailMessage, email.message_from_bytes(raw, policy=default))
-        wanted = Counter([*_OWN, *(name for name, _ in headers), *(["Reply-To"] if reply_to else [])])
+        wanted = Counter([*_OWN, *(name for name, _ in headers), *(["Reply-To"] if answers_to else [])])
         if message.get_content_maintype() != "multipart":
             wanted["Content-Transfer-Encoding"] += 1
         injected += Counter(raw_header_names(head)) != wanted or Counter(message.keys()) != wanted
@@ -123,10 +123,8 @@ def built(content: MailContent, name: str) -> bytes:
     return build(
         content,
         sender=Mailbox(name, ADDRESS),
-        to="customer@shop.example",
-        date=datetime(2026, 11, 23, 12, tzinfo=UTC),
-        message_id="<m1@marketplace.example>",
-        boundary="b0",
+        to=Mailbox("", "customer@shop.example"),
+        stamp=Stamp(datetime(2026, 11, 23, 12, tzinfo=UTC), "<m1@marketplace.example>", "b0"),
     )
 
 

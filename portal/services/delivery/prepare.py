@@ -29,11 +29,12 @@ from portal.services.errors import NotPending
 from portal.services.outbox import attachments
 from portal.services.routing import lanes
 from portal.services.routing import sender as senders
-from portal.services.routing.compose import Stamp, compose
+from portal.services.routing.compose import compose
 from portal.services.routing.sender import Facts, Sender
 from portal.services.senders import verification
 from portal.transport.base import Action, Mail, Reply, Verdict
-from portal.transport.mime.build import MailContent
+from portal.transport.mime.addresses import Mailbox
+from portal.transport.mime.build import MailContent, Stamp
 
 # Mail that holds a link with power has no stored body: whoever knows the link builds it, or raises NotPending.
 _BUILT_AT_SENDING: dict[Kind, Callable[[Message], MailContent]] = {
@@ -204,8 +205,8 @@ def _outgoing(attempt: Attempt, message: Row, sender: Sender, content: MailConte
     if sender.reply_to and not content.reply_to:
         content = replace(content, reply_to=sender.reply_to)
     stamp = Stamp(_moment(date), message.message_id, boundary)
-    to_name = message.to_name or ""
-    mail = compose(content, sender.mailbox, sender.reverse_path, message.to_address, stamp, to_name=to_name)
+    to = Mailbox(message.to_name or "", message.to_address)
+    mail = compose(content, sender.mailbox, sender.reverse_path, to, stamp)
     dot = sender.to_json() | {"shown": str(sender.mailbox), "date": date, "boundary": boundary}
     return Outgoing(attempt, message, sender, mail, dot)
 

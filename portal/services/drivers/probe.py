@@ -25,10 +25,11 @@ from portal.services.drivers import settings as driver_settings
 from portal.services.drivers.save_gate import GIVE_UP
 from portal.services.emails import contents
 from portal.services.message_state import MESSAGE, Change, change
-from portal.services.routing.compose import Stamp, compose
+from portal.services.routing.compose import compose
 from portal.transport.base import STEPS, Reply, Timeouts, TransportFailure
 from portal.transport.factory import open_transport
 from portal.transport.mime.addresses import Mailbox
+from portal.transport.mime.build import Stamp
 
 _TIMEOUTS = Timeouts(connect=10, command=20, dot=40, session=80)
 _UNREACHED = Reply(0, "lost")  # closed, filtered, or open and silent: a test is no port scanner
@@ -71,7 +72,7 @@ class _Run:
             Kind.DRIVER_TEST, self.message.subject, locale, tenant=self.tenant.name, sender=str(sender)
         )
         stamp = Stamp(utcnow(), self.message.message_id, random_secrets.token_hex(16))
-        mail = compose(content, sender, test.from_address, self.message.to_address, stamp)
+        mail = compose(content, sender, test.from_address, Mailbox("", self.message.to_address), stamp)
         try:
             transport = open_transport(account, timeouts=self.timeouts, network=settings().network, on_step=self._step)
             with closing(transport):

@@ -9,6 +9,7 @@ from portal.config import settings
 from portal.models import Driver, Tenant
 from portal.models.message import Kind
 from portal.services.emails import environment
+from portal.transport.mime.addresses import parse_mailbox
 from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.build import MailContent
 
@@ -41,7 +42,7 @@ def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
         subject=message.subject,
         text=message.text,
         html=message.html,
-        reply_to=message.reply_to,
+        reply_to=parse_mailbox(message.reply_to) if message.reply_to else None,
         language=message.locale,
         headers=() if message.kind in WRITTEN_BY_A_PERSON else AUTO_GENERATED,
         attachments=files,

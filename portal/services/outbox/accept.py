@@ -15,7 +15,7 @@ from portal.db.bulk_insert import insert_rows
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
-from portal.models.message import WAITING, State, is_public_id, new_public_id
+from portal.models.message import WAITING, Kind, State, is_public_id, new_public_id
 from portal.models.route import RELAY, TEST, Route
 from portal.reasons import GIVE_UP, Reason
 from portal.services import message_state
@@ -25,7 +25,7 @@ from portal.services.outbox import attachments
 from portal.services.routing import lanes
 from portal.services.routing import sender as senders
 from portal.services.routing.sender import Sender
-from portal.transport.mime.addresses import parse_mailbox
+from portal.transport.mime.addresses import Mailbox
 from portal.transport.mime.attachments import Attachment
 
 _BODY = db.metadata.tables[MessageBody.__tablename__]
@@ -46,7 +46,7 @@ _ID_OF = select(MESSAGE.c.public_id, MESSAGE.c.id).where(
 
 @dataclass(frozen=True)
 class Draft:
-    """A message that is to be accepted; `to` and `reply_to` are mailboxes that were checked, an address or with a name.
+    """A message that is to be accepted; `to` and `reply_to` were checked.
 
     `data` instead of a body: the body is built at sending (for a link with power). `route` is for interactive mail; the
     rest goes by the tenant's sender. `resent_of` is the id of the message that this one repeats.
@@ -54,11 +54,11 @@ class Draft:
 
     tenant: Tenant
     kind: str
-    to: str
+    to: Mailbox
     subject: str
     text: str | None = None
     html: str | None = None
-    reply_to: str | None = None
+    reply_to: Mailbox | None = None
     locale: str | None = None
     data: dict[str, Any] | None = None
     route: Route | None = None
@@ -75,13 +75,13 @@ class Accepted:
     id: int
 
 
-def accept(tenant: Tenant, **fields: Any) -> Message:
+def accept(tenant: Tenant, *, to: Mailbox | str, **fields: Any) -> Message:
     """Take responsibility for a message: its row, its body with its files, and its first log entry, or nothing.
 
-    `fields`: see Draft.
+    `to`: a mailbox or a mere address; `fields`: see Draft.
     """
     with transaction() as session:
-        (accepted,) = write([Draft(tenant, **fields)])
+        (accepted,) = write([Draft(tenant, to=Mailbox("", to) if isinstance(to, str) else to, **fields)])
         message = session.get(Message, accepted.id)
     assert message is not None
     return message
@@ -97,7 +97,7 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
     ids = _ids([row["public_id"] for row in rows])
     accepted = [Accepted(row["public_id"], row["state"], ids[row["public_id"]]) for row in rows]
     bodies = [_body(a.id, draft) for a, draft in zip(accepted, drafts, strict=True) if draft.data is None]
-    if any(draft.locale or draft.to.endswith(">") for draft in drafts):
+    if any(draft.locale or draft.to.name for draft in drafts):
         said = [_said(draft) for draft in drafts if draft.data is None]
         bodies = [body | more for body, more in zip(bodies, said, strict=True)]
     if any(draft.attachments for draft in drafts):
@@ -160,7 +160,7 @@ def _row(draft: Draft, sender: Sender | None, at: datetime, domain: str) -> dict
         "public_id": public_id,
         "tenant_id": draft.tenant.id,
         "kind": draft.kind,
-        "to_address": _address(draft.to),
+        "to_address": draft.to.address,
         "subject": draft.subject,
         "message_id": f"<{public_id.removeprefix('msg_')}@{domain}>",
         "route": draft.route or (sender.route if sender else RELAY),
@@ -174,16 +174,17 @@ def _ids(public_ids: list[str]) -> dict[str, int]:
 
 
 def _body(message_id: int, draft: Draft) -> dict[str, Any]:
-    return {"message_id": message_id, "text": draft.text, "html": draft.html, "reply_to": draft.reply_to}
+    return {
+        "message_id": message_id,
+        "text": draft.text,
+        "html": draft.html,
+        "reply_to": draft.reply_to and draft.reply_to.as_header(),
+    }
 
 
 def _said(draft: Draft) -> dict[str, Any]:
     """What few messages have."""
-    return {"to_name": parse_mailbox(draft.to).name or None, "locale": draft.locale}
-
-
-def _address(mailbox: str) -> str:
-    return parse_mailbox(mailbox).address if mailbox.endswith(">") else mailbox
+    return {"to_name": draft.to.name or None, "locale": draft.locale}
 
 
 def _entry(accepted: Accepted, row: dict[str, Any], event: str, reason: str | None = None) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def _entry(accepted: Accepted, row: dict[str, Any], event: str, reason: str | No
 
 def record_test(tenant: Tenant, *, to: str, subject: str) -> Message:
     """The row of a driver's test mail: in the log like any other, but sent by its own job. Within a transaction."""
-    draft = Draft(tenant, "driver_test", to, subject, route=TEST)
+    draft = Draft(tenant, Kind.DRIVER_TEST, Mailbox("", to), subject, route=TEST)
     row = _row(draft, None, utcnow(), settings().message_id_domain) | {"state": "sending"}
     message = Message(**row, due_at=now(), expires_at=now(GIVE_UP.total_seconds()))
     db.session.add(message)

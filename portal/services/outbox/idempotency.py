@@ -23,6 +23,7 @@ from portal.models import ApiKey, IdempotencyKey, Message, utcnow
 from portal.services.errors import Busy
 from portal.services.outbox import accept as outbox
 from portal.services.outbox.accept import Accepted, Draft
+from portal.transport.mime.addresses import Mailbox
 
 KEPT = timedelta(hours=24)
 # The second time around: somebody has held one of the keys for seconds already.
@@ -63,6 +64,8 @@ def digest(request: dict[str, Any]) -> str:
     said = []
     for name in sorted(request):
         value = request[name]
+        if isinstance(value, Mailbox):
+            value = value.as_header()
         if value is not None:
             # Long texts as they are, with their length: writing them as JSON would cost three times as much.
             kind, words = ("text", value) if isinstance(value, str) else ("json", json.dumps(value, sort_keys=True))

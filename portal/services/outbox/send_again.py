@@ -16,7 +16,7 @@ from portal.services import audit
 from portal.services.errors import NotFound, NotResendable
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import attachments, message_log
-from portal.transport.mime.addresses import Mailbox
+from portal.transport.mime.addresses import Mailbox, parse_mailbox
 
 # Not verification and driver tests: their mail is built at sending, and has a way of its own to be sent again.
 KINDS = (*PLATFORM_KINDS, "notice")
@@ -65,9 +65,10 @@ def send_again(tenant: Tenant, user: User, public_id: str, known: str) -> tuple[
         if (newest.public_id if newest else "") != known:
             return newest or message, False
         body = session.get_one(MessageBody, message.id)
+        reply_to = parse_mailbox(body.reply_to) if body.reply_to else None
         copy = outbox.accept(
-            tenant, kind=message.kind, to=_recipient(message, body), subject=message.subject, text=body.text,
-            html=body.html, reply_to=body.reply_to, locale=body.locale,
+            tenant, kind=message.kind, to=Mailbox(body.to_name or "", message.to_address),
+            subject=message.subject, text=body.text, html=body.html, reply_to=reply_to, locale=body.locale,
             attachments=attachments.load(message.id) if body.attachments else (),
             route=INTERACTIVE if message.kind == "notice" else None, resent_of=message.id,
         )  # fmt: skip
@@ -76,10 +77,6 @@ def send_again(tenant: Tenant, user: User, public_id: str, known: str) -> tuple[
         audit.record(tenant, user, "sent_again", message.public_id, after={"message": copy.public_id})
     log.info("message %s sent again as %s by user %s", message.public_id, copy.public_id, user.id)
     return copy, True
-
-
-def _recipient(message: Message, body: MessageBody) -> str:
-    return Mailbox(body.to_name or "", message.to_address).as_header()
 
 
 def _copies(tenant: Tenant, message: Message, most: int) -> list[Message]:

@@ -15,7 +15,7 @@ from portal.models.driver import DriverState
 from portal.models.route import RELAY, Route
 from portal.reasons import Reason
 from portal.services import entitlements
-from portal.transport.mime.addresses import Mailbox
+from portal.transport.mime.addresses import Mailbox, parse_mailbox
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Sender:
     driver_id: int | None = None
     held_reason: str | None = None  # why the tenant's mail waits for a driver that can't send now; None: it doesn't
     stands_in: bool = False  # the default sender in place of a driver that can't send now
-    reply_to: str | None = None
+    reply_to: Mailbox | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -42,7 +42,7 @@ class Sender:
             "route": self.route,
             "identity_id": self.identity_id,
             "driver_id": self.driver_id,
-            "reply_to": self.reply_to,
+            "reply_to": self.reply_to and self.reply_to.as_header(),
         }
 
     @staticmethod
@@ -53,7 +53,7 @@ class Sender:
             Route(value["route"]),
             value["identity_id"],
             value["driver_id"],
-            reply_to=value.get("reply_to"),
+            reply_to=parse_mailbox(value["reply_to"]) if value.get("reply_to") else None,
         )
 
 
@@ -120,7 +120,7 @@ def decide(given: Facts) -> Sender:
             return sender
         if given.held_mail != "default":
             return replace(sender, held_reason=given.driver_reason or Reason.DRIVER_PAUSED)
-        return replace(platform_sender(), stands_in=True, reply_to=mailbox.as_header())
+        return replace(platform_sender(), stands_in=True, reply_to=mailbox)
     return _without_driver(given)
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from portal.transport.mime import attachments, headers
-from portal.transport.mime.addresses import InvalidAddress, Mailbox, parse_mailbox, validate_address
+from portal.transport.mime.addresses import Mailbox, validate_address
 from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.html_to_text import text_from_html
 
@@ -33,27 +34,33 @@ class MailContent:
     subject: str
     text: str | None
     html: str | None = None
-    reply_to: str | None = None
+    reply_to: Mailbox | None = None
     headers: tuple[tuple[str, str], ...] = ()
     attachments: tuple[Attachment, ...] = ()
     language: str | None = None  # a tag of RFC 5646
+
+
+class Stamp(NamedTuple):
+    """What tells two copies of a mail apart; `date` knows its time zone."""
+
+    date: datetime
+    message_id: str
+    boundary: str
 
 
 def build(
     content: MailContent,
     *,
     sender: Mailbox,
-    to: str,
-    date: datetime,
-    message_id: str,
-    boundary: str,
-    to_name: str = "",
+    to: Mailbox,
+    stamp: Stamp,
 ) -> bytes:
     """The whole mail with CRLF line ends: the same arguments give the same bytes.
 
-    `date` must know its time zone. Raises InvalidAddress for a sender, recipient or Reply-To that is none, and
+    Raises InvalidAddress for a sender, recipient or Reply-To that is none, and
     ValueError for the rest: these come from us, not from people.
     """
+    date, message_id, boundary = stamp
     if date.tzinfo is None:
         raise ValueError("a mail's date needs its time zone")
     if not _MESSAGE_ID.fullmatch(message_id) or len(message_id) > MAX_LINE - 12:
@@ -62,14 +69,13 @@ def build(
         raise ValueError("not a boundary")
     fields = [
         headers.mailbox("From", sender.name, validate_address(sender.address)),
-        headers.mailbox("To", to_name, validate_address(to)),
+        headers.mailbox("To", to.name, validate_address(to.address)),
         headers.unstructured("Subject", content.subject),
         _date(date),
         f"Message-ID:{' ' if len(message_id) < 64 else chr(13) + chr(10) + ' '}{message_id}",
     ]
     if content.reply_to:
-        mailbox = parse_mailbox(content.reply_to)
-        fields.append(headers.mailbox("Reply-To", mailbox.name, mailbox.address))
+        fields.append(headers.mailbox("Reply-To", content.reply_to.name, validate_address(content.reply_to.address)))
     if content.language:
         fields.append(headers.unstructured("Content-Language", content.language))  # RFC 3282
     fields += [_extra(name, value) for name, value in content.headers]
@@ -137,6 +143,3 @@ def _extra(name: str, value: str) -> str:
     if not _HEADER_NAME.fullmatch(name) or _OWN_HEADER.fullmatch(name):
         raise ValueError(f"{name!r} is not a header that a mail's content may set")
     return headers.unstructured(name, value)
-
-
-__all__ = ["Attachment", "InvalidAddress", "MailContent", "Mailbox", "build", "parse_mailbox"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from typing_extensions import TypedDict
 
 from portal.models.message import STATES
+from portal.transport.mime import addresses
 from portal.transport.mime.addresses import MAX_DISPLAY_NAME, InvalidAddress, parse_mailbox
 from portal.views.api import parsing
 from portal.views.api.attachments import Attachments
@@ -29,13 +30,12 @@ _ADDRESS_SENTENCES = {
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # the shape of RFC 5646's tags
 
 
-def _mailbox(text: str) -> str:
+def _mailbox(text: str) -> addresses.Mailbox:
     try:
-        mailbox = parse_mailbox(text)
+        return parse_mailbox(text)
     except InvalidAddress as error:
         sentence = _ADDRESS_SENTENCES.get(error.reason, "This must be one e-mail address, such as jane@example.com.")
         raise ValueError(sentence) from None
-    return mailbox.as_header()
 
 
 def _language(text: str) -> str:
@@ -81,7 +81,10 @@ def _key(text: str) -> str:
     return text
 
 
-Mailbox = Annotated[str, Field(max_length=320), AfterValidator(_mailbox)]
+if TYPE_CHECKING:
+    Mailbox = addresses.Mailbox  # what the validator makes of the text
+else:
+    Mailbox = Annotated[str, Field(max_length=320), AfterValidator(_mailbox)]
 Language = Annotated[str, Field(max_length=35), AfterValidator(_language)]
 Subject = Annotated[str, Field(max_length=500), AfterValidator(_storable), AfterValidator(_subject)]
 Body = Annotated[str, Field(max_length=parsing.MAX_BODY), AfterValidator(_storable), AfterValidator(_body)]

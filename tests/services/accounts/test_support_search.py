@@ -18,6 +18,7 @@ from portal.services import audit
 from portal.services.accounts import staff, support_search, tenants
 from portal.services.outbox import accept as outbox
 from portal.services.outbox.accept import Draft
+from portal.transport.mime.addresses import Mailbox
 from tests.services.test_audit import store_driver, trail
 from tests.support.statements import recorded
 
@@ -149,7 +150,8 @@ def test_looks_at_the_same_moment_are_one(app: Flask) -> None:
 def test_a_search_by_recipient_is_answered_by_its_index(ctx: Flask, tenant: Tenant, within: str) -> None:
     """Support's over all tenants, and a tenant's own, which needs no sorting either."""
     with transaction():
-        outbox.write([Draft(tenant, "order_update", f"{n}@b.example", "Order", "Hello", None) for n in range(500)])
+        all_to = [Mailbox("", f"{n}@b.example") for n in range(500)]
+        outbox.write([Draft(tenant, "order_update", to, "Order", "Hello", None) for to in all_to])
     asked = f"SELECT * FROM message WHERE lower(to_address) = '7@b.example'{within} ORDER BY id DESC LIMIT 26"
     if db.engine.dialect.name == "sqlite":
         plan = repr(db.session.execute(text(f"EXPLAIN QUERY PLAN {asked}")).all())

@@ -16,6 +16,7 @@ from portal.services.outbox import accept as outbox
 from portal.services.routing import lanes
 from portal.services.senders import identities
 from portal.services.senders.settings_page import sender_settings
+from portal.transport.mime.addresses import Mailbox
 from tests.support.driver_steps import accept, drain_driver, events_of, states
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
@@ -180,8 +181,8 @@ def test_mail_accepted_while_the_default_sender_stands_in_is_marked_in_the_log(
     with transaction():
         accepted = outbox.write(
             [
-                outbox.Draft(tenant, "order_update", "a@customer.example", "A", text="x"),
-                outbox.Draft(tenant, "notice", "b@customer.example", "B", text="x", route="interactive"),
+                outbox.Draft(tenant, "order_update", Mailbox("", "a@customer.example"), "A", text="x"),
+                outbox.Draft(tenant, "notice", Mailbox("", "b@customer.example"), "B", text="x", route="interactive"),
             ]
         )
     marked, interactive = (db.session.get_one(Message, one.id) for one in accepted)

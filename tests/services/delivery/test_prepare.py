@@ -10,12 +10,13 @@ from portal.models import Tenant, User
 from portal.services.outbox import message_log
 from portal.services.routing import compose
 from portal.services.senders import identities, verification
+from portal.transport.mime.addresses import Mailbox
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import accept, again, drain, link_of_last_mail
 
 
 def test_a_message_goes_out_under_the_default_sender_and_says_so(tenant: Tenant, smtp: SMTPSink) -> None:
-    message = again(accept(tenant, html="<p>It is on its way.</p>", reply_to="shop@acme.example"))
+    message = again(accept(tenant, html="<p>It is on its way.</p>", reply_to=Mailbox("", "shop@acme.example")))
     assert drain() == 1
     mail = smtp.received[0]
     assert mail.mail_from == "notifications@marketplace.example"

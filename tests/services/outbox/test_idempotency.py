@@ -20,9 +20,10 @@ from portal.services.outbox import accept as outbox
 from portal.services.outbox import idempotency
 from portal.services.outbox.accept import Accepted, Draft
 from portal.services.outbox.idempotency import Answer, HandedIn
+from portal.transport.mime.addresses import Mailbox
 from tests.conftest import POSTGRES
 
-FIELDS = {"kind": "order_update", "to": "jane@customer.example", "subject": "Your order", "text": "Hello"}
+FIELDS = {"kind": "order_update", "to": Mailbox("", "jane@customer.example"), "subject": "Your order", "text": "Hello"}
 ON_POSTGRES = pytest.mark.skipif(not POSTGRES, reason="SQLite has one writer at a time: nobody waits for a key")
 
 

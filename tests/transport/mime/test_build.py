@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from portal.transport.mime.addresses import InvalidAddress, Mailbox, parse_mailbox
-from portal.transport.mime.build import MailContent, build
+from portal.transport.mime.build import MailContent, Stamp, build
 from portal.transport.mime.html_to_text import text_from_html
 
 pytestmark = pytest.mark.any_database
@@ -36,7 +36,7 @@ def built(
     message_id: str = MESSAGE_ID,
     boundary: str = "b0",
 ) -> bytes:
-    return build(content, sender=sender, to=to, date=date, message_id=message_id, boundary=boundary)
+    return build(content, sender=sender, to=Mailbox("", to), stamp=Stamp(date, message_id, boundary))
 
 
 def read(raw: bytes) -> EmailMessage:
@@ -113,7 +113,7 @@ def test_html_alone_gets_a_text_made_from_it() -> None:
     text=st.text() | st.text(alphabet="ab .=-\n\r\t"),
     html=st.none() | st.text(),
     name=st.text(max_size=120),
-    reply_to=st.none() | st.just("Support Ümläut <help@acme.example>"),
+    reply_to=st.none() | st.just(Mailbox("Support Ümläut", "help@acme.example")),
     extra=st.text(),
 )
 @example("x" * 2000, "y" * 2000, "z" * 2000, "n" * 120, None, "h" * 3000)
@@ -124,7 +124,7 @@ def test_html_alone_gets_a_text_made_from_it() -> None:
 )
 @example("=?utf-8?q?forged?=", "From here\n", "\x00", "=?utf-8?q?forged?=", None, "\x0b\x0c\x85")
 def test_whatever_the_fields_hold_it_reads_back_and_nothing_is_injected(
-    subject: str, text: str, html: str | None, name: str, reply_to: str | None, extra: str
+    subject: str, text: str, html: str | None, name: str, reply_to: Mailbox | None, extra: str
 ) -> None:
     content = MailContent(subject, text, html, reply_to, (("Auto-Submitted", "auto-generated"), ("X-Note", extra)))
     raw = built(content, Mailbox(name, "hello@acme.example"))
@@ -181,7 +181,7 @@ def test_no_mail_is_built_for_what_is_no_address(address: str) -> None:
             built(**arguments)  # type: ignore[arg-type]
     if address:
         with pytest.raises(InvalidAddress):
-            built(replace(CONTENT, reply_to=address))
+            built(replace(CONTENT, reply_to=Mailbox("", address)))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from portal.services.accounts import launches, tenants
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import send_again
 from portal.services.senders import verification
+from portal.transport.mime.addresses import Mailbox
 from portal.transport.mime.attachments import Attachment
 from tests.support.person import Person
 from tests.support.smtp_sink import SMTPSink
@@ -68,7 +69,7 @@ def test_it_says_when_the_recipient_may_get_it_twice(app: Flask, person: Person,
 
 def test_the_new_message_says_the_same_and_both_lead_to_one_another(app: Flask, person: Person, smtp: SMTPSink) -> None:
     files = [Attachment("a.pdf", "application/pdf", b"%PDF")]
-    message = ended(app, html="<p>Hello</p>", reply_to="help@acme.example", attachments=files,
+    message = ended(app, html="<p>Hello</p>", reply_to=Mailbox("", "help@acme.example"), attachments=files,
                     to='"Carla, C." <carla@customer.example>', locale="de")  # fmt: skip
     answer = person.post(f"{LOG}/{message}/send-again", {"known": ""})
     (copy,) = copies(app, message)
