@@ -8,6 +8,7 @@ synchronous=NORMAL: what is committed survives the process, but the last moments
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Dialect, Engine, Executable, PoolProxiedConnection
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.sql.selectable import ReturnsRows
 
 from portal.db.sqlite import DRAINS_PAGES
 from portal.extensions import db
@@ -25,10 +27,12 @@ _Slot = tuple[str | None, Callable[[Any], Any] | None, Any]
 
 
 class Statement:
-    """A Core statement whose open values are `bindparam`s; its rows are the driver's, so it reads plain columns."""
+    """A Core statement whose open values are `bindparam`s; its rows have the columns' names and the driver's values."""
 
     def __init__(self, core: Executable) -> None:
         self._core = core
+        names = core.exported_columns.keys() if isinstance(core, ReturnsRows) else []
+        self._named = namedtuple("Row", names, rename=True)._make  # type: ignore[misc,attr-defined]
         self._compiled: dict[str, tuple[str, list[_Slot], list[str] | None]] = {}
 
     def run(self, **values: Any) -> Any:
@@ -41,12 +45,12 @@ class Statement:
         ]
         return kept.execute(text, given if names is None else dict(zip(names, given, strict=True)))
 
-    def row(self, **values: Any) -> tuple[Any, ...] | None:
-        found: tuple[Any, ...] | None = self.run(**values).fetchone()
-        return found
+    def row(self, **values: Any) -> Any | None:
+        found = self.run(**values).fetchone()
+        return None if found is None else self._named(found)
 
-    def rows(self, **values: Any) -> list[tuple[Any, ...]]:
-        return list(self.run(**values).fetchall())
+    def rows(self, **values: Any) -> list[Any]:
+        return [self._named(found) for found in self.run(**values).fetchall()]
 
     def count(self, **values: Any) -> int:
         """How many rows it changed."""

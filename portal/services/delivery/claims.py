@@ -54,18 +54,19 @@ def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
 
     Extends the lease. The attempt's number is the fence: whoever claims a message later has a higher one.
     """
-    turn = _TURN.row(lane=lease.lane_id)
-    if turn is None:
+    lane = _TURN.row(lane=lease.lane_id)
+    if lane is None:
         return []  # another lane of the route has found that it must wait
-    tenants = _next_tenants(lease.route, turn[0], most)
+    tenants = _next_tenants(lease.route, lane.turn, most)
     if not tenants:
         return []
     with prepared.transaction():
         lanes.keep(lease, turn=tenants[-1])
         share = -(-most // len(tenants))
         ids = [message_id for tenant_id in tenants for message_id in _due(lease.route, tenant_id, share)][:most]
-        claimed = {row[0]: row for row in _taken(lease, ids)}
-    attempts = [Attempt(lease, *claimed[message_id]) for message_id in ids if message_id in claimed]
+        claimed = {row.id: row for row in _taken(lease, ids)}
+    rows = [claimed[message_id] for message_id in ids if message_id in claimed]
+    attempts = [Attempt(lease, row.id, row.tenant_id, row.attempt, row.public_id) for row in rows]
     message_state.tell([_change(attempt, State.SENDING) for attempt in attempts])
     return attempts
 
@@ -105,7 +106,7 @@ _TENANTS_AFTER = Statement(_walk())
 
 
 def _tenants_after(route: Route, tenant_id: int, most: int) -> list[int]:
-    return [row[0] for row in _TENANTS_AFTER.rows(on_route=route, after=tenant_id, most=most)]
+    return [row.tenant_id for row in _TENANTS_AFTER.rows(on_route=route, after=tenant_id, most=most)]
 
 
 _DUE = Statement(
@@ -124,7 +125,7 @@ _DUE = Statement(
 
 def _due(route: Route, tenant_id: int, limit: int) -> list[int]:
     """Ids of the tenant's due messages, the oldest due first; those that another lane is claiming are passed over."""
-    return [row[0] for row in _DUE.rows(on_route=route, tenant=tenant_id, most=limit)]
+    return [row.id for row in _DUE.rows(on_route=route, tenant=tenant_id, most=limit)]
 
 
 @cache
@@ -136,7 +137,7 @@ def _take(count: int) -> Statement:
     )
 
 
-def _taken(lease: Lease, ids: list[int]) -> list[tuple[Any, ...]]:
+def _taken(lease: Lease, ids: list[int]) -> list[Any]:
     """Claim these; whichever another lane has taken by now is missing from what comes back."""
     if not ids:
         return []

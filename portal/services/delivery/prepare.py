@@ -105,29 +105,20 @@ class Workbench:
         return known[1]
 
 
+_COLUMNS: dict[str, Any] = {
+    "is_expired": Message.expires_at <= statement_time(),
+    "has_body": MessageBody.message_id,
+} | {name: getattr(MessageBody, name) for name in ("text", "html", "to_name", "reply_to", "locale", "attachments")}
+
+
+def _column(name: str) -> Any:
+    return _COLUMNS[name] if name in _COLUMNS else getattr(Message, name)
+
+
 @cache
 def _rows_of(count: int) -> Statement:
     return Statement(
-        select(
-            Message.id,
-            Message.public_id,
-            Message.to_address,
-            Message.subject,
-            Message.message_id,
-            Message.route,
-            Message.retries,
-            Message.ambiguous,
-            Message.dot,
-            (Message.expires_at <= statement_time()).label("is_expired"),
-            MessageBody.message_id,
-            MessageBody.text,
-            MessageBody.html,
-            MessageBody.to_name,
-            MessageBody.reply_to,
-            MessageBody.locale,
-            Message.kind,
-            MessageBody.attachments,
-        )
+        select(*(_column(name).label(name) for name in Row._fields))
         .outerjoin(MessageBody, MessageBody.message_id == Message.id)
         .where(Message.id.in_([bindparam(f"id{number}") for number in range(count)]))
     )
@@ -135,7 +126,7 @@ def _rows_of(count: int) -> Statement:
 
 def _read(ids: list[int]) -> dict[int, Row]:
     found = _rows_of(len(ids)).rows(**{f"id{number}": one for number, one in enumerate(ids)})
-    return {row[0]: Row(*row) for row in found}
+    return {row.id: Row._make(row) for row in found}
 
 
 def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[Attempt] = ()) -> Outgoing | None:

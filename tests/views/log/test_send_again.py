@@ -70,7 +70,7 @@ def test_it_says_when_the_recipient_may_get_it_twice(app: Flask, person: Person,
 def test_the_new_message_says_the_same_and_both_lead_to_one_another(app: Flask, person: Person, smtp: SMTPSink) -> None:
     files = [Attachment("a.pdf", "application/pdf", b"%PDF")]
     message = ended(app, html="<p>Hello</p>", reply_to=Mailbox("", "help@acme.example"), attachments=files,
-                    to='"Carla, C." <carla@customer.example>', locale="de")  # fmt: skip
+                    to=Mailbox("Carla, C.", "carla@customer.example"), locale="de")  # fmt: skip
     answer = person.post(f"{LOG}/{message}/send-again", {"known": ""})
     (copy,) = copies(app, message)
     assert answer.status_code == 303 and f"open={copy}" in answer.location
