@@ -44,6 +44,10 @@ _ID_OF = select(MESSAGE.c.public_id, MESSAGE.c.id).where(
 )
 
 
+# What a draft says and a body keeps under the same names.
+SAID = ("text", "html", "locale")
+
+
 @dataclass(frozen=True)
 class Draft:
     """A message that is to be accepted; `to` and `reply_to` were checked.
@@ -97,12 +101,6 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
     ids = _ids([row["public_id"] for row in rows])
     accepted = [Accepted(row["public_id"], row["state"], ids[row["public_id"]]) for row in rows]
     bodies = [_body(a.id, draft) for a, draft in zip(accepted, drafts, strict=True) if draft.data is None]
-    if any(draft.locale or draft.to.name for draft in drafts):
-        said = [_said(draft) for draft in drafts if draft.data is None]
-        bodies = [body | more for body, more in zip(bodies, said, strict=True)]
-    if any(draft.attachments for draft in drafts):
-        counts = [len(draft.attachments) for draft in drafts if draft.data is None]
-        bodies = [body | {"attachments": count} for body, count in zip(bodies, counts, strict=True)]
     if bodies:
         insert_rows(_BODY, bodies)
     for made, draft in zip(accepted, drafts, strict=True):
@@ -174,17 +172,12 @@ def _ids(public_ids: list[str]) -> dict[str, int]:
 
 
 def _body(message_id: int, draft: Draft) -> dict[str, Any]:
-    return {
+    return {name: getattr(draft, name) for name in SAID} | {
         "message_id": message_id,
-        "text": draft.text,
-        "html": draft.html,
+        "to_name": draft.to.name or None,
         "reply_to": draft.reply_to and draft.reply_to.as_header(),
+        "attachments": len(draft.attachments),
     }
-
-
-def _said(draft: Draft) -> dict[str, Any]:
-    """What few messages have."""
-    return {"to_name": draft.to.name or None, "locale": draft.locale}
 
 
 def _entry(accepted: Accepted, row: dict[str, Any], event: str, reason: str | None = None) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def send_again(tenant: Tenant, user: User, public_id: str, known: str) -> tuple[
         reply_to = parse_mailbox(body.reply_to) if body.reply_to else None
         copy = outbox.accept(
             tenant, kind=message.kind, to=Mailbox(body.to_name or "", message.to_address),
-            subject=message.subject, text=body.text, html=body.html, reply_to=reply_to, locale=body.locale,
+            subject=message.subject, reply_to=reply_to, **{name: getattr(body, name) for name in outbox.SAID},
             attachments=attachments.load(message.id) if body.attachments else (),
             route=INTERACTIVE if message.kind == "notice" else None, resent_of=message.id,
         )  # fmt: skip
