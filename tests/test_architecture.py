@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
@@ -84,6 +85,20 @@ def test_views_speak_neither_smtp_nor_sql_nor_redis() -> None:
     }
     for path in modules("portal/views"):
         assert not imports(path) & banned, path
+
+
+def test_there_is_one_way_to_say_not_found() -> None:
+    """A service's `get` raises NotFound, which portal.views.errors makes a 404; its `find` may return None."""
+    for path in modules("portal/services"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.split("_")[0] == "get" and node.returns:
+                assert "None" not in ast.unparse(node.returns), f"{path}: {node.name}"
+    by_hand = [
+        path.name
+        for path in modules("portal/views")
+        if re.search(r"abort\(404|PageError\(\s*404", path.read_text()) and path.name != "errors.py"
+    ]
+    assert by_hand == []
 
 
 def test_modules_are_short() -> None:

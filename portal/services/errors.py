@@ -10,7 +10,14 @@ class ServiceError(Exception):
 
 
 class NotFound(ServiceError):
-    """No such thing within this tenant."""
+    """No such thing within this tenant; `what`: message or tenant, for which the answer has words of its own.
+
+    What is called `get` raises this, what is called `find` returns None; portal.views.errors makes it a 404.
+    """
+
+    def __init__(self, what: str = "") -> None:
+        super().__init__(what)
+        self.what = what
 
 
 class InvalidField(ServiceError):

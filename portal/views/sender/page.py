@@ -9,11 +9,10 @@ from math import ceil
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
-from werkzeug.exceptions import NotFound as PageNotFound
 from werkzeug.wrappers import Response
 
 from portal.services import entitlements
-from portal.services.errors import InvalidSender, NotFound, NotPending, NotVerified, SendLimit
+from portal.services.errors import InvalidSender, NotPending, NotVerified, SendLimit
 from portal.services.senders import identities, verification
 from portal.services.senders.settings_page import DriverStatus, SenderSettings, driver_status, sender_settings
 from portal.views import reason_texts
@@ -189,8 +188,6 @@ def post_resend(identity_id: int) -> Response:
         return done("limit")
     except NotPending:
         return done("nothing_pending")
-    except NotFound:
-        raise PageNotFound from None
     return done("resent")
 
 
@@ -201,8 +198,6 @@ def post_cancel(identity_id: int) -> Response:
         verification.cancel_pending(g.tenant, g.user, identity_id)
     except NotPending:
         return done("nothing_pending")
-    except NotFound:
-        raise PageNotFound from None
     return done("cancelled")
 
 
@@ -213,8 +208,6 @@ def post_use(identity_id: int) -> Response:
         identities.use_identity(g.tenant, g.user, identity_id)
     except NotVerified:
         return done("not_verified")
-    except NotFound:
-        raise PageNotFound from None
     return done("in_use")
 
 
