@@ -111,6 +111,23 @@ def test_modules_are_short() -> None:
     assert long == []
 
 
+def test_a_function_has_at_most_six_parameters() -> None:
+    """Beyond `self`; what needs more takes a value that has a name, such as portal.transport.mime.build.Stamp."""
+    many = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for folder in ("portal", "jobs")
+        for path in modules(folder)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and len(_parameters(node.args)) > 6
+    ]
+    assert many == []
+
+
+def _parameters(given: ast.arguments) -> list[str]:
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    return [one.arg for one in named if one and one.arg not in ("self", "cls")]
+
+
 def test_every_module_says_what_it_is_for() -> None:
     for folder in ("portal", "jobs", "demo", "tests"):
         for path in modules(folder):

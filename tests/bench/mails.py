@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from portal.transport.mime.addresses import Mailbox
-from portal.transport.mime.build import MailContent, build
+from portal.transport.mime.build import MailContent, Stamp, build
 
 SENDER = Mailbox("Marketplace", "notifications@marketplace.example")
 
@@ -46,9 +46,7 @@ def ready_made(number: int) -> bytes:
     """The whole mail as bytes, for peers that only have to hand it over."""
     return build(
         MailContent(subject=subject(number), text=text(number), html=html(number)),
+        Stamp(datetime.now(UTC).replace(microsecond=0), f"<bench.{number}@marketplace.example>", f"{number:032x}"),
         sender=SENDER,
         to=recipient(number),
-        date=datetime.now(UTC).replace(microsecond=0),
-        message_id=f"<bench.{number}@marketplace.example>",
-        boundary=f"{number:032x}",
     )

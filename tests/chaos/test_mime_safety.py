@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from portal.transport.mime.addresses import InvalidAddress, Mailbox, parse_mailbox
 from portal.transport.mime.attachments import Attachment, safe_filename
-from portal.transport.mime.build import MailContent, build
+from portal.transport.mime.build import MailContent, Stamp, build
 from portal.transport.mime.headers import clean
 from tests.support.figures import FULL, Figure
 
@@ -122,11 +122,9 @@ def test_no_field_injects_a_header(figure: Figure) -> None:
 def built(content: MailContent, name: str) -> bytes:
     return build(
         content,
+        Stamp(datetime(2026, 11, 23, 12, tzinfo=UTC), "<m1@marketplace.example>", "b0"),
         sender=Mailbox(name, ADDRESS),
         to="customer@shop.example",
-        date=datetime(2026, 11, 23, 12, tzinfo=UTC),
-        message_id="<m1@marketplace.example>",
-        boundary="b0",
     )
 
 

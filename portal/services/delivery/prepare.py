@@ -28,11 +28,11 @@ from portal.services.errors import NotPending
 from portal.services.outbox import attachments
 from portal.services.routing import lanes
 from portal.services.routing import sender as senders
-from portal.services.routing.compose import Stamp, compose
+from portal.services.routing.compose import compose
 from portal.services.routing.sender import Facts, Sender
 from portal.services.senders import verification
 from portal.transport.base import Action, Mail, Reply, Verdict
-from portal.transport.mime.build import MailContent
+from portal.transport.mime.build import MailContent, Stamp
 
 _DEFECT = Verdict(Action.RETRY_MESSAGE, Reason.LOCAL_ERROR)
 

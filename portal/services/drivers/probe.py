@@ -25,10 +25,11 @@ from portal.services.drivers import settings as driver_settings
 from portal.services.drivers.save_gate import GIVE_UP
 from portal.services.emails import contents
 from portal.services.message_state import MESSAGE, Change, change
-from portal.services.routing.compose import Stamp, compose
+from portal.services.routing.compose import compose
 from portal.transport.base import STEPS, Reply, Timeouts, TransportFailure
 from portal.transport.factory import open_transport
 from portal.transport.mime.addresses import Mailbox
+from portal.transport.mime.build import Stamp
 
 _TIMEOUTS = Timeouts(connect=10, command=20, dot=40, session=80)
 _UNREACHED = Reply(0, "lost")  # closed, filtered, or open and silent: a test is no port scanner

@@ -57,7 +57,7 @@ def test_nonsense_is_refused(ctx: Flask, user: User, tenant: Tenant, address: st
 
 def test_an_invited_person_who_comes_by_a_launch_is_one_person(ctx: Flask, user: User, tenant: Tenant) -> None:
     invited = people.invite(tenant, user, "jo@partner.example", "viewer")
-    arrived = arrive("Jo@partner.example", "admin", subject="42", name="Jo")
+    arrived = arrive("Jo@partner.example", "admin", sub="42", name="Jo")
     assert (arrived.id, arrived.subject, arrived.role, arrived.invited_at) == (invited.id, "42", "admin", None)
     assert entries(tenant)[-1] == ("user_role", "jo@partner.example", {"role": "viewer"}, {"role": "admin"})
     assert len(people.everybody(tenant)) == 2
@@ -66,9 +66,9 @@ def test_an_invited_person_who_comes_by_a_launch_is_one_person(ctx: Flask, user:
 def test_a_known_person_invited_by_another_address_is_one_person_once_it_is_theirs(
     ctx: Flask, user: User, tenant: Tenant
 ) -> None:
-    known = arrive("jo@shop.example", "viewer", subject="42")
+    known = arrive("jo@shop.example", "viewer", sub="42")
     people.invite(tenant, user, "jo@partner.example", "viewer")
-    assert arrive("jo@partner.example", "viewer", subject="42").id == known.id
+    assert arrive("jo@partner.example", "viewer", sub="42").id == known.id
     assert sorted(u.email for u in people.everybody(tenant)) == ["admin@shop.example", "jo@partner.example"]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from portal.services.routing.compose import Stamp, compose
+from portal.services.routing.compose import compose
 from portal.transport.mime.addresses import Mailbox
-from portal.transport.mime.build import MailContent
+from portal.transport.mime.build import MailContent, Stamp
 
 
 def test_the_same_arguments_give_the_same_bytes() -> None:

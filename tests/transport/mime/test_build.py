@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from portal.transport.mime.addresses import InvalidAddress, Mailbox, parse_mailbox
-from portal.transport.mime.build import MailContent, build
+from portal.transport.mime.build import MailContent, Stamp, build
 from portal.transport.mime.html_to_text import text_from_html
 
 pytestmark = pytest.mark.any_database
@@ -36,7 +36,7 @@ def built(
     message_id: str = MESSAGE_ID,
     boundary: str = "b0",
 ) -> bytes:
-    return build(content, sender=sender, to=to, date=date, message_id=message_id, boundary=boundary)
+    return build(content, Stamp(date, message_id, boundary), sender=sender, to=to)
 
 
 def read(raw: bytes) -> EmailMessage:
