@@ -101,6 +101,16 @@ def test_there_is_one_way_to_say_not_found() -> None:
     assert by_hand == []
 
 
+def test_transactions_end_in_one_place() -> None:
+    ending = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("portal", "jobs")
+        for path in modules(folder)
+        if ".session.commit()" in path.read_text()
+    }
+    assert ending == set(), "with transaction(), or with read()"
+
+
 def test_modules_are_short() -> None:
     long = [
         f"{path.relative_to(ROOT)}: {lines}"

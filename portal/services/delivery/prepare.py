@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.db.prepared import Statement
-from portal.extensions import db
+from portal.db.transaction import read
 from portal.models import Message, MessageBody, Tenant, statement_time
 from portal.models.route import INTERACTIVE
 from portal.reasons import Reason
@@ -169,8 +169,8 @@ def _sender(attempt: Attempt, message: Row, bench: Workbench) -> Sender:
     if not dot:
         return in_force
     recorded = Sender.from_json(dot)
-    allowed = senders.still_allowed(attempt.tenant_id, recorded, in_force)
-    db.session.commit()  # ends the read: no transaction stays open while a server takes its time
+    with read():
+        allowed = senders.still_allowed(attempt.tenant_id, recorded, in_force)
     if allowed:
         return recorded
     outcomes.log_sender_changed(attempt, str(in_force.mailbox))
@@ -181,14 +181,15 @@ def _content(attempt: Attempt, message: Row) -> MailContent:
     if message.has_body is not None:
         if not message.attachments:
             return contents.stored(message)
-        files = attachments.load(message.id)
-        db.session.commit()  # as above
+        with read():
+            files = attachments.load(message.id)
         return contents.stored(message, files)
-    tenant = db.session.get_one(Tenant, attempt.tenant_id, populate_existing=True)
-    whole = db.session.get_one(Message, message.id, populate_existing=True)
-    content = login_links.mail_content(whole) if message.kind == "sign_in" else verification.mail_content(tenant, whole)
-    db.session.commit()  # as above
-    return content
+    with read() as session:
+        tenant = session.get_one(Tenant, attempt.tenant_id, populate_existing=True)
+        whole = session.get_one(Message, message.id, populate_existing=True)
+        if message.kind == "sign_in":
+            return login_links.mail_content(whole)
+        return verification.mail_content(tenant, whole)
 
 
 def _outgoing(attempt: Attempt, message: Row, sender: Sender, content: MailContent) -> Outgoing:
