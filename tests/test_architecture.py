@@ -101,6 +101,11 @@ def test_there_is_one_way_to_say_not_found() -> None:
     assert by_hand == []
 
 
+def test_there_is_one_way_to_make_a_form() -> None:
+    made = [path.name for path in modules("portal") if re.search(r"import .*\bFlaskForm\b", path.read_text())]
+    assert made == ["forms.py"], "a class of portal.views.forms.Form"
+
+
 def test_transactions_end_in_one_place() -> None:
     ending = {
         path.relative_to(ROOT).as_posix()

@@ -12,7 +12,7 @@ from flask import Blueprint, g, make_response, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.services import entitlements
-from portal.services.errors import InvalidSender, NotPending, NotVerified, SendLimit
+from portal.services.errors import InvalidField, NotPending, NotVerified, SendLimit
 from portal.services.senders import identities, verification
 from portal.services.senders.settings_page import DriverStatus, SenderSettings, driver_status, sender_settings
 from portal.views import reason_texts
@@ -162,18 +162,17 @@ def post_verification() -> Response:
         identity = verification.start_verification(
             g.tenant, g.user, form.address.data or "", form.display_name.data or ""
         )
-    except InvalidSender as error:
+    except InvalidField as error:
         form.refuse(error)
         return invalid(form, 422)
     except SendLimit as limit:
         if is_pending(form.address.data or ""):
             return done("on_its_way")  # the second click of a double click
-        form.address.errors = [
-            gettext(
-                "Too many verification emails were sent. The next one is possible at %(time)s.",
-                time=clock(limit.next_at),
-            )
-        ]
+        at = clock(limit.next_at)
+        form.mark(
+            "address",
+            gettext("Too many verification emails were sent. The next one is possible at %(time)s.", time=at),
+        )
         return asked_too_often(invalid(form, 429), limit)
     return done("in_use" if identity.state == "verified" else "sent", fresh_form=True)
 

@@ -13,7 +13,7 @@ from portal.models import AuditEntry, DriverTest, Message, Tenant, User
 from portal.services.accounts import launches, people, tenants
 from portal.services.drivers import save_gate
 from portal.services.drivers.settings import DriverSettings
-from portal.services.errors import AlreadyThere, InvalidField, LastAdmin, NotFound
+from portal.services.errors import InvalidField, LastAdmin, NotFound
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
 
@@ -44,7 +44,7 @@ def test_who_has_not_come_can_be_invited_again_and_who_is_here_cannot(ctx: Flask
     again = people.invite(tenant, user, "JO@partner.example", "admin")
     assert again.id == first.id and again.role == "admin"
     assert len(db.session.scalars(select(Message)).all()) == 2
-    with pytest.raises(AlreadyThere):
+    with pytest.raises(InvalidField, match="already_there"):
         people.invite(tenant, user, user.email.upper(), "viewer")
 
 
