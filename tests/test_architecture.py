@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
@@ -86,6 +87,35 @@ def test_views_speak_neither_smtp_nor_sql_nor_redis() -> None:
         assert not imports(path) & banned, path
 
 
+def test_there_is_one_way_to_say_not_found() -> None:
+    """A service's `get` raises NotFound, which portal.views.errors makes a 404; its `find` may return None."""
+    for path in modules("portal/services"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.split("_")[0] == "get" and node.returns:
+                assert "None" not in ast.unparse(node.returns), f"{path}: {node.name}"
+    by_hand = [
+        path.name
+        for path in modules("portal/views")
+        if re.search(r"abort\(404|PageError\(\s*404", path.read_text()) and path.name != "errors.py"
+    ]
+    assert by_hand == []
+
+
+def test_there_is_one_way_to_make_a_form() -> None:
+    made = [path.name for path in modules("portal") if re.search(r"import .*\bFlaskForm\b", path.read_text())]
+    assert made == ["forms.py"], "a class of portal.views.forms.Form"
+
+
+def test_transactions_end_in_one_place() -> None:
+    ending = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("portal", "jobs")
+        for path in modules(folder)
+        if ".session.commit()" in path.read_text()
+    }
+    assert ending == set(), "with transaction(), or with read()"
+
+
 def test_modules_are_short() -> None:
     long = [
         f"{path.relative_to(ROOT)}: {lines}"
@@ -94,6 +124,23 @@ def test_modules_are_short() -> None:
         if "migrations" not in path.parts and (lines := len(path.read_text().splitlines())) > 300
     ]
     assert long == []
+
+
+def test_a_function_has_at_most_six_parameters() -> None:
+    """Beyond `self`; what needs more takes a value that has a name, such as portal.transport.mime.build.Stamp."""
+    many = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for folder in ("portal", "jobs")
+        for path in modules(folder)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and len(_parameters(node.args)) > 6
+    ]
+    assert many == []
+
+
+def _parameters(given: ast.arguments) -> list[str]:
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    return [one.arg for one in named if one and one.arg not in ("self", "cls")]
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -10,20 +10,31 @@ class ServiceError(Exception):
 
 
 class NotFound(ServiceError):
-    """No such thing within this tenant."""
+    """No such thing within this tenant; `what`: message or tenant, for which the answer has words of its own.
+
+    What is called `get` raises this, what is called `find` returns None; portal.views.errors makes it a 404.
+    """
+
+    def __init__(self, what: str = "") -> None:
+        super().__init__(what)
+        self.what = what
 
 
-class InvalidField(ServiceError):
-    """A value that can't be used; `reason` is the key of the sentence shown at `field`."""
+class InvalidFields(ServiceError):
+    """Values that can't be used: `errors` are (field, reason) pairs, where a reason is the key of a sentence."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__(", ".join(f"{field}: {reason}" for field, reason in errors))
+        self.errors = errors
+
+
+class InvalidField(InvalidFields):
+    """Only one of them."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
+        super().__init__([(field, reason)])
         self.field = field
         self.reason = reason
-
-
-class InvalidSender(InvalidField):
-    """An address or display name that can't become a sender identity."""
 
 
 class NotPending(ServiceError):
@@ -48,10 +59,6 @@ class SendLimit(ServiceError):
     def __init__(self, next_at: datetime) -> None:
         super().__init__(f"next at {next_at.isoformat()}")
         self.next_at = next_at
-
-
-class AlreadyThere(ServiceError):
-    """The person to be invited is one of the tenant's already."""
 
 
 class LastAdmin(ServiceError):
@@ -81,14 +88,6 @@ class NotCancellable(ServiceError):
     def __init__(self, state: str) -> None:
         super().__init__(state)
         self.state = state
-
-
-class InvalidFields(ServiceError):
-    """Several values that can't be used: `errors` are (field, reason) pairs."""
-
-    def __init__(self, errors: list[tuple[str, str]]) -> None:
-        super().__init__(", ".join(f"{field}: {reason}" for field, reason in errors))
-        self.errors = errors
 
 
 class PlanLocked(ServiceError):

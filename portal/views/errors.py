@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
+from werkzeug.exceptions import NotFound as PageNotFound
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -64,7 +65,7 @@ class Contact:
 def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, answer)
     app.register_error_handler(PlanLocked, _plan_locked)
-    app.register_error_handler(NotFound, lambda _: answer(HTTPException(response=None), 404))
+    app.register_error_handler(NotFound, _not_found)
     # A global and no context processor, so that imported macros see it too.
     config = app.extensions["settings"]
     app.jinja_env.globals["support"] = Contact(config.support_email, config.support_url, config.pricing_url)
@@ -75,8 +76,22 @@ def _plan_locked(error: PlanLocked) -> BaseResponse:
     return answer(PageError(403, gettext("Not in your plan"), gettext("%(why)s Nothing was changed.", why=why)))
 
 
-def answer(error: HTTPException, code: int | None = None) -> BaseResponse:
-    code = code or error.code or 500
+def _not_found(error: NotFound) -> BaseResponse:
+    words = {
+        "message": (
+            gettext("This message isn't in your log"),
+            gettext("It may have been removed, or the link is incomplete."),
+        ),
+        "tenant": (
+            gettext("There is no such shop"),
+            gettext("The marketplace's id of it may be mistyped. Search for the shop by its name instead."),
+        ),
+    }
+    return answer(PageError(404, *words[error.what]) if error.what in words else PageNotFound())
+
+
+def answer(error: HTTPException) -> BaseResponse:
+    code = error.code or 500
     if error.response is not None and code < 400:
         return error.get_response()  # a redirect that routing raised
     if request.path == "/api" or request.path.startswith("/api/"):

@@ -87,7 +87,7 @@ def get_root() -> Response:
         session, _ = sessions.presented()
     except sessions.SessionRefused:
         session = None
-    known = users.get(session.user_id, session.tenant_id, session.version) if session is not None else None
+    known = users.find(session.user_id, session.tenant_id, session.version) if session is not None else None
     if known is not None:
         g.user = known[0]
         return see_other(home())

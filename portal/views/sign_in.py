@@ -8,12 +8,13 @@ from typing import Any
 from flask import Blueprint, g, make_response, render_template, request, url_for
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
+from wtforms import StringField
 
 from portal.services.accounts import login_links
 from portal.services.accounts.login_links import Link, Place
 from portal.transport.mime.addresses import InvalidAddress
+from portal.views.forms import Form, sentence
 from portal.views.people import texts as users_texts
-from portal.views.sender.form import sentence
 from portal.web import rate_limits
 from portal.web import session as sessions
 from portal.web.access import access, refuse_cross_site
@@ -26,10 +27,14 @@ blueprint = Blueprint("sign_in", __name__)
 _STATUS = {"invalid": 404, "expired": 410, "used": 410, "removed": 410}
 
 
+class SignInForm(Form):
+    address = StringField()
+
+
 @blueprint.get("/sign-in")
 @access("public")
 def get_form() -> Response:
-    return show("ask")
+    return show("ask", form=SignInForm())
 
 
 @blueprint.post("/sign-in")
@@ -37,13 +42,14 @@ def get_form() -> Response:
 def post_form() -> Response:
     """The same answer, and the same work, whether somebody has the address or nobody."""
     refuse_cross_site()
-    address = request.form.get("address", "")
+    form = SignInForm()
     try:
         rate_limits.spend(rate_limits.SIGN_IN_CLIENT)
         rate_limits.spend(rate_limits.SIGN_IN_ADDRESS)
-        address = login_links.ask(address, select_locale())
+        address = login_links.ask(form.address.data or "", select_locale())
     except InvalidAddress as error:
-        return show("ask", 422, address=address, error=sentence(error.reason))
+        form.mark("address", sentence(error.reason))
+        return show("ask", 422, form=form)
     except TooManyRequests as limit:
         wait = int(limit.retry_after) if isinstance(limit.retry_after, int) else 3600
         again = clock(datetime.now(UTC) + timedelta(seconds=wait))

@@ -169,7 +169,7 @@ def _look_up(session: sessions.Session, *, only_reads: bool) -> Known | None:
         glance = users.glance(session.user_id, session.tenant_id, session.version)
         known, g.newest_entry = (glance[:2], glance[2]) if glance else (None, None)
     else:
-        known = users.get(session.user_id, session.tenant_id, session.version)
+        known = users.find(session.user_id, session.tenant_id, session.version)
     if known is not None:
         g.user, g.tenant = known
     return known

@@ -46,9 +46,7 @@ def ready_made(number: int) -> bytes:
     """The whole mail as bytes, for peers that only have to hand it over."""
     return build(
         MailContent(subject=subject(number), text=text(number), html=html(number)),
+        Stamp(datetime.now(UTC).replace(microsecond=0), f"<bench.{number}@marketplace.example>", f"{number:032x}"),
         sender=SENDER,
         to=Mailbox("", recipient(number)),
-        stamp=Stamp(
-            datetime.now(UTC).replace(microsecond=0), f"<bench.{number}@marketplace.example>", f"{number:032x}"
-        ),
     )

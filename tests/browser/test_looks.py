@@ -129,7 +129,7 @@ def assert_accessible(page: Page, name: str, *, everywhere: bool) -> None:
 @pytest.mark.parametrize("locale", ["en", "de"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_supports_pages_are_accessible_too(site: Site, page: Page, full_shop: str, theme: str, locale: str) -> None:
-    page.goto(site.launch_url("", role="support", subject=f"{theme}-{locale}", theme=theme, locale=locale))
+    page.goto(site.launch_url("", role="support", sub=f"{theme}-{locale}", theme=theme, locale=locale))
     shop = f"/support/tenants/{full_shop}"
     pages = {"shops": "", "nothing found": "", "messages": "", "settings": "", "log": "/logs", "activity": "/activity"}
     for name, path in pages.items():

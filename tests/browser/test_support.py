@@ -35,7 +35,7 @@ def test_support_finds_a_message_and_the_shop_reads_who_looked(
     message = site.send(shop, "Order 17 was shipped", to=customer)
     site.mail_to(customer)
     staff = f"sam-{locale}@marketplace.example"
-    page.goto(site.launch_url("", role="support", subject=staff, email=staff, name="Sam", locale=locale))
+    page.goto(site.launch_url("", role="support", sub=staff, email=staff, name="Sam", locale=locale))
     expect(page).to_have_url(f"{site.url}/support")
     expect(page.locator(".viewing")).to_have_count(0)
 
@@ -80,7 +80,7 @@ def test_support_finds_a_message_and_the_shop_reads_who_looked(
 def test_without_javascript_support_finds_a_shop(site: Site, shop: str, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(site.launch_url("", role="support", subject="plain"))
+    page.goto(site.launch_url("", role="support", sub="plain"))
     page.get_by_label("Shop", exact=True).fill(shop)
     page.get_by_role("button", name="Find the shop").click()
     page.get_by_role("link", name="Basil Books").click()

@@ -122,9 +122,9 @@ def test_no_field_injects_a_header(figure: Figure) -> None:
 def built(content: MailContent, name: str) -> bytes:
     return build(
         content,
+        Stamp(datetime(2026, 11, 23, 12, tzinfo=UTC), "<m1@marketplace.example>", "b0"),
         sender=Mailbox(name, ADDRESS),
         to=Mailbox("", "customer@shop.example"),
-        stamp=Stamp(datetime(2026, 11, 23, 12, tzinfo=UTC), "<m1@marketplace.example>", "b0"),
     )
 
 

@@ -35,7 +35,7 @@ class Shop:
         self.secret = f"{word}-app-password"
         with app.app_context():
             tenant, _ = tenants.upsert(word, name=f"{word.title()} Shop", plan="enterprise")
-            user = launches.accept(launches.make_token(word, email=f"boss@{word}.example", subject="boss")).user
+            user = launches.accept(launches.make_token(word, email=f"boss@{word}.example", sub="boss")).user
             give_driver(word, 587)
             pending = verification.start_verification(tenant, user, f"new@{word}.example", f"{word.title()} New")
             self.id = tenant.id
@@ -136,7 +136,7 @@ class Visitor:
     def _launch(self, role: str) -> TestResponse:
         with self.app.app_context():
             token = launches.make_token(
-                self.tenant, role=role, subject=self.subject, email=f"{role}@{self.tenant}.example", **self.claims
+                self.tenant, role=role, sub=self.subject, email=f"{role}@{self.tenant}.example", **self.claims
             )
         return self.client.post("/launch", data={"token": token})
 

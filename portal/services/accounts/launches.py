@@ -194,8 +194,6 @@ def make_token(
     tenant_name: str = "",
     role: str = "admin",
     email: str = "admin@shop.example",
-    name: str = "",
-    subject: str = "",
     **claims: Any,
 ) -> str:
     """Sign a launch token as the platform would: for the CLI, and for tests that must not build it their own way.
@@ -208,9 +206,8 @@ def make_token(
     body = {
         "aud": AUDIENCE,
         "iss": settings().launch_issuer,
-        "sub": subject or email,
+        "sub": email,
         "email": email,
-        "name": name,
         "role": role,
         "iat": now,
         "exp": now + MAX_LIFE,

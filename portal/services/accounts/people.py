@@ -18,7 +18,7 @@ from portal.models.user import TENANT_ROLES, new_session_version
 from portal.services import audit
 from portal.services.accounts import tenants, users
 from portal.services.emails import contents
-from portal.services.errors import AlreadyThere, InvalidField, LastAdmin, NotFound
+from portal.services.errors import InvalidField, LastAdmin, NotFound
 from portal.services.outbox import accept as outbox
 from portal.transport.mime.addresses import InvalidAddress, validate_address
 
@@ -50,7 +50,7 @@ def get(tenant: Tenant, user_id: int) -> User:
 def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
     """Let somebody sign in by mailed links, and tell them. Who was invited and hasn't come is told again.
 
-    Raises InvalidField, and AlreadyThere for somebody who has been here.
+    Raises InvalidField, also for somebody who has been here.
     """
     _check_role(role)
     try:
@@ -63,7 +63,7 @@ def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
             select(User).where(User.tenant_id == tenant.id, User.email_key == address.lower()).order_by(User.id)
         )
         if user is not None and user.invited_at is None:
-            raise AlreadyThere
+            raise InvalidField("address", "already_there")
         if user is None:
             user = User(tenant_id=tenant.id, subject=users.invited_subject(address), email=address)
             session.add(user)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TypedDict, Unpack
 from zoneinfo import available_timezones
 
 from sqlalchemy import select
@@ -50,21 +51,24 @@ def is_origin(text: str) -> bool:
     return _ORIGIN.fullmatch(text) is not None
 
 
+class Described(TypedDict, total=False):
+    """What the platform says of a tenant; what is missing or None stays as it is."""
+
+    name: str | None
+    plan: str | None
+    locale: str | None
+    timezone: str | None
+    frame_ancestors: Iterable[str] | None
+
+
 def upsert(
-    external_id: str,
-    *,
-    name: str | None = None,
-    plan: str | None = None,
-    locale: str | None = None,
-    timezone: str | None = None,
-    frame_ancestors: Iterable[str] | None = None,
-    by: audit.Actor = audit.PLATFORM,
+    external_id: str, *, by: audit.Actor = audit.PLATFORM, **described: Unpack[Described]
 ) -> tuple[Tenant, bool]:
-    """Create the tenant or bring it up to date; what is None stays as it is. `by` is for the audit trail.
+    """Create the tenant or bring it up to date. `by` is for the audit trail.
 
     Returns the tenant and whether it is new. Raises InvalidField.
     """
-    changes = _checked(external_id, name, plan, locale, timezone, frame_ancestors)
+    changes = _checked(external_id, described)
     try:
         return _write(external_id, changes, by)
     except IntegrityError:  # somebody else created it in between: then this is an update
@@ -92,35 +96,28 @@ def _write(external_id: str, changes: dict[str, object], by: audit.Actor) -> tup
     return tenant, created
 
 
-def _checked(
-    external_id: str,
-    name: str | None,
-    plan: str | None,
-    locale: str | None,
-    timezone: str | None,
-    frame_ancestors: Iterable[str] | None,
-) -> dict[str, object]:
+def _checked(external_id: str, described: Described) -> dict[str, object]:
     changes: dict[str, object] = {}
     if not is_external_id(external_id):
         raise InvalidField("tenant", "not_an_id")
-    if name is not None:
+    if (name := described.get("name")) is not None:
         name = " ".join(name.split())
         if not 1 <= len(name) <= 200 or not name.isprintable():
             raise InvalidField("name", "not_a_name")
         changes["name"] = name
-    if plan is not None:
+    if (plan := described.get("plan")) is not None:
         if plan not in entitlements.known():
             raise InvalidField("plan", "unknown")
         changes["plan"] = plan
-    if locale is not None:
+    if (locale := described.get("locale")) is not None:
         # A platform may send "de-AT" or "fr": the nearest that the pages speak, never a refusal.
         language = locale.replace("_", "-").split("-")[0].lower()
         changes["locale"] = language if language in LOCALES else LOCALES[0]
-    if timezone is not None:
+    if (timezone := described.get("timezone")) is not None:
         if timezone not in available_timezones():
             raise InvalidField("timezone", "unknown")
         changes["timezone"] = timezone
-    if frame_ancestors is not None:
+    if (frame_ancestors := described.get("frame_ancestors")) is not None:
         origins = [origin.rstrip("/").lower() for origin in frame_ancestors]
         if len(origins) > 20 or not all(is_origin(origin) for origin in origins):
             raise InvalidField("frame_ancestors", "not_an_origin")

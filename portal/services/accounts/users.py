@@ -63,7 +63,7 @@ _GLANCE = Statement(
 )
 
 
-def get(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Tenant | None] | None:
+def find(user_id: int, tenant_id: int | None, version: str) -> tuple[User, Tenant | None] | None:
     """The user and the tenant that a session names; None when either is gone, they don't belong together, or the
     session was ended. Staff has no tenant.
     """

@@ -14,8 +14,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from portal import encryption, job_queue
 from portal.config import settings
 from portal.db import prepared
-from portal.db.transaction import transaction
-from portal.extensions import db
+from portal.db.transaction import read, transaction
 from portal.models import Driver
 from portal.reasons import Reason
 from portal.services.delivery import claims, driver_stopped, outcomes
@@ -119,9 +118,9 @@ class _Session:
         """Claim what is due, as much as the route's pace allows. Returns whether there is anything to do."""
         room = claims.BATCH
         if self.driver_id is not None:
-            driver = db.session.get(Driver, self.driver_id, populate_existing=True)
-            allowance = quota.allowance(driver, room) if driver is not None else quota.Allowance(room)
-            db.session.commit()  # ends the read: the next one sees what has been sent meanwhile
+            with read() as session:  # the next one sees what has been sent meanwhile
+                driver = session.get(Driver, self.driver_id, populate_existing=True)
+                allowance = quota.allowance(driver, room) if driver is not None else quota.Allowance(room)
             if allowance.count == 0:
                 lanes.wait_until(self.lease, allowance.at, allowance.reason)
                 return False
@@ -231,9 +230,8 @@ class _Session:
     def _account(self) -> Account:
         if self.driver_id is None:
             return settings().relay_account
-        account = driver_settings.of(db.session.get_one(Driver, self.driver_id, populate_existing=True)).account()
-        db.session.commit()  # ends the read: no transaction stays open while a server takes its time
-        return account
+        with read() as session:
+            return driver_settings.of(session.get_one(Driver, self.driver_id, populate_existing=True)).account()
 
     def _on_step(self, step: str) -> None:
         """Claims and outcomes extend the lease too; this is for the servers that need longer than it lasts."""

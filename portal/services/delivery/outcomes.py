@@ -15,7 +15,7 @@ from sqlalchemy import JSON, bindparam, insert, null, select, update
 
 from portal.db import prepared
 from portal.db.prepared import Statement
-from portal.db.transaction import after_commit, transaction
+from portal.db.transaction import after_commit, read, transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, now, utcnow
 from portal.models.message import State
@@ -221,8 +221,8 @@ def last_were_unknown(route: Route, count: int) -> bool:
     ended = select(Message.state, Message.reason).where(
         Message.route == route, Message.finished_at.is_not(None), Message.state.in_(("sent", "unconfirmed", "failed"))
     )
-    last = db.session.execute(ended.order_by(Message.finished_at.desc()).limit(count)).all()
-    db.session.commit()  # ends the read
+    with read() as session:
+        last = session.execute(ended.order_by(Message.finished_at.desc()).limit(count)).all()
     return [tuple(row) for row in last] == [("failed", Reason.UNKNOWN)] * count
 
 

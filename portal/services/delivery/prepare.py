@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.db.prepared import Statement
-from portal.extensions import db
+from portal.db.transaction import read
 from portal.models import Message, MessageBody, statement_time
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
@@ -167,8 +167,8 @@ def _sender(attempt: Attempt, message: Row, bench: Workbench) -> Sender:
     if not dot:
         return in_force
     recorded = Sender.from_json(dot)
-    allowed = senders.still_allowed(attempt.tenant_id, recorded, in_force)
-    db.session.commit()  # ends the read: no transaction stays open while a server takes its time
+    with read():
+        allowed = senders.still_allowed(attempt.tenant_id, recorded, in_force)
     if allowed:
         return recorded
     outcomes.log_sender_changed(attempt, str(in_force.mailbox))
@@ -179,13 +179,12 @@ def _content(message: Row) -> MailContent:
     if message.has_body is not None:
         if not message.attachments:
             return contents.stored(message)
-        files = attachments.load(message.id)
-        db.session.commit()  # as above
+        with read():
+            files = attachments.load(message.id)
         return contents.stored(message, files)
-    whole = db.session.get_one(Message, message.id, populate_existing=True)
-    content = _BUILT_AT_SENDING[Kind(message.kind)](whole)
-    db.session.commit()  # as above
-    return content
+    with read() as session:
+        whole = session.get_one(Message, message.id, populate_existing=True)
+        return _BUILT_AT_SENDING[Kind(message.kind)](whole)
 
 
 def _outgoing(attempt: Attempt, message: Row, sender: Sender, content: MailContent) -> Outgoing:

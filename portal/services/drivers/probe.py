@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from portal import encryption
 from portal.config import settings
-from portal.db.transaction import after_commit, transaction
+from portal.db.transaction import after_commit, read, transaction
 from portal.extensions import db
 from portal.models import DriverTest, LogEntry, Message, Tenant, User, utcnow
 from portal.models.driver import PROBING, DriverState
@@ -52,10 +52,11 @@ def run(test_id: int, timeouts: Timeouts = _TIMEOUTS) -> None:
 
 class _Run:
     def __init__(self, test_id: int, timeouts: Timeouts) -> None:
-        self.test = db.session.get_one(DriverTest, test_id, populate_existing=True)
-        self.tenant = db.session.get_one(Tenant, self.test.tenant_id)
-        self.message = db.session.get_one(Message, self.test.message_id)
-        self.user = db.session.get_one(User, self.test.user_id)
+        with read() as session:
+            self.test = session.get_one(DriverTest, test_id, populate_existing=True)
+            self.tenant = session.get_one(Tenant, self.test.tenant_id)
+            self.message = session.get_one(Message, self.test.message_id)
+            self.user = session.get_one(User, self.test.user_id)
         self.timeouts = timeouts
         self.steps: list[dict[str, object]] = []
         self.since = time.monotonic()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from portal import encryption, providers
 from portal.config import settings
 from portal.models import Driver, DriverTest, Tenant
-from portal.services.errors import InvalidFields
+from portal.services.errors import InvalidField, InvalidFields
 from portal.transport.destinations import MAIL_PORTS
 from portal.transport.mime.addresses import InvalidAddress, ascii_domain, check_display_name, validate_address
 from portal.transport.smtp.account import Account, Encryption
@@ -65,8 +65,8 @@ class DriverSettings:
         for check in (_host, _port, _username, _secret, _from_address, _from_name):
             try:
                 clean = check(clean, tenant)
-            except _Refused as refused:
-                errors.append((refused.field, refused.reason))
+            except InvalidField as refused:
+                errors += refused.errors
         if errors:
             raise InvalidFields(errors)
         return clean
@@ -86,24 +86,17 @@ def of(stored: Driver | DriverTest) -> DriverSettings:
     )
 
 
-class _Refused(Exception):
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(field, reason)
-        self.field = field
-        self.reason = reason
-
-
 def _host(s: DriverSettings, tenant: Tenant) -> DriverSettings:
     if not s.host:
-        raise _Refused("host", "empty")
+        raise InvalidField("host", "empty")
     if _SCHEME.match(s.host) or (re.search(r"[/\\?#@\s:]", s.host) and not _is_ipv6(s.host)):
-        raise _Refused("host", "not_a_host")
+        raise InvalidField("host", "not_a_host")
     if _is_ipv6(s.host) or re.fullmatch(r"[0-9.]+|[a-zA-Z0-9-]{1,63}", s.host):
         return s  # an address, or a name of one label; whether it may be dialled is the destination's business
     try:
         return replace(s, host=ascii_domain(s.host))
     except InvalidAddress:
-        raise _Refused("host", "not_a_host") from None
+        raise InvalidField("host", "not_a_host") from None
 
 
 def _is_ipv6(host: str) -> bool:
@@ -112,31 +105,31 @@ def _is_ipv6(host: str) -> bool:
 
 def _port(s: DriverSettings, tenant: Tenant) -> DriverSettings:
     if s.port not in settings().destination_policy.allowed_ports:
-        raise _Refused("port", "not_a_mail_port")
+        raise InvalidField("port", "not_a_mail_port")
     if s.encryption not in ("tls", "starttls"):
-        raise _Refused("encryption", "unknown")
+        raise InvalidField("encryption", "unknown")
     if s.port in MAIL_PORTS and (s.port == IMPLICIT_TLS_PORT) != (s.encryption == "tls"):
-        raise _Refused("encryption", "contradicts_port")
+        raise InvalidField("encryption", "contradicts_port")
     provider = providers.by_key(s.preset)
     offered = {endpoint.port for endpoint in provider.endpoints}
     if provider != providers.OTHER and s.port in MAIL_PORTS and s.port not in offered:
-        raise _Refused("port", "not_offered")
+        raise InvalidField("port", "not_offered")
     return s
 
 
 def _username(s: DriverSettings, tenant: Tenant) -> DriverSettings:
     if not s.username:
-        raise _Refused("username", "empty")
+        raise InvalidField("username", "empty")
     if len(s.username) > 320 or _CONTROL.search(s.username):
-        raise _Refused("username", "unusable")
+        raise InvalidField("username", "unusable")
     return s
 
 
 def _secret(s: DriverSettings, tenant: Tenant) -> DriverSettings:
     if len(s.secret) > MAX_SECRET:
-        raise _Refused("secret", "too_long")
+        raise InvalidField("secret", "too_long")
     if _CONTROL.search(s.secret):
-        raise _Refused("secret", "unusable")
+        raise InvalidField("secret", "unusable")
     return s
 
 
@@ -144,11 +137,11 @@ def _from_address(s: DriverSettings, tenant: Tenant) -> DriverSettings:
     try:
         return replace(s, from_address=validate_address(s.from_address))
     except InvalidAddress as error:
-        raise _Refused("from_address", error.reason) from None
+        raise InvalidField("from_address", error.reason) from None
 
 
 def _from_name(s: DriverSettings, tenant: Tenant) -> DriverSettings:
     try:
         return replace(s, from_name=check_display_name(s.from_name if s.from_name.strip() else tenant.name))
     except InvalidAddress as error:
-        raise _Refused("from_name", error.reason) from None
+        raise InvalidField("from_name", error.reason) from None

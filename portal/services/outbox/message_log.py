@@ -15,6 +15,7 @@ from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
 from portal.models.message import WAITING, is_public_id
 from portal.models.route import Route
+from portal.services.errors import NotFound
 from portal.services.routing import lanes
 from portal.services.routing.lanes import Wait
 
@@ -132,11 +133,13 @@ def keyset(tenant: Tenant, wanted: LogFilter, limit: int) -> Callable[[int | Non
     return lambda before: query if before is None else query.where(Message.id < before)
 
 
-def get_message(tenant: Tenant, public_id: str) -> Message | None:
-    """The tenant's message of this id."""
-    if not is_public_id(public_id):
-        return None
-    return db.session.scalar(select(Message).where(Message.tenant_id == tenant.id, Message.public_id == public_id))
+def get_message(tenant: Tenant, public_id: str) -> Message:
+    """The tenant's message of this id. Raises NotFound."""
+    query = select(Message).where(Message.tenant_id == tenant.id, Message.public_id == public_id)
+    message = db.session.scalar(query) if is_public_id(public_id) else None
+    if message is None:
+        raise NotFound("message")
+    return message
 
 
 def entries(message: Message) -> list[LogEntry]:

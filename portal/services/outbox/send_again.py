@@ -13,7 +13,7 @@ from portal.models import LogEntry, Message, MessageBody, Tenant, User
 from portal.models.message import ENDED, PLATFORM_KINDS
 from portal.models.route import INTERACTIVE
 from portal.services import audit
-from portal.services.errors import NotFound, NotResendable
+from portal.services.errors import NotResendable
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import attachments, message_log
 from portal.transport.mime.addresses import Mailbox, parse_mailbox
@@ -46,8 +46,6 @@ def links(tenant: Tenant, message: Message) -> Links:
 def look(tenant: Tenant, public_id: str) -> tuple[Message, Message | None]:
     """A message that can be sent again, and the newest one that repeats it. Raises NotFound, NotResendable."""
     message = message_log.get_message(tenant, public_id)
-    if message is None:
-        raise NotFound
     if reason := _refusal(message):
         raise NotResendable(reason)
     return message, next(iter(_copies(tenant, message, 1)), None)

@@ -9,4 +9,4 @@ from portal.transport.mime.build import MailContent, Stamp, build
 
 def compose(content: MailContent, sender: Mailbox, reverse_path: str, to: Mailbox, stamp: Stamp) -> Mail:
     """Return the mail to one recipient: the same arguments give the same bytes. Raises InvalidAddress, ValueError."""
-    return Mail(Envelope(reverse_path, to.address), build(content, sender=sender, to=to, stamp=stamp))
+    return Mail(Envelope(reverse_path, to.address), build(content, stamp, sender=sender, to=to))

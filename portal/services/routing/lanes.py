@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import job_queue
 from portal.config import settings
 from portal.db.prepared import Statement
-from portal.db.transaction import after_commit, transaction
+from portal.db.transaction import after_commit, read, transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, now, statement_time
 from portal.models import route as routes
@@ -218,7 +218,8 @@ def wake(route: Route) -> None:
     until, ids = _known.get(database + route, (0.0, []))
     if time.monotonic() >= until or not ids:
         try:
-            ids = list(db.session.scalars(select(Lane.id).where(Lane.route == route)))
+            with read() as session:
+                ids = list(session.scalars(select(Lane.id).where(Lane.route == route)))
         except SQLAlchemyError as error:
             log.warning("no lane of %s was woken: %s", route, type(error).__name__)
             db.session.rollback()

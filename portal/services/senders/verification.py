@@ -21,7 +21,7 @@ from portal.models.route import INTERACTIVE
 from portal.services import audit, entitlements, limits
 from portal.services.accounts import tenants
 from portal.services.emails import contents
-from portal.services.errors import InvalidSender, NotFound, NotPending, SendLimit
+from portal.services.errors import InvalidField, NotFound, NotPending, SendLimit
 from portal.services.outbox import accept as outbox
 from portal.services.senders import identities
 from portal.transport.mime.addresses import InvalidAddress, check_display_name, validate_address
@@ -47,7 +47,7 @@ def start_verification(tenant: Tenant, user: User, address: str, display_name: s
     """Ask whether `address` is the tenant's; the sender in force stays so until its button is pressed.
 
     An address that the tenant has verified before is in force at once, under the new name: the identity returned is
-    then `verified`. Raises InvalidSender, SendLimit and PlanLocked.
+    then `verified`. Raises InvalidField, SendLimit and PlanLocked.
     """
     entitlements.require(tenant, "brand_sender")
     address, display_name = _checked(address, display_name, tenant)
@@ -173,11 +173,11 @@ def _checked(address: str, display_name: str, tenant: Tenant) -> tuple[str, str]
     try:
         address = validate_address(address)
     except InvalidAddress as error:
-        raise InvalidSender("address", error.reason) from None
+        raise InvalidField("address", error.reason) from None
     try:
         return address, check_display_name(display_name if display_name.strip() else tenant.name)
     except InvalidAddress as error:
-        raise InvalidSender("display_name", error.reason) from None
+        raise InvalidField("display_name", error.reason) from None
 
 
 def _count(tenant: Tenant, address_key: str) -> None:

@@ -48,13 +48,7 @@ class Stamp(NamedTuple):
     boundary: str
 
 
-def build(
-    content: MailContent,
-    *,
-    sender: Mailbox,
-    to: Mailbox,
-    stamp: Stamp,
-) -> bytes:
+def build(content: MailContent, stamp: Stamp, *, sender: Mailbox, to: Mailbox) -> bytes:
     """The whole mail with CRLF line ends: the same arguments give the same bytes.
 
     Raises InvalidAddress for a sender, recipient or Reply-To that is none, and

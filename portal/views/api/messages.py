@@ -34,6 +34,7 @@ from portal.web.access import access
 from portal.web.rate_limits import limited
 
 blueprint = Blueprint("api_messages", __name__, url_prefix="/api/v1")
+blueprint.register_error_handler(NotFound, lambda _: respond(PROBLEMS["no_message"]))
 
 _NO_TENANT = ("tenant", "There is no tenant of this id; create it with PUT /api/v1/tenants/{tenant}.")
 _TOO_LATE = {
@@ -91,7 +92,7 @@ def post_batch() -> ResponseReturnValue:
 def get_message(public_id: str) -> ResponseReturnValue:
     found = message_log.find_message(public_id, g.api_key.tenants)
     if found is None:
-        abort(respond(PROBLEMS["no_message"]))
+        raise NotFound("message")
     message, tenant = found
     return jsonify(_shown(message, tenant.external_id, message_log.entries(message)))
 
@@ -103,8 +104,6 @@ def post_cancel(public_id: str) -> ResponseReturnValue:
     """While it is queued, deferred or held; once cancelled, the answer stays the same."""
     try:
         cancelled = outbox.cancel(public_id, g.api_key.tenants)
-    except NotFound:
-        abort(respond(PROBLEMS["no_message"]))
     except NotCancellable as error:
         abort(respond(PROBLEMS["too_late"] | {"detail": _TOO_LATE[error.state], "state": error.state}))
     shown: MessageState = {"id": cancelled.public_id, "state": cancelled.state}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from flask_babel import gettext, lazy_gettext
-from flask_wtf import FlaskForm
 from wtforms import HiddenField, PasswordField, StringField
 
-from portal.services.errors import InvalidFields
-from portal.views.sender import form
+from portal.views import forms
 
 FIELDS = ("host", "port", "encryption", "username", "secret", "from_address", "from_name")
 
 
-class DriverForm(FlaskForm):
-    """One SMTP account as typed; the service judges it, so that a test and a Save agree."""
+class DriverForm(forms.Form):
+    """One SMTP account as typed."""
 
     preset = HiddenField()
     version = HiddenField()
@@ -25,19 +23,8 @@ class DriverForm(FlaskForm):
     from_address = StringField(lazy_gettext("From address"))
     from_name = StringField(lazy_gettext("From name"))
 
-    def refuse(self, error: InvalidFields) -> None:
-        """Put the service's refusals at their fields."""
-        for name, reason in error.errors:
-            self.mark(name, sentence(name, reason))
-
-    def mark(self, name: str, text: str) -> None:
-        field = self[name]
-        field.errors = [*field.errors, text]
-
-    @property
-    def problems(self) -> list[tuple[str, str]]:
-        """Field and sentence, in the order of the page."""
-        return [(name, str(error)) for name in FIELDS for error in self[name].errors]
+    def sentence(self, field: str, reason: str) -> str:
+        return sentence(field, reason)
 
 
 def sentence(field: str, reason: str) -> str:
@@ -65,4 +52,4 @@ def sentence(field: str, reason: str) -> str:
         ),
         ("from_name", "empty"): gettext("Enter the name that recipients see, usually that of your shop."),
     }
-    return known.get((field, reason)) or form.sentence(reason)
+    return known.get((field, reason)) or forms.sentence(reason)

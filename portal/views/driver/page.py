@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
 from flask_babel import format_decimal
-from werkzeug.exceptions import NotFound as PageNotFound
 from werkzeug.wrappers import Response
 
 from portal import reasons
@@ -122,7 +121,7 @@ def get_test() -> Response:
     found = setup_page.read(g.tenant)
     test = found.test
     if test is None:
-        raise PageNotFound
+        raise NotFound
     form = driver_form.filled(test, found.version)
     values = context(found, form, test=test, test_state=save_gate.state_of(test))
     driver_form.mark_failure(form, test)

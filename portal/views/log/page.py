@@ -89,12 +89,6 @@ def context(view: View) -> dict[str, Any]:
     chosen = LogFilter(state=view.state, kind=view.kind, period=view.period, recipient=view.recipient)
     page = message_log.page(g.tenant, chosen, before=view.before, until=view.until, limit=PAGE)
     opened = message_log.get_message(g.tenant, view.open) if view.open else None
-    if view.open and opened is None:
-        raise PageError(
-            404,
-            gettext("This message isn't in your log"),
-            gettext("It may have been removed, or the link is incomplete."),
-        )
     if view.filtered and view.until is None and view.before is None:
         view = view.with_(until=page.newest)  # a filtered list stands still until the reader asks
     return {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, g, make_response, render_template, request, url_for
+from flask import Blueprint, g, make_response, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from portal.services.errors import NotFound, NotResendable
+from portal.services.errors import NotResendable
 from portal.services.outbox import send_again
 from portal.services.routing import sender as senders
 from portal.views.errors import PageError
@@ -22,8 +22,6 @@ blueprint = Blueprint("send_again", __name__, url_prefix="/settings/email/logs")
 def get_send_again(public_id: str) -> Response:
     try:
         message, newest = send_again.look(g.tenant, public_id)
-    except NotFound:
-        abort(404)
     except NotResendable as error:
         raise _refused(error) from None
     sender = senders.resolve(g.tenant).mailbox if message.kind != "notice" else senders.platform_sender().mailbox
@@ -36,8 +34,6 @@ def get_send_again(public_id: str) -> Response:
 def post_send_again(public_id: str) -> Response:
     try:
         copy, made = send_again.send_again(g.tenant, g.user, public_id, request.form.get("known", ""))
-    except NotFound:
-        abort(404)
     except NotResendable as error:
         raise _refused(error) from None
     return see_other(url_for("log.get_page", open=copy.public_id, notice="resent" if made else "resent_before"))

@@ -10,8 +10,9 @@ from werkzeug.wrappers import Response
 
 from portal.models.user import TENANT_ROLES
 from portal.services.accounts import people
-from portal.services.errors import AlreadyThere, InvalidField, LastAdmin
+from portal.services.errors import InvalidField, LastAdmin
 from portal.views.people import texts as users_texts
+from portal.views.people.form import InvitationForm
 from portal.web import rate_limits
 from portal.web.access import access
 from portal.web.htmx import see_other
@@ -41,18 +42,17 @@ def get_page() -> Response:
 @blueprint.post("")
 @access("admin")
 def post_invitation() -> Response:
-    address, role = request.form.get("address", ""), request.form.get("role", "")
+    form = InvitationForm()
     try:
         rate_limits.spend(rate_limits.INVITING_SHOP)
         rate_limits.spend(rate_limits.INVITED_ADDRESS)
-        people.invite(g.tenant, g.user, address, role)
+        people.invite(g.tenant, g.user, form.address.data or "", form.role.data or "")
     except InvalidField as error:
-        return page(422, error=users_texts.invalid(error.reason), field=error.field, address=address, role=role)
-    except AlreadyThere:
-        return page(422, error=users_texts.invalid("already_there"), field="address", address=address, role=role)
+        form.refuse(error)
+        return page(form, 422)
     except TooManyRequests:
-        too_many = gettext("Too many invitations were sent. Please wait until tomorrow.")
-        return page(429, error=too_many, field="address", address=address, role=role)
+        form.mark("address", gettext("Too many invitations were sent. Please wait until tomorrow."))
+        return page(form, 429)
     return done("invited")
 
 
@@ -93,8 +93,8 @@ def post_remove(user_id: int) -> Response:
     return done("removed")
 
 
-def page(status: int = 200, **values: Any) -> Response:
-    return make_response(render_template("people/page.html", **context(), **values), status)
+def page(form: InvitationForm | None = None, status: int = 200) -> Response:
+    return make_response(render_template("people/page.html", form=form or InvitationForm(), **context()), status)
 
 
 def done(key: str) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from portal.views.sender import form
+from portal.views import forms
 from portal.web.i18n import gettext
 
 
@@ -53,4 +53,4 @@ def invalid(reason: str) -> str:
             "Nothing was changed: your shop would have no administrator any more. "
             "Make somebody else administrator first."
         ),
-    }.get(reason) or form.sentence(reason)
+    }.get(reason) or forms.sentence(reason)

@@ -9,11 +9,10 @@ from math import ceil
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
-from werkzeug.exceptions import NotFound as PageNotFound
 from werkzeug.wrappers import Response
 
 from portal.services import entitlements
-from portal.services.errors import InvalidSender, NotFound, NotPending, NotVerified, SendLimit
+from portal.services.errors import InvalidField, NotPending, NotVerified, SendLimit
 from portal.services.senders import identities, verification
 from portal.services.senders.settings_page import DriverStatus, SenderSettings, driver_status, sender_settings
 from portal.views.driver import texts as driver_texts
@@ -161,18 +160,17 @@ def post_verification() -> Response:
         identity = verification.start_verification(
             g.tenant, g.user, form.address.data or "", form.display_name.data or ""
         )
-    except InvalidSender as error:
+    except InvalidField as error:
         form.refuse(error)
         return invalid(form, 422)
     except SendLimit as limit:
         if is_pending(form.address.data or ""):
             return done("on_its_way")  # the second click of a double click
-        form.address.errors = [
-            gettext(
-                "Too many verification emails were sent. The next one is possible at %(time)s.",
-                time=clock(limit.next_at),
-            )
-        ]
+        at = clock(limit.next_at)
+        form.mark(
+            "address",
+            gettext("Too many verification emails were sent. The next one is possible at %(time)s.", time=at),
+        )
         return asked_too_often(invalid(form, 429), limit)
     return done("in_use" if identity.state == "verified" else "sent", fresh_form=True)
 
@@ -187,8 +185,6 @@ def post_resend(identity_id: int) -> Response:
         return done("limit")
     except NotPending:
         return done("nothing_pending")
-    except NotFound:
-        raise PageNotFound from None
     return done("resent")
 
 
@@ -199,8 +195,6 @@ def post_cancel(identity_id: int) -> Response:
         verification.cancel_pending(g.tenant, g.user, identity_id)
     except NotPending:
         return done("nothing_pending")
-    except NotFound:
-        raise PageNotFound from None
     return done("cancelled")
 
 
@@ -211,8 +205,6 @@ def post_use(identity_id: int) -> Response:
         identities.use_identity(g.tenant, g.user, identity_id)
     except NotVerified:
         return done("not_verified")
-    except NotFound:
-        raise PageNotFound from None
     return done("in_use")
 
 

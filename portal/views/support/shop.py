@@ -9,15 +9,14 @@ from flask import Blueprint, g, request
 from werkzeug.wrappers import Response
 
 from portal.services.accounts import support_search, tenants
+from portal.services.errors import NotFound
 from portal.services.outbox import message_log
 from portal.views.activity import page as activity_page
 from portal.views.driver import page as driver_page
-from portal.views.errors import PageError
 from portal.views.log import page as log_page
 from portal.views.people import page as people_page
 from portal.views.sender import page as settings_page
 from portal.web.access import access
-from portal.web.i18n import gettext
 
 _SHOP = "/tenants/<tenant_id>"  # the platform's id of it
 
@@ -34,11 +33,7 @@ def open_shop() -> None:
     assert request.view_args is not None
     tenant = tenants.find(request.view_args.pop("tenant_id"))
     if tenant is None:
-        raise PageError(
-            404,
-            gettext("There is no such shop"),
-            gettext("The marketplace's id of it may be mistyped. Search for the shop by its name instead."),
-        )
+        raise NotFound("tenant")
     g.tenant, g.read_only = tenant, True
 
 

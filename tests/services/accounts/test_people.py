@@ -13,7 +13,7 @@ from portal.models import AuditEntry, DriverTest, Message, Tenant, User
 from portal.services.accounts import launches, people, tenants
 from portal.services.drivers import save_gate
 from portal.services.drivers.settings import DriverSettings
-from portal.services.errors import AlreadyThere, InvalidField, LastAdmin, NotFound
+from portal.services.errors import InvalidField, LastAdmin, NotFound
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
 
@@ -44,7 +44,7 @@ def test_who_has_not_come_can_be_invited_again_and_who_is_here_cannot(ctx: Flask
     again = people.invite(tenant, user, "JO@partner.example", "admin")
     assert again.id == first.id and again.role == "admin"
     assert len(db.session.scalars(select(Message)).all()) == 2
-    with pytest.raises(AlreadyThere):
+    with pytest.raises(InvalidField, match="already_there"):
         people.invite(tenant, user, user.email.upper(), "viewer")
 
 
@@ -57,7 +57,7 @@ def test_nonsense_is_refused(ctx: Flask, user: User, tenant: Tenant, address: st
 
 def test_an_invited_person_who_comes_by_a_launch_is_one_person(ctx: Flask, user: User, tenant: Tenant) -> None:
     invited = people.invite(tenant, user, "jo@partner.example", "viewer")
-    arrived = arrive("Jo@partner.example", "admin", subject="42", name="Jo")
+    arrived = arrive("Jo@partner.example", "admin", sub="42", name="Jo")
     assert (arrived.id, arrived.subject, arrived.role, arrived.invited_at) == (invited.id, "42", "admin", None)
     assert entries(tenant)[-1] == ("user_role", "jo@partner.example", {"role": "viewer"}, {"role": "admin"})
     assert len(people.everybody(tenant)) == 2
@@ -66,9 +66,9 @@ def test_an_invited_person_who_comes_by_a_launch_is_one_person(ctx: Flask, user:
 def test_a_known_person_invited_by_another_address_is_one_person_once_it_is_theirs(
     ctx: Flask, user: User, tenant: Tenant
 ) -> None:
-    known = arrive("jo@shop.example", "viewer", subject="42")
+    known = arrive("jo@shop.example", "viewer", sub="42")
     people.invite(tenant, user, "jo@partner.example", "viewer")
-    assert arrive("jo@partner.example", "viewer", subject="42").id == known.id
+    assert arrive("jo@partner.example", "viewer", sub="42").id == known.id
     assert sorted(u.email for u in people.everybody(tenant)) == ["admin@shop.example", "jo@partner.example"]
 
 

@@ -17,7 +17,7 @@ ADDRESS = "sam@marketplace.example"
 
 
 def launched(**claims: str) -> launches.Launch:
-    return launches.accept(launches.make_token(role="support", **({"email": ADDRESS, "subject": "s1"} | claims)))
+    return launches.accept(launches.make_token(role="support", **({"email": ADDRESS, "sub": "s1"} | claims)))
 
 
 def run(app: Flask, *words: str) -> tuple[int, str]:
@@ -44,11 +44,11 @@ def test_the_same_subject_is_the_same_person(ctx: Flask) -> None:
     first, again = launched(), launched(email="samuel@marketplace.example", name="Samuel")
     assert first.user.id == again.user.id
     assert [(user.email, user.name) for user in staff.everybody()] == [("samuel@marketplace.example", "Samuel")]
-    assert launched(subject="s2").user.id != first.user.id
+    assert launched(sub="s2").user.id != first.user.id
 
 
 def test_a_tenants_person_of_that_subject_stays_a_merchant(ctx: Flask) -> None:
-    merchant = launches.accept(launches.make_token("acme", subject="s1")).user
+    merchant = launches.accept(launches.make_token("acme", sub="s1")).user
     assert launched().user.id != merchant.id
     assert (merchant.role, merchant.tenant_id is None) == ("admin", False)
 

@@ -21,7 +21,7 @@ def test_a_glance_sees_what_the_rows_hold_now(tenant: Tenant, user: User) -> Non
     with transaction():
         user.role = "viewer"
     tenants.upsert("acme", name="Acme & Sons", frame_ancestors=["https://one.example"])
-    loaded = users.get(user.id, tenant.id, user.session_version)
+    loaded = users.find(user.id, tenant.id, user.session_version)
     assert loaded is not None
     for seen, row in zip(glance(user), loaded, strict=True):
         assert seen._asdict() == {name: getattr(row, name) for name in seen._fields}

@@ -56,10 +56,10 @@ def test_a_message_that_cannot_be_made_waits_and_stops_nobody(
     broken, fine = accept(tenant, subject="broken"), accept(tenant)
     build = compose.build
 
-    def build_or_fail(content: Any, **options: Any) -> bytes:
+    def build_or_fail(content: Any, stamp: Any, **options: Any) -> bytes:
         if content.subject == "broken":
             raise RuntimeError("a defect of ours")
-        return build(content, **options)
+        return build(content, stamp, **options)
 
     monkeypatch.setattr(compose, "build", build_or_fail)
     assert drain() == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -15,7 +16,7 @@ from portal.extensions import db
 from portal.models import DriverTest, Message, Tenant, User, utcnow
 from portal.services.drivers import probe, save_gate
 from portal.services.drivers.settings import DriverSettings
-from portal.transport.base import Timeouts
+from portal.transport.base import Timeouts, Transport
 from portal.transport.smtp.replies import REASONS
 from tests.support.driver_steps import allow, run_test
 from tests.support.mail_service import MailService
@@ -43,6 +44,20 @@ def test_the_test_mail_stands_in_the_log_passed_or_failed(tenant: Tenant, user: 
     run_test(tenant, user, replace(wanted, secret="wrong"))
     rows = db.session.scalars(select(Message).order_by(Message.id)).all()
     assert [(row.kind, row.state) for row in rows] == [("driver_test", "sent"), ("driver_test", "failed")]
+
+
+def test_no_transaction_stays_open_while_the_server_takes_its_time(
+    tenant: Tenant, user: User, wanted: DriverSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_transport, seen = probe.open_transport, []
+
+    def noting(*args: Any, **options: Any) -> Transport:
+        seen.append(db.session().in_transaction())
+        return open_transport(*args, **options)
+
+    monkeypatch.setattr(probe, "open_transport", noting)
+    assert run_test(tenant, user, wanted).state == "passed"
+    assert seen == [False]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254", "10.0.0.1", "[::1]".strip("[]")])

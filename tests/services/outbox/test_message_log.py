@@ -12,6 +12,7 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Message, Tenant, utcnow
 from portal.services.accounts import tenants
+from portal.services.errors import NotFound
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import message_log
 from portal.services.outbox.message_log import LogFilter
@@ -106,7 +107,9 @@ def test_a_search_takes_signs_literally(tenant: Tenant, text: str) -> None:
 def test_another_tenants_mail_is_never_seen(tenant: Tenant) -> None:
     message = accept(tenant)
     other, _ = tenants.upsert("other", name="Other")
-    assert message_log.get_message(other, message.public_id) is None
+    for unknown in (message.public_id, "msg_x"):
+        with pytest.raises(NotFound):
+            message_log.get_message(other, unknown)
     page = message_log.page(other, ALL)
     assert page.rows == [] and not page.any
     assert ids(message_log.page(tenant, ALL, before=accept(other).public_id)) == [message.public_id]

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import Lane, Tenant, User
+from portal.models.route import Route
 from portal.services.delivery import claims, outcomes
 from portal.services.routing import lanes
 from portal.services.senders import verification
@@ -18,6 +19,11 @@ from tests.support.steps import accept, drain, forget_the_limits, lane_id
 def test_a_lane_is_taken_by_one_drain_at_a_time(ctx: Flask) -> None:
     assert lanes.take(lane_id("relay")) is not None
     assert lanes.take(lane_id("relay")) is None
+
+
+def test_waking_leaves_no_transaction_open_to_the_drain_that_goes_on(ctx: Flask) -> None:
+    lanes.wake(Route.of_driver(1))
+    assert not db.session().in_transaction()
 
 
 def test_lanes_that_fail_together_count_once(tenant: Tenant, ctx: Flask, smtp: SMTPSink) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from portal.extensions import db
 from portal.models import Message, SenderIdentity, Tenant, User
 from portal.services.accounts import tenants
-from portal.services.errors import InvalidSender, NotFound, NotVerified
+from portal.services.errors import InvalidField, NotFound, NotVerified
 from portal.services.senders import identities, verification
 from portal.services.senders.settings_page import sender_settings
 from tests.support.smtp_sink import SMTPSink
@@ -70,7 +70,7 @@ def test_another_tenants_address_is_not_found(tenant: Tenant, user: User, smtp: 
 def test_what_cannot_be_a_sender_is_refused_at_its_field(
     tenant: Tenant, user: User, address: str, name: str, field: str, reason: str
 ) -> None:
-    with pytest.raises(InvalidSender) as refused:
+    with pytest.raises(InvalidField) as refused:
         verification.start_verification(tenant, user, address, name)
     assert (refused.value.field, refused.value.reason) == (field, reason)
     assert db.session.scalar(select(func.count(SenderIdentity.id))) == 0

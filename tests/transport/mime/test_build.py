@@ -36,7 +36,7 @@ def built(
     message_id: str = MESSAGE_ID,
     boundary: str = "b0",
 ) -> bytes:
-    return build(content, sender=sender, to=Mailbox("", to), stamp=Stamp(date, message_id, boundary))
+    return build(content, Stamp(date, message_id, boundary), sender=sender, to=Mailbox("", to))
 
 
 def read(raw: bytes) -> EmailMessage:

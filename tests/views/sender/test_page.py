@@ -99,7 +99,7 @@ def test_every_reason_of_the_service_has_a_sentence_of_its_own() -> None:
     import inspect
 
     from portal.transport.mime import addresses
-    from portal.views.sender import form
+    from portal.views import forms
 
     source = inspect.getsource(addresses)
     for reason in (
@@ -107,7 +107,7 @@ def test_every_reason_of_the_service_has_a_sentence_of_its_own() -> None:
         "no_such_domain_form", "name_too_long", "name_looks_like_address", "name_control_characters",
     ):  # fmt: skip
         assert f'"{reason}"' in source, f"{reason} is gone from portal.transport.addresses"
-        assert f'"{reason}"' in inspect.getsource(form.sentence)
+        assert f'"{reason}"' in inspect.getsource(forms.sentence)
 
 
 @pytest.mark.parametrize(("locale", "words"), [("en", "at most 78 characters"), ("de", "höchstens 78 Zeichen")])

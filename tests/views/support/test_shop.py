@@ -291,7 +291,7 @@ def test_staff_may_be_framed_by_whom_their_launch_names_alone(
     office = "https://office.marketplace.example"
     with app.app_context():
         tenants.upsert("acme", frame_ancestors=["https://shop.example"])
-    framed = arrive("", role="support", subject="s2", tenant_name="", plan=None, parent=office)
+    framed = arrive("", role="support", sub="s2", tenant_name="", plan=None, parent=office)
     for path in (HOME, SHOP, f"{SHOP}/logs"):
         assert f"frame-ancestors {office}" in framed.get(path).headers["Content-Security-Policy"]
         assert "frame-ancestors 'none'" in staff.get(path).headers["Content-Security-Policy"]
