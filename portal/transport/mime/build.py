@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from portal.transport.mime import attachments, headers
-from portal.transport.mime.addresses import InvalidAddress, Mailbox, parse_mailbox, validate_address
+from portal.transport.mime.addresses import Mailbox, parse_mailbox, validate_address
 from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.html_to_text import text_from_html
 
@@ -138,6 +138,3 @@ def _extra(name: str, value: str) -> str:
     if not _HEADER_NAME.fullmatch(name) or _OWN_HEADER.fullmatch(name):
         raise ValueError(f"{name!r} is not a header that a mail's content may set")
     return headers.unstructured(name, value)
-
-
-__all__ = ["Attachment", "InvalidAddress", "MailContent", "Mailbox", "Stamp", "build", "parse_mailbox"]
