@@ -18,7 +18,11 @@ def test_save_opens_for_exactly_what_was_tested(tenant: Tenant, user: User, want
     assert setup_page.read(tenant).gate(wanted) == "missing"
     run_test(tenant, user, wanted)
     found = setup_page.read(tenant)
-    assert (found.gate(wanted), found.gate(replace(wanted, username="other@acme.example")), found.is_saved) == ("open", "changed", False)
+    assert (found.gate(wanted), found.gate(replace(wanted, username="other@acme.example")), found.is_saved) == (
+        "open",
+        "changed",
+        False,
+    )
     assert found.form_test == found.test is not None
 
 
