@@ -21,7 +21,7 @@ from portal.views.log import page as log
 from portal.views.log import send_again
 from portal.views.people import page as people
 from portal.views.sender import page as sender
-from portal.web import access, assets, htmx, i18n, rate_limits, request_log, security_headers, templating, urls
+from portal.web import access, assets, i18n, rate_limits, request_log, security_headers, templating, urls
 
 _MAX_REQUEST_BYTES = 15 * 1024 * 1024  # 10 MB of attachments are 14 in base64
 
@@ -41,8 +41,8 @@ def create_app(**overrides: Any) -> Flask:
         MAX_FORM_MEMORY_SIZE=500_000,
     )
     parts = (
-        log_format, extensions, sqlite, redis_client, rate_limits, i18n, access, assets, security_headers, htmx, urls,
-        errors, request_log, cli,
+        log_format, extensions, sqlite, redis_client, rate_limits, i18n, access, assets, security_headers, urls, errors,
+        request_log, cli,
     )  # fmt: skip
     for part in parts:
         part.init_app(app)

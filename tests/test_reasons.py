@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from portal.reasons import EARLIER, WORDS, Reason
-from portal.transport.smtp.replies import REASONS
+from portal.transport.smtp.replies import ACTIONS
 from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.any_database
@@ -29,7 +29,7 @@ def parsed(folder: str) -> list[ast.AST]:
 
 def test_every_reason_has_words() -> None:
     assert set(WORDS) == set(Reason)
-    assert set(REASONS) <= set(Reason)
+    assert set(ACTIONS) <= set(Reason)
     assert set(EARLIER.values()) <= set(Reason)
 
 
@@ -41,4 +41,4 @@ def test_services_name_reasons_by_the_enum() -> None:
 
 def test_no_reason_is_left_over() -> None:
     used = {reason for tree in parsed("portal/services") for reason in members(tree)}
-    assert set(Reason) - used == set(REASONS) - used
+    assert set(Reason) - used == set(ACTIONS) - used

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, make_response, redirect, request
+from flask import Response, make_response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
-
-
-def init_app(app: Flask) -> None:
-    app.jinja_env.globals.update(wants_fragment=wants_fragment)
 
 
 def wants_fragment() -> bool:

@@ -25,9 +25,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         LOCALES=LOCALES,
         _=_template_text,
-        gettext=_template_text,
         ngettext=_template_number,
-        ago=ago,
         clock=clock,
         current_locale=locale,
         exact=exact,

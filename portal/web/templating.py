@@ -69,9 +69,7 @@ class _Fixed(NodeTransformer):
     def visit_Call(self, call: nodes.Call) -> nodes.Node:
         self.generic_visit(call)
         match call:
-            case nodes.Call(
-                node=nodes.Name(name="_" | "gettext"), args=[nodes.Const(value=text)], dyn_args=None, dyn_kwargs=None
-            ):
+            case nodes.Call(node=nodes.Name(name="_"), args=[nodes.Const(value=text)], dyn_args=None, dyn_kwargs=None):
                 text = self._gettext(text)
                 values = [nodes.Pair(nodes.Const(given.key), given.value) for given in call.kwargs]
                 made: nodes.Expr = nodes.Mod(

@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 from portal.transport.base import Envelope, Mail, Timeouts
-from portal.transport.smtp.connection import Account, Connection, SMTPFailure
+from portal.transport.smtp.account import Account
+from portal.transport.smtp.connection import Connection
+from portal.transport.smtp.failure import SMTPFailure
 
 
 def kilobytes(name: str) -> int:

@@ -11,7 +11,9 @@ import pytest
 
 from portal.transport.base import Network, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
-from portal.transport.smtp.connection import Account, Connection, SMTPFailure
+from portal.transport.smtp.account import Account
+from portal.transport.smtp.connection import Connection
+from portal.transport.smtp.failure import SMTPFailure
 from tests.support.figures import Figure, size
 from tests.support.hostile_server import HostileServer
 from tests.transport.test_destinations import FORBIDDEN, SPELLINGS

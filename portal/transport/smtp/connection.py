@@ -12,13 +12,11 @@ import flask_mail
 
 from portal.transport import destinations
 from portal.transport.base import Envelope, Mail, Network, OnStep, Receipt, Reply, Stopped, Timeouts
-from portal.transport.smtp.account import Account, Encryption, readable
+from portal.transport.smtp.account import Account, readable
 from portal.transport.smtp.auth import sign_in
 from portal.transport.smtp.failure import SMTPFailure, no_reply
 from portal.transport.smtp.handshake import dial, greet, resolve
 from portal.transport.smtp.stream import Dialog, NoReply, dot_stuffed
-
-__all__ = ["Account", "Connection", "Encryption", "Envelope", "Mail", "Reply", "SMTPFailure", "Stopped", "Timeouts"]
 
 QUIT_SECONDS = 2.0
 _PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]*")

@@ -42,7 +42,6 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "unknown": (RETRY, FAIL),
     "unknown_recipient": (RETRY, FAIL),
 }
-REASONS = frozenset(ACTIONS)
 
 # No mail is at stake yet in these phases, so what would fail or delay one concerns the driver as a whole.
 _BEFORE_SIGN_IN = frozenset({"connect", "ehlo", "starttls"})

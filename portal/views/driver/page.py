@@ -189,7 +189,6 @@ def refused(form: DriverForm, status: int, **why: Any) -> Response:
     values = {"differences": driver_form.differences(form, found.driver), **why}
     if values["differences"] is not None:
         form.version.data = str(found.version)  # seen: the next Save replaces it knowingly
-        form.version.raw_data = None
     if not wants_fragment():
         return page(found, form, status, **values)
     return make_response(render_template("driver/_form.html", **context(found, form, **values)), status)

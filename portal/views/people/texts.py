@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from portal.views import forms
+from portal.views.sender.page import Notice
 from portal.web.i18n import gettext
-
-
-@dataclass(frozen=True)
-class Notice:
-    """A banner; `kind` is success, info or error."""
-
-    kind: str
-    text: str
 
 
 def role(key: str) -> str:

@@ -17,7 +17,7 @@ from portal.models import DriverTest, Message, Tenant, User, utcnow
 from portal.services.drivers import probe, save_gate
 from portal.services.drivers.settings import DriverSettings
 from portal.transport.base import Timeouts, Transport
-from portal.transport.smtp.replies import REASONS
+from portal.transport.smtp.replies import ACTIONS
 from tests.support.driver_steps import allow, run_test
 from tests.support.mail_service import MailService
 from tests.support.scripted_server import SILENCE, ScriptedServer
@@ -99,7 +99,7 @@ def test_a_server_that_cannot_be_used_fails_at_its_step_and_gets_no_password(
         configure(ctx, smtp_allowed_ports=str(server.port))
         patience = IMPATIENT if SILENCE in answers.values() else PATIENT
         test = run_test(tenant, user, replace(wanted, port=server.port), patience)
-    assert test.state == "failed" and test.reason in REASONS
+    assert test.state == "failed" and test.reason in ACTIONS
     assert test.failed_step in (step, "connect")
     assert not [command for command in server.commands if command.startswith("AUTH")]
     assert "OpenSSH" not in (test.text or "")

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from portal.transport.mime.attachments import is_content_type, part, safe_filename
-from portal.transport.mime.build import Attachment, MailContent
+from portal.transport.mime.attachments import Attachment, is_content_type, part, safe_filename
+from portal.transport.mime.build import MailContent
 from tests.transport.mime.test_build import CONTENT, body, built, is_wire_clean, read
 
 pytestmark = pytest.mark.any_database

@@ -15,7 +15,9 @@ import trustme
 
 from portal.transport.base import Envelope, Mail, Network, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
-from portal.transport.smtp.connection import Account, Connection, Encryption, SMTPFailure
+from portal.transport.smtp.account import Account, Encryption
+from portal.transport.smtp.connection import Connection
+from portal.transport.smtp.failure import SMTPFailure
 from tests.support.scripted_server import CLOSE, DRIP, PLENTY, SILENCE, Answer, ScriptedServer, ends_in
 
 pytestmark = pytest.mark.any_database

@@ -11,7 +11,9 @@ import pytest
 
 from portal.transport.base import Envelope, Mail, Network, Stopped, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
-from portal.transport.smtp.connection import Account, Connection, SMTPFailure
+from portal.transport.smtp.account import Account
+from portal.transport.smtp.connection import Connection
+from portal.transport.smtp.failure import SMTPFailure
 from tests.support.scripted_server import CLOSE, DRIP, FLOOD, NOTHING, PLENTY, SILENCE, Answer, ScriptedServer, ends_in
 
 pytestmark = pytest.mark.any_database

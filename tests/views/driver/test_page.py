@@ -21,7 +21,7 @@ from portal.models import Driver, DriverTest, Message, Tenant, utcnow
 from portal.providers import PROVIDERS
 from portal.services.accounts import tenants
 from portal.services.drivers import probe
-from portal.transport.smtp.replies import REASONS
+from portal.transport.smtp.replies import ACTIONS
 from portal.views.log import texts as log_texts
 from tests.conftest import made_app
 from tests.support.driver_steps import allow
@@ -535,7 +535,7 @@ def test_another_tenants_test_opens_nothing(
 
 
 @pytest.mark.parametrize(
-    "key", sorted(REASONS | {"expired", "interrupted", "driver_paused", "driver_stopped", "unreadable_secret"})
+    "key", sorted(set(ACTIONS) | {"expired", "interrupted", "driver_paused", "driver_stopped", "unreadable_secret"})
 )
 def test_every_reason_has_words_and_a_way_out(app: Flask, key: str) -> None:
     with app.test_request_context():
