@@ -1,9 +1,9 @@
 """Statements that run for every mail: compiled once, and handed to the database's driver as they are.
 
-A session costs ten times what the database itself does for such a statement. They run within `connected()`, on a
-connection of the drain's own, which is never in a transaction but within `transaction()`. On SQLite it commits at
+A session costs ten times what the database itself does for such a statement. Those of drains run within `connected()`,
+on a connection of the drain's own, which is never in a transaction but within `transaction()`. On SQLite it commits at
 synchronous=NORMAL: what is committed survives the process, but the last moments may not survive a power cut
-(docs/decisions/0009). Everything else commits at FULL.
+(docs/decisions/0009). Everything else commits at FULL. A session's person is looked up by such a statement, too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Dialect, Engine, Executable, PoolProxiedConnection
+from sqlalchemy import Dialect, Engine, Executable
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.selectable import ReturnsRows
 
@@ -38,12 +38,22 @@ class Statement:
     def run(self, **values: Any) -> Any:
         """Run it and return the driver's cursor, which holds until the next statement. Raises OperationalError."""
         kept = _connection.get()
-        text, slots, names = self._compiled.get(kept.dialect.name) or self._compile(kept.dialect)
-        given = [
-            constant if name is None else values[name] if convert is None else convert(values[name])
-            for name, convert, constant in slots
-        ]
-        return kept.execute(text, given if names is None else dict(zip(names, given, strict=True)))
+        return kept.execute(*self._bound(kept.dialect, values))
+
+    def glance(self, **values: Any) -> tuple[Any, ...] | None:
+        """Its first row, outside of drains: by a connection of the pool. It only reads. Raises OperationalError."""
+        engine = db.engine
+        text, given = self._bound(engine.dialect, values)
+        pooled = engine.raw_connection()
+        try:
+            cursor = pooled.cursor()
+            cursor.execute(text, given)
+            return cursor.fetchone()
+        except engine.dialect.loaded_dbapi.Error as error:
+            pooled.invalidate(error)
+            raise OperationalError(text, None, error, hide_parameters=True) from error
+        finally:
+            pooled.close()  # ends the read
 
     def row(self, **values: Any) -> Any | None:
         found = self.run(**values).fetchone()
@@ -55,6 +65,14 @@ class Statement:
     def count(self, **values: Any) -> int:
         """How many rows it changed."""
         return int(self.run(**values).rowcount)
+
+    def _bound(self, dialect: Dialect, values: dict[str, Any]) -> tuple[str, Any]:
+        text, slots, names = self._compiled.get(dialect.name) or self._compile(dialect)
+        given = [
+            constant if name is None else values[name] if convert is None else convert(values[name])
+            for name, convert, constant in slots
+        ]
+        return text, given if names is None else dict(zip(names, given, strict=True))
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[_Slot], list[str] | None]:
         compiled: Any = self._core.compile(dialect=dialect)  # type: ignore[attr-defined]
@@ -104,34 +122,6 @@ def connected() -> Iterator[None]:
         kept.close()
 
 
-class reading:
-    """For a look-up outside of drains: a connection of the pool, for the statements of the block, which only read."""
-
-    def __enter__(self) -> None:
-        engine = db.engine
-        self._pooled = engine.raw_connection()
-        self._token = _connection.set(_Borrowed(engine.dialect, self._pooled))
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        _connection.reset(self._token)
-        self._pooled.close()  # ends the read
-
-
-class _Borrowed:
-    def __init__(self, dialect: Dialect, pooled: PoolProxiedConnection) -> None:
-        self.dialect = dialect
-        self._pooled = pooled
-        self._cursor = pooled.cursor()
-
-    def execute(self, text: str, values: Any = ()) -> Any:
-        try:
-            self._cursor.execute(text, values)
-        except self.dialect.loaded_dbapi.Error as error:
-            self._pooled.invalidate(error)
-            raise OperationalError(text, None, error, hide_parameters=True) from error
-        return self._cursor
-
-
 class _Connection:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -178,4 +168,4 @@ class _Connection:
         self.closed = False
 
 
-_connection: ContextVar[Any] = ContextVar("direct_connection")  # a _Connection or a _Borrowed
+_connection: ContextVar[_Connection] = ContextVar("direct_connection")

@@ -135,12 +135,13 @@ class Reader:
 
 def reader() -> Reader:
     """Who reads the answer to this request: found out once, until speak()."""
-    found: Reader | None = g.get("reader") if g else None
-    if found is None:
-        found = Reader(get_locale(), get_timezone(), get_translations())
+    try:
+        known: Reader = g.reader
+    except (AttributeError, RuntimeError):  # not found out yet, or outside of a request
+        known = Reader(get_locale(), get_timezone(), get_translations())
         if g:
-            g.reader = found
-    return found
+            g.reader = known
+    return known
 
 
 def gettext(text: str, /, **values: Any) -> str:

@@ -14,11 +14,24 @@ from typing import Any
 from flask import Flask
 from flask.templating import Environment
 from jinja2 import BaseLoader, Template, nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from portal.web import i18n
 from portal.web.icons import icon
+
+
+class _FixedTexts(CodeGenerator):
+    """Compiles a template for the language of its environment."""
+
+    environment: Templates
+
+    def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:
+        if self.environment.texts is not None:
+            escaped = nodes.EvalContext(self.environment, self.name).autoescape
+            node = _Fixed(self.environment.texts.gettext, escaped).visit(node)
+        super().visit_Template(node, frame)
 
 
 class Templates(Environment):
@@ -28,32 +41,24 @@ class Templates(Environment):
     Python, for every name of every import. No template here has any of its own.
     """
 
-    _texts: NullTranslations | None = None  # of an environment that speaks one language
-    _loaded: dict[str, Template]  # its templates by name: Jinja's cache has a lock for each of twenty imports
+    code_generator_class = _FixedTexts
+    texts: NullTranslations | None = None  # of an environment that speaks one language
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         return super().make_globals(d) if d else self.globals
 
-    def _load_template(self, name: str, globals: MutableMapping[str, Any] | None) -> Template:
-        if self._texts is None:
-            return self._speaking(i18n.catalog(), str(i18n.locale()))._load_template(name, globals)
-        if name not in self._loaded or self.auto_reload:
-            self._loaded[name] = super()._load_template(name, globals)
-        return self._loaded[name]
+    def get_template(
+        self, name: str | Template, parent: str | None = None, globals: MutableMapping[str, Any] | None = None
+    ) -> Template:
+        if self.texts is None:
+            return self._speaking(i18n.catalog(), str(i18n.locale())).get_template(name, parent, globals)
+        return super().get_template(name, parent, globals)
 
     @lru_cache(maxsize=16)  # noqa: B019 - there is one for each application, for as long as that lives
     def _speaking(self, texts: NullTranslations, language: str) -> Templates:
         spoken = self.overlay(loader=_Labelled(self.loader, f"{language} {type(texts).__name__}"))
-        spoken._texts, spoken._loaded = texts, {}
+        spoken.texts = texts
         return spoken
-
-    def _generate(
-        self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False
-    ) -> str:
-        if self._texts is not None:
-            escaped = nodes.EvalContext(self, name).autoescape
-            source = _Fixed(self._texts.gettext, escaped).visit(source)
-        return super()._generate(source, name, filename, defer_init)
 
 
 class _Fixed(NodeTransformer):

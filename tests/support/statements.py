@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from sqlalchemy import event
 
-from portal.db import prepared
+from portal.db.prepared import Statement
 from portal.extensions import db
 
 
@@ -21,18 +21,15 @@ def recorded() -> Iterator[list[tuple[str, Any]]]:
     def record(*details: Any) -> None:
         found.append((details[2], details[3]))
 
-    def recording(execute: Any) -> Any:
-        def execute_and_record(self: Any, text: str, values: Any = ()) -> Any:
-            found.append((text, values))
-            return execute(self, text, values)
+    bound = Statement._bound
 
-        return execute_and_record
+    def bind_and_record(self: Statement, *given: Any) -> tuple[str, Any]:
+        found.append(bound(self, *given))
+        return found[-1]
 
     event.listen(db.engine, "before_cursor_execute", record)
     try:
-        with ExitStack() as patches:
-            for kind in (prepared._Connection, prepared._Borrowed):
-                patches.enter_context(patch.object(kind, "execute", recording(kind.execute)))
+        with patch.object(Statement, "_bound", bind_and_record):
             yield found
     finally:
         event.remove(db.engine, "before_cursor_execute", record)

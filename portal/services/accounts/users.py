@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from sqlalchemy import Text, bindparam, cast, func, select
 
-from portal.db import prepared
 from portal.db.prepared import Statement
 from portal.extensions import db
 from portal.models import LogEntry, Tenant, User, utcnow
@@ -80,8 +79,7 @@ def glance(user_id: int, tenant_id: int, version: str) -> tuple[Person, Shop, in
 
     One look-up of plain values, past the session: an open page asks every two seconds (docs/benchmarks.md).
     """
-    with prepared.reading():
-        row = _GLANCE.row(user=user_id, version=version, tenant=tenant_id)
+    row = _GLANCE.glance(user=user_id, version=version, tenant=tenant_id)
     if row is None:
         return None
     *seen, frame_ancestors, newest = row

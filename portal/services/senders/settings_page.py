@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import func, select
 
-from portal.db import prepared
-from portal.db.prepared import Statement
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, SenderIdentity, Tenant, utcnow
 from portal.services import entitlements
@@ -16,11 +14,6 @@ from portal.services.drivers import lifecycle, quota
 from portal.services.drivers.quota import Usage
 from portal.services.routing import sender as senders
 from portal.services.senders import verification
-
-_OF_TENANT = (SenderIdentity.tenant_id == bindparam("tenant"), SenderIdentity.state != "revoked")
-_IDENTITIES = select(SenderIdentity).where(*_OF_TENANT).order_by(SenderIdentity.address)
-# Most shops have neither an identity nor a driver, and to load none costs as much as to load some.
-_AN_IDENTITY = Statement(select(SenderIdentity.id).where(*_OF_TENANT).limit(1))
 
 
 @dataclass(frozen=True)
@@ -69,10 +62,12 @@ class DriverStatus:
 
 def sender_settings(tenant: Tenant) -> SenderSettings:
     """The sender in force, what is pending, and what else there is to choose from."""
-    with prepared.reading():
-        sender = senders.decide(senders.facts(tenant.id))
-        some = _AN_IDENTITY.row(tenant=tenant.id) is not None
-    rows = db.session.scalars(_IDENTITIES, {"tenant": tenant.id}).all() if some else []
+    sender = senders.resolve(tenant)
+    rows = db.session.scalars(
+        select(SenderIdentity)
+        .where(SenderIdentity.tenant_id == tenant.id, SenderIdentity.state != "revoked")
+        .order_by(SenderIdentity.address)
+    ).all()
     active = next((row for row in rows if row.id == sender.identity_id), None)
     pending = next((row for row in rows if row.state == "pending"), None)
     by_driver = sender.driver_id is not None or sender.stands_in
@@ -110,9 +105,7 @@ def _pending(tenant: Tenant, identity: SenderIdentity) -> Pending:
 
 def driver_status(tenant: Tenant) -> DriverStatus | None:
     """The tenant's driver, or None when it has none."""
-    with prepared.reading():
-        facts = senders.facts(tenant.id)
-    driver = lifecycle.find(tenant) if facts.driver_id is not None else None
+    driver = lifecycle.find(tenant)
     if driver is None:
         return None
     lane = db.session.scalar(select(Lane).where(Lane.route == driver.route).execution_options(populate_existing=True))
@@ -120,7 +113,7 @@ def driver_status(tenant: Tenant) -> DriverStatus | None:
     held = select(func.count()).where(Message.tenant_id == tenant.id, Message.state == "held")
     return DriverStatus(
         driver=driver,
-        in_force=senders.decide(facts).driver_id == driver.id,
+        in_force=senders.resolve(tenant).driver_id == driver.id,
         usage=quota.usage(driver),
         waits_until=lane.not_before if lane is not None and waits else None,
         waits_for=lane.reason if lane is not None and waits else None,

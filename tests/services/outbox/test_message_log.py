@@ -35,14 +35,6 @@ def test_the_newest_message_comes_first(tenant: Tenant) -> None:
     assert ids(message_log.page(tenant, ALL)) == [newer.public_id, older.public_id]
 
 
-def test_the_newest_rows_read_the_same_way_by_either_look_up(tenant: Tenant) -> None:
-    accept(tenant)
-    newest = accept(tenant, subject="Ünï")
-    plain = message_log.page(tenant, ALL).rows
-    assert plain == message_log.page(tenant, ALL, until=newest.public_id).rows
-    assert plain[0].subject == "Ünï" and plain[0].accepted_at.utcoffset() == timedelta()
-
-
 def test_pages_follow_one_another_without_gap_or_repetition(tenant: Tenant) -> None:
     accepted = [accept(tenant).public_id for _ in range(7)]
     seen: list[str] = []
