@@ -1,7 +1,5 @@
 """What most tests need: the application on a migrated database, a real Valkey, a real SMTP server on loopback."""
 
-from __future__ import annotations
-
 import functools
 import os
 import shutil

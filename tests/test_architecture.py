@@ -1,7 +1,5 @@
 """The house rules that a program can check: which way imports point, and that migrations make what models say."""
 
-from __future__ import annotations
-
 import ast
 
 import pytest

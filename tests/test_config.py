@@ -1,7 +1,5 @@
 """Settings: typed, from the environment or instance/portal.env; a wrong one stops the start with a sentence."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

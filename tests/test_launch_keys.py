@@ -1,7 +1,5 @@
 """Launches signed by the platform's own keys: each key takes one algorithm, keys rotate without a restart."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 import json

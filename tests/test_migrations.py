@@ -1,7 +1,5 @@
 """Migrations: they make what the models say, and a later one deletes nothing."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import warnings

@@ -1,7 +1,5 @@
 """The README's lines for the platform's backend work as they are written."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The whole way with nothing but the command line, curl and an SMTP server: tests/whole_way.sh."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Sending: against django-post_office and bare smtplib, over a thousand tenants, far away, and with much waiting."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass

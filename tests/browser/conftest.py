@@ -1,7 +1,5 @@
 """A running portal for the browser tests, and Debian's Chromium to look at it with."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import uuid

@@ -1,7 +1,5 @@
 """What the browser tests look at: the portal as live processes, and a dashboard on another site that frames it."""
 
-from __future__ import annotations
-
 import json
 import logging
 import subprocess

@@ -1,7 +1,5 @@
 """Custom email setup in a browser: from the form over a failed and a passed test to Save, and what comes after."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """In the dashboard's frame on another site: the session, the height, tabs of their own, Back, the session's end."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Two sessions in one browser, frames of foreign origins, links opened by scanners, and how soon the height follows."""
 
-from __future__ import annotations
-
 import re
 import statistics
 import threading

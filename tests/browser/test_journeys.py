@@ -1,7 +1,5 @@
 """The main job as a person does it: in a tab, in the dashboard's frame, in both languages, and without JavaScript."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """What can be done from the log: sending a message again, and taking the log along as a file."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -1,7 +1,5 @@
 """Email logs in a browser: live, holding still while somebody reads, filters, searches, focus."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

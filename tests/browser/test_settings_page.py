@@ -1,7 +1,5 @@
 """Email configuration in a browser: errors, focus, countdown, two tabs at once, language."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

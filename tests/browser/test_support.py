@@ -1,7 +1,5 @@
 """Support as a person does it: find a customer's message, see whose shop it is, and be seen by the shop."""
 
-from __future__ import annotations
-
 import re
 import uuid
 

@@ -1,7 +1,5 @@
 """What the rows share: a misbehaving relay, the product's processes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any

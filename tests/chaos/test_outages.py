@@ -1,7 +1,5 @@
 """Valkey and PostgreSQL that go away and come back while mail is accepted and sent."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable, Iterator

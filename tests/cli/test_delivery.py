@@ -1,7 +1,5 @@
 """`flask delivery`: what an operator sees of delivery, and what a restored back-up must not send again."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from click.testing import Result

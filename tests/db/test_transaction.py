@@ -1,7 +1,5 @@
 """Reads that end in time, and never write."""
 
-from __future__ import annotations
-
 import pytest
 from flask import Flask
 from sqlalchemy import inspect, select

@@ -1,7 +1,5 @@
 """What the real processes write: one line per event, each of which a program can read, and nothing about people."""
 
-from __future__ import annotations
-
 import json
 import logging
 import urllib.error

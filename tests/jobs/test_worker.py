@@ -1,7 +1,5 @@
 """The real worker, clock and web processes: they send what is accepted, and whatever is killed, nothing is lost."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import threading

@@ -1,7 +1,5 @@
 """Secrets after their use: nowhere but, where they must be kept, encrypted or as a digest."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging

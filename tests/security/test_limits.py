@@ -1,7 +1,5 @@
 """How often one may launch, ask for verification mail and send tests: counted together, more strictly without Redis."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any

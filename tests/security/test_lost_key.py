@@ -1,7 +1,5 @@
 """A key that is gone: the pages say that the password can't be read, nothing ends with a defect, the mail waits."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable, Iterator
 from pathlib import Path

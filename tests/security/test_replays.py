@@ -1,7 +1,5 @@
 """One launch token, presented a hundred times at once."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor

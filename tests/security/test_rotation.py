@@ -1,7 +1,5 @@
 """A new encryption key while the product runs: nothing stops, and the old key can go."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Nobody's inbox can be flooded with verification mail, however many shops ask and however the address is spelled."""
 
-from __future__ import annotations
-
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta

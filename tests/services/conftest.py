@@ -1,7 +1,5 @@
 """What several tests of services need."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

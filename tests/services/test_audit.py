@@ -1,7 +1,5 @@
 """The audit trail: each change leaves an entry in its own transaction, without secrets, for good."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The demo's mail provider works like Gmail, and the portal's test of a driver says what is wrong with it."""
 
-from __future__ import annotations
-
 import re
 import smtplib
 import ssl

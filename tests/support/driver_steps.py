@@ -1,7 +1,5 @@
 """Steps of the tests about drivers: an account is tried, saved and used."""
 
-from __future__ import annotations
-
 from flask import Flask, current_app
 from sqlalchemy import func, select
 

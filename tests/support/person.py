@@ -1,7 +1,5 @@
 """A person at work: launched into a tenant, with a bearer as portal.js sends it, or with the cookie alone."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

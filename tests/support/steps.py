@@ -1,7 +1,5 @@
 """Steps that several tests take."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 from typing import Any

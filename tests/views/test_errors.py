@@ -1,7 +1,5 @@
 """How refusals look: a page, a banner, a problem document; and what the request log keeps of it all."""
 
-from __future__ import annotations
-
 import logging
 import time
 

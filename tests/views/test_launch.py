@@ -1,7 +1,5 @@
 """Arriving from the dashboard, and what is said when that doesn't work."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A viewer reads everything and is offered no change; the server refuses each one whatever the page shows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from html.parser import HTMLParser
 

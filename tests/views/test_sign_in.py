@@ -1,7 +1,5 @@
 """Signing in without the dashboard, page by page."""
 
-from __future__ import annotations
-
 import time
 import zlib
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The public confirmation page, in each of its states."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

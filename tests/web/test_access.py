@@ -1,7 +1,5 @@
 """Who gets in: every route has a rule, a bearer decides alone, a change must come from our own pages."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Static files: while somebody edits them they are never an old copy."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

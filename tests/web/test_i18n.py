@@ -1,7 +1,5 @@
 """No sentence outside of the catalogue, each in its reader's language; bin/translations finds what is missing."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Callable, Iterator

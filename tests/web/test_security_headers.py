@@ -1,7 +1,5 @@
 """What browsers are told to refuse."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Launches: what a token must say, and that it opens once."""
 
-from __future__ import annotations
-
 import threading
 import time
 from typing import Any

@@ -1,7 +1,5 @@
 """Signing in by a mailed link: once, for a quarter of an hour, and nobody learns who is known here."""
 
-from __future__ import annotations
-
 import re
 import threading
 import time

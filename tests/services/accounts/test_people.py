@@ -1,7 +1,5 @@
 """A tenant's people: invited, changed, removed by its admins; an administrator stays; the platform decides, too."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest

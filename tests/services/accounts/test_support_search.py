@@ -1,7 +1,5 @@
 """Support: tenants and messages are found over all tenants, and each look is in the tenant's trail, once."""
 
-from __future__ import annotations
-
 import threading
 from datetime import timedelta
 

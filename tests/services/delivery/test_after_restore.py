@@ -1,7 +1,5 @@
 """After an older back-up was restored."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import pytest

@@ -1,7 +1,5 @@
 """The drain: sends under the sender in force, writes down what became of each mail, and waits when it must."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """A stopped driver: one attempt, a word to the admins, and where its mail goes meanwhile."""
 
-from __future__ import annotations
-
 import pytest
 from sqlalchemy import select, update
 

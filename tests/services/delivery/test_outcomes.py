@@ -1,7 +1,5 @@
 """Leases and the final dot: what nobody knows the fate of is sent once more with the same bytes, and never by two."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

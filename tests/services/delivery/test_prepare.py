@@ -1,7 +1,5 @@
 """What a drain makes of a claimed message: by the sender in force now, and alone in its failure."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

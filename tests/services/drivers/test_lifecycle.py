@@ -1,7 +1,5 @@
 """A driver at work: its pace, its limits, and its mail's way to and from it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """The test mail: what stops it at which step, and who never gets a password."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A provider's pace: what its limits make of a day, an hour, a minute."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

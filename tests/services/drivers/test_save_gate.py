@@ -1,7 +1,5 @@
 """The test gate: nothing is saved but what a test mail has passed with."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta

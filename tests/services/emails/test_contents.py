@@ -1,7 +1,5 @@
 """What a mail says of itself."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.models import Tenant

@@ -1,7 +1,5 @@
 """What processes leave in Redis about themselves."""
 
-from __future__ import annotations
-
 from flask import Flask
 
 from portal.services.operations import heartbeat

@@ -1,7 +1,5 @@
 """Retention: bodies go some days after a message's end, rows by plan, waiting mail never."""
 
-from __future__ import annotations
-
 import time
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """/metrics: figures from the database and Redis, the same in every process, for the operator alone."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 from typing import Any

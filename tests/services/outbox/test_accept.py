@@ -1,7 +1,5 @@
 """Accepting: one transaction, whatever Redis does; and withdrawing what waits."""
 
-from __future__ import annotations
-
 import threading
 from contextlib import suppress
 

@@ -1,7 +1,5 @@
 """Idempotency keys: one message each, however often, at once or mixed they come, and whatever others hold."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from datetime import timedelta

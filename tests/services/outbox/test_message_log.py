@@ -1,7 +1,5 @@
 """The log: newest first, keyset pages, filters, and nobody else's mail."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A message once more, as a new one."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.models import Tenant, User

@@ -1,7 +1,5 @@
 """Lanes: one drain each, and what one has found out holds for its route."""
 
-from __future__ import annotations
-
 from flask import Flask
 from sqlalchemy import select
 

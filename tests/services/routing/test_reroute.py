@@ -1,7 +1,5 @@
 """Waiting mail follows its tenant's sender, and what is withdrawn meanwhile stays withdrawn."""
 
-from __future__ import annotations
-
 import os
 import threading
 

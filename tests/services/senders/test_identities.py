@@ -1,7 +1,5 @@
 """Which addresses a tenant may send from, and which of them it does."""
 
-from __future__ import annotations
-
 import pytest
 from sqlalchemy import func, select
 

@@ -1,7 +1,5 @@
 """Verification: a mailed link, a page with a button, and the limits on asking."""
 
-from __future__ import annotations
-
 import threading
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """TLS and sign-in: nothing secret is said to a server that has not proved its name, and only once to one that has."""
 
-from __future__ import annotations
-
 import base64
 import socket
 import ssl

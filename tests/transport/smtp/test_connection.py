@@ -1,7 +1,5 @@
 """Sending over a connection, against a server on loopback that misbehaves as told."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic

@@ -1,7 +1,5 @@
 """What servers say, and what is made of it."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from time import process_time

@@ -1,7 +1,5 @@
 """Activity: a tenant's admins read what was changed, in words and as a file; nobody else does."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable

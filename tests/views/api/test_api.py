@@ -1,7 +1,5 @@
 """The API of the platform's backend: tenants, messages, keys, and one clear sentence for what is refused."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

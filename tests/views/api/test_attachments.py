@@ -1,7 +1,5 @@
 """Attachments by API: they arrive as they were handed in, and what is wrong with one is said at its field."""
 
-from __future__ import annotations
-
 import base64
 from typing import Any
 

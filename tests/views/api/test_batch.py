@@ -1,7 +1,5 @@
 """Batches: each message is checked, accepted or refused for itself, and answered in its place."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Equal requests at the same time, over HTTP, to real web processes: one message, whatever the database."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import threading

@@ -1,7 +1,5 @@
 """The rate limit per API key: in messages, shared by Redis, stricter and never in the way while that is away."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable, Iterator

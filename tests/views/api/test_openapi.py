@@ -1,7 +1,5 @@
 """openapi.json says what the API does: every route, every example by its schema, and answers as they really come."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Custom email setup over HTTP: the test gate against forged Saves, what is said about bad input, plans, roles."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta

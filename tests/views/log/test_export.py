@@ -1,7 +1,5 @@
 """The log as CSV: what the page shows, as a file that a spreadsheet opens safely."""
 
-from __future__ import annotations
-
 import csv
 import gc
 import io

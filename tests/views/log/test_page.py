@@ -1,7 +1,5 @@
 """Email logs: filters, pages, timelines, words."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Send again: asks first, makes one new message that is linked to the old one, and refuses what it must not send."""
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Callable

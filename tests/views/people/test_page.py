@@ -1,7 +1,5 @@
 """The people's page: for admins only, without JavaScript, and in the frame without cookies."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

@@ -1,7 +1,5 @@
 """Email configuration: what it says, what it refuses, and in which words."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

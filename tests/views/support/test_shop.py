@@ -1,7 +1,5 @@
 """Support's pages: read-only, told to the shop; nobody else gets in, and nothing can be changed."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Replies that ask the whole driver to wait: no mail may be lost by a limit."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.transport.smtp.replies import classify

@@ -1,7 +1,5 @@
 """Replies that are about one message or its recipient: no other mail may wait because of them."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.transport.smtp.replies import classify

@@ -1,7 +1,5 @@
 """Replies to settings, accounts and addresses that a person has to mend: all mail is kept until then."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.transport.smtp.replies import classify
