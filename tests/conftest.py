@@ -221,8 +221,11 @@ def user(tenant: Tenant) -> Any:
     return launches.accept(launches.make_token("acme")).user
 
 
+Environment = Callable[..., dict[str, str]]
+
+
 @pytest.fixture
-def environment(options: dict[str, Any]) -> Callable[..., dict[str, str]]:
+def environment(options: dict[str, Any]) -> Environment:
     """The environment of a process that runs the same application: `environment(relay=...)`."""
 
     def make(**changes: Any) -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 
 from flask import Flask
 
+from tests.conftest import Environment
 from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.processes import ROOT
@@ -21,9 +21,7 @@ def text_of(message: EmailMessage) -> str:
     return f"From: {message['From']}\n\n{body.get_content() if body else ''}"
 
 
-def test_a_script_goes_the_whole_way(
-    app: Flask, smtp: SMTPSink, environment: Callable[..., dict[str, str]], warm: Warm, tmp_path: Path
-) -> None:
+def test_a_script_does_it_all(app: Flask, smtp: SMTPSink, environment: Environment, warm: Warm, tmp_path: Path) -> None:
     mails = tmp_path / "mails"
     mails.mkdir()
 

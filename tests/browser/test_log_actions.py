@@ -34,9 +34,7 @@ def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline="")))
 
 
-def test_a_message_is_sent_again_after_a_question(
-    site: Site, page: Page, shop: str, address: str, complaints: list[str]
-) -> None:
+def test_it_is_sent_again_once_asked(site: Site, page: Page, shop: str, address: str, complaints: list[str]) -> None:
     message = site.send(shop, "Your order 1", address)
     site.mail_to(address)
     open_log(site, page, shop)

@@ -87,9 +87,7 @@ def test_without_javascript_support_finds_a_shop(site: Site, shop: str, browser:
     context.close()
 
 
-def test_in_the_platforms_back_office_support_works_in_a_frame_without_cookies(
-    site: Site, page: Page, shop: str, customer: str
-) -> None:
+def test_support_works_in_a_frame_without_cookies(site: Site, page: Page, shop: str, customer: str) -> None:
     site.send(shop, "Order 19 was shipped", to=customer)
     page.route(f"{site.url}/**", lambda route: route.continue_(headers={
         name: value for name, value in route.request.headers.items() if name != "cookie"

@@ -192,9 +192,7 @@ def test_json_says_the_same(record: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     "text", ["to <jane@customer.example>", "redis://user:hunter2@redis:6379", 'x\\jane@customer.example"', "a\nb@c"]
 )
-def test_whatever_looks_like_an_address_is_masked_and_the_line_stays_whole(
-    record: Callable[..., str], text: str, as_json: bool
-) -> None:
+def test_what_looks_like_an_address_is_masked_and_no_more(record: Callable[..., str], text: str, as_json: bool) -> None:
     for line in (
         record(text, as_json=as_json),
         record("%s", text, as_json=as_json),

@@ -105,24 +105,18 @@ def test_a_wrong_password_is_named(tenant: Tenant, user: User, wanted: DriverSet
     assert mailbox.newest_first() == []
 
 
-def test_the_accounts_own_password_is_not_enough(
-    tenant: Tenant, user: User, wanted: DriverSettings, account: Account
-) -> None:
+def test_the_own_password_is_not_enough(tenant: Tenant, user: User, wanted: DriverSettings, account: Account) -> None:
     test = try_out(tenant, user, replace(wanted, secret=account.password))
     assert (test.code, test.failed_step, test.reason) == (534, "sign_in", "app_password_required")
 
 
-def test_a_new_app_password_ends_the_one_before(
-    tenant: Tenant, user: User, wanted: DriverSettings, account: Account
-) -> None:
+def test_a_new_app_password_ends_the_last(tenant: Tenant, user: User, wanted: DriverSettings, account: Account) -> None:
     newer = account.new_app_password()
     assert try_out(tenant, user, wanted).reason == "bad_credentials"
     assert try_out(tenant, user, replace(wanted, secret=newer)).state == "passed"
 
 
-def test_a_changed_password_ends_the_app_password(
-    tenant: Tenant, user: User, wanted: DriverSettings, account: Account
-) -> None:
+def test_a_new_password_ends_the_app_one(tenant: Tenant, user: User, wanted: DriverSettings, account: Account) -> None:
     assert try_out(tenant, user, wanted).state == "passed"
     before = account.password
     account.change_password()

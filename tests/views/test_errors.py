@@ -73,9 +73,7 @@ def test_under_api_refusals_are_problem_documents(client: FlaskClient, method: s
     assert answer.json["title"] and answer.json["detail"]
 
 
-def test_a_poll_that_finds_nothing_new_is_not_worth_a_line(
-    app: Flask, person: Person, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_poll_that_finds_nothing_new_is_not_worth_a_line(person: Person, caplog: pytest.LogCaptureFixture) -> None:
     rows = "/settings/email/logs/rows"
     with time_machine.travel(time.time(), tick=False), caplog.at_level(logging.INFO, "portal.request"):
         tag = person.as_htmx("GET", rows).headers["HX-PTag"]
@@ -83,7 +81,7 @@ def test_a_poll_that_finds_nothing_new_is_not_worth_a_line(
     assert len([record for record in caplog.records if record.name == "portal.request"]) == 1
 
 
-def test_the_request_log_knows_rules_and_no_paths(app: Flask, person: Person, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_request_log_knows_rules_and_no_paths(person: Person, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "portal.request"):
         person.get("/verify/secret-token?x=anna@customer.example")
         person.get("/settings/email/logs?open=msg_secret")

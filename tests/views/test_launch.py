@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
 
 import pytest
 import time_machine
@@ -10,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from portal.services.accounts import launches
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 
 
 def token(app: Flask, **claims: object) -> str:
@@ -28,7 +27,7 @@ def test_a_launch_answers_with_the_settings_page_itself(app: Flask, client: Flas
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_language_theme_and_parent_come_with_the_launch(arrive: Callable[..., Person]) -> None:
+def test_language_theme_and_parent_come_with_the_launch(arrive: Arrive) -> None:
     page = arrive(locale="de", theme="dark", parent="https://dashboard.example").landing.text
     assert '<html lang="de" dir="ltr" data-theme="dark">' in page
     assert '<meta name="portal-parent" content="https://dashboard.example">' in page

@@ -30,9 +30,7 @@ def state(app: Flask) -> str:
         return db.session.query(SenderIdentity).one().state
 
 
-def test_opening_the_link_verifies_nothing_and_names_tenant_and_address(
-    app: Flask, client: FlaskClient, token: str
-) -> None:
+def test_opening_the_link_only_names_tenant_and_address(app: Flask, client: FlaskClient, token: str) -> None:
     for _ in range(2):
         answer = client.get(f"/verify/{token}")
         assert answer.status_code == 200
@@ -50,9 +48,7 @@ def test_the_page_needs_no_cookie_no_script_and_no_csrf_token(client: FlaskClien
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_the_button_verifies_and_a_second_press_says_so(
-    app: Flask, client: FlaskClient, person: Person, token: str
-) -> None:
+def test_the_button_verifies_and_then_says_so(app: Flask, client: FlaskClient, person: Person, token: str) -> None:
     assert "Confirmed. Thank you!" in client.post(f"/verify/{token}").text
     assert state(app) == "verified"
     again = client.post(f"/verify/{token}")

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Callable
 
 import pytest
 import time_machine
@@ -18,7 +17,7 @@ from portal.models.user import new_session_version
 from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
 from portal.web import access, session
-from tests.support.person import PARTIAL, Person
+from tests.support.person import PARTIAL, Arrive, Person
 
 SETTINGS = "/settings/email"
 SESSION_RULES = ("person", "viewer", "admin", "support")
@@ -174,7 +173,7 @@ def test_a_new_role_holds_at_once(app: Flask, person: Person) -> None:
     assert person.post("/settings/email/default").status_code == 403
 
 
-def test_a_viewer_reads_everything_and_changes_nothing(app: Flask, arrive: Callable[..., Person]) -> None:
+def test_a_viewer_reads_everything_and_changes_nothing(app: Flask, arrive: Arrive) -> None:
     viewer = arrive(role="viewer")
     assert viewer.get(SETTINGS).status_code == 200
     assert viewer.get("/settings/email/logs").status_code == 200
@@ -227,7 +226,7 @@ def test_by_cookie_a_change_needs_the_csrf_token(person: Person) -> None:
     assert person.post("/settings/email/default").status_code == 303
 
 
-def test_a_csrf_token_of_another_browser_is_no_use(person: Person, arrive: Callable[..., Person]) -> None:
+def test_a_csrf_token_of_another_browser_is_no_use(person: Person, arrive: Arrive) -> None:
     other = arrive(email="other@shop.example")
     assert person.client.post("/settings/email/default", data={"csrf_token": other.csrf}).status_code == 400
 
@@ -254,9 +253,7 @@ def test_a_bearer_needs_no_csrf_token(person: Person) -> None:
     assert person.as_htmx("POST", "/settings/email/default").status_code == 200
 
 
-def test_ids_of_another_tenant_answer_404_like_ids_of_nobody(
-    app: Flask, person: Person, arrive: Callable[..., Person]
-) -> None:
+def test_ids_of_another_tenant_answer_404_like_ids_of_nobody(app: Flask, person: Person, arrive: Arrive) -> None:
     arrive("rival", tenant_name="Rival")
     with app.app_context():
         rival = tenants.find("rival")
@@ -307,5 +304,5 @@ def test_a_new_tab_never_leads_to_another_site(app: Flask, person: Person, elsew
     assert person.post("/preferences/locale", {"locale": "de", "next": elsewhere}).location == SETTINGS
 
 
-def test_a_bad_token_in_the_forms_body_is_refused(app: Flask, person: Person) -> None:
+def test_a_bad_token_in_the_forms_body_is_refused(person: Person) -> None:
     assert person.client.post("/open", data={session.FIELD: "nonsense", "csrf_token": person.csrf}).status_code == 401

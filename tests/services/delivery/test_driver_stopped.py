@@ -133,9 +133,7 @@ def test_mail_accepted_while_the_password_is_wrong_says_so_and_not_that_somebody
     assert held.reason == "bad_credentials"
 
 
-def test_mail_of_a_driver_that_is_chosen_while_it_is_paused_says_why_it_waits(
-    tenant: Tenant, user: User, driver: Driver
-) -> None:
+def test_mail_of_a_driver_chosen_while_paused_says_why_it_waits(tenant: Tenant, user: User, driver: Driver) -> None:
     lifecycle.pause(tenant, user)
     identities.use_default(tenant, user)
     waiting = accept(tenant, 1)
@@ -210,9 +208,7 @@ def test_mail_that_waited_when_the_driver_was_stopped_is_marked_once_when_the_de
         assert events_of(message) == ["queued", "sender_changed", "held", "sender_changed", "sent"]
 
 
-def test_mail_of_another_sender_is_marked_once_when_the_default_one_stands_in(
-    tenant: Tenant, user: User, driver: Driver
-) -> None:
+def test_another_senders_mail_is_marked_once_the_default_stands_in(tenant: Tenant, user: User, driver: Driver) -> None:
     lifecycle.set_held_mail(tenant, user, "default")
     lifecycle.pause(tenant, user)
     identities.use_default(tenant, user)
@@ -222,9 +218,7 @@ def test_mail_of_another_sender_is_marked_once_when_the_default_one_stands_in(
     assert events_of(message) == ["queued", "sender_changed"]
 
 
-def test_mail_that_a_drain_had_claimed_when_the_driver_was_paused_is_marked_too(
-    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
-) -> None:
+def test_mail_claimed_when_the_driver_was_paused_is_marked_too(tenant: Tenant, user: User, driver: Driver) -> None:
     lifecycle.set_held_mail(tenant, user, "default")
     message = accept(tenant)
     lane = db.session.scalars(select(Lane).where(Lane.route == driver.route)).one()
@@ -239,9 +233,7 @@ def test_mail_that_a_drain_had_claimed_when_the_driver_was_paused_is_marked_too(
     assert events_of(message) == ["queued", "sender_changed", "sent"]
 
 
-def test_a_normal_mail_costs_no_statement_for_it(
-    tenant: Tenant, user: User, driver: Driver, service: MailService
-) -> None:
+def test_a_normal_mail_costs_no_statement_for_it(tenant: Tenant, driver: Driver, service: MailService) -> None:
     accept(tenant)
     with recorded() as asked:
         accept(tenant)

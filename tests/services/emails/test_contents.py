@@ -14,9 +14,7 @@ ACCEPT = {"kind": "order_update", "to": "jane@customer.example", "subject": "You
     ("kind", "header"),
     [("order_update", "auto-generated"), ("vendor_notification", "auto-generated"), ("customer_message", None)],
 )
-def test_what_a_program_makes_says_so_and_what_a_person_wrote_does_not(
-    tenant: Tenant, smtp: SMTPSink, kind: str, header: str | None
-) -> None:
+def test_what_a_program_makes_says_so(tenant: Tenant, smtp: SMTPSink, kind: str, header: str | None) -> None:
     outbox.accept(tenant, **ACCEPT | {"kind": kind})
     drain()
     assert smtp.received[0].message["Auto-Submitted"] == header

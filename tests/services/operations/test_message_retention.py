@@ -123,9 +123,7 @@ def test_what_was_held_for_long_is_kept_from_its_end_on(tenant: Tenant) -> None:
         assert left(Message) == 1
 
 
-def test_a_message_that_waits_is_not_in_the_way_of_those_behind_it(
-    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_message_that_waits_is_in_nobodys_way(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(message_retention, "_LOOK", 3)
     monkeypatch.setattr(message_retention, "_BATCH", 2)
     held = [accept(tenant, "held", ended=None) for _ in range(7)]

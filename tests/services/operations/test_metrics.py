@@ -19,7 +19,6 @@ from portal.services.operations import delivery_status, health_checks, heartbeat
 from portal.services.outbox import accept as outbox
 from tests.conftest import made_app
 from tests.support.settings import configure
-from tests.support.smtp_sink import SMTPSink
 from tests.support.statements import recorded
 from tests.support.steps import drain
 from tests.support.valkey import Valkey
@@ -91,7 +90,7 @@ def test_mail_that_waits_for_its_provider_is_no_alarm(tenant: Tenant) -> None:
     assert found["absender_lanes", ("driver", "waiting")] == 1
 
 
-def test_deliveries_of_the_last_minutes_by_outcome_and_provider(tenant: Tenant, smtp: SMTPSink) -> None:
+def test_deliveries_of_the_last_minutes_by_outcome_and_provider(tenant: Tenant) -> None:
     driver = add_driver(tenant, "smtp.gmail.com")
     accept(tenant, 2)
     drain()
@@ -148,7 +147,7 @@ def test_a_database_that_is_away_is_a_figure(options: dict[str, Any], tmp_path: 
         assert health_checks.sentences(None)
 
 
-def test_two_processes_give_the_same_answer(tenant: Tenant, options: dict[str, Any], smtp: SMTPSink) -> None:
+def test_two_processes_give_the_same_answer(tenant: Tenant, options: dict[str, Any]) -> None:
     accept(tenant, 3)
     drain()
     ours = read()
@@ -176,7 +175,7 @@ def _another(number: int) -> Tenant:
     return tenants.upsert(f"shop-{number}", name=f"Shop {number}")[0]
 
 
-def test_a_scrape_reads_no_table_of_messages_as_a_whole(tenant: Tenant, app: Flask) -> None:
+def test_a_scrape_reads_no_table_of_messages_as_a_whole(tenant: Tenant) -> None:
     if db.engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL's plans depend on its statistics")
     add_driver(tenant, "smtp.gmail.com")
@@ -214,9 +213,7 @@ def test_this_machine_may_ask_without_a_token(client: FlaskClient) -> None:
         ({}, {"Host": "mail.marketplace.example"}),
     ],
 )
-def test_anybody_else_finds_nothing_there(
-    client: FlaskClient, environ: dict[str, str], headers: dict[str, str]
-) -> None:
+def test_anybody_else_finds_nothing(client: FlaskClient, environ: dict[str, str], headers: dict[str, str]) -> None:
     answer = client.get("/metrics", environ_overrides=environ, headers=headers)
     assert answer.status_code == 404 and "absender_" not in answer.text
 

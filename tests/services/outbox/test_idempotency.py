@@ -167,9 +167,7 @@ def test_batches_at_once_with_the_same_keys_make_one_message_each(app: Flask) ->
 
 
 @ON_POSTGRES
-def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(
-    tenant: Tenant, api_key: ApiKey, app: Flask
-) -> None:
+def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(tenant: Tenant, api_key: ApiKey) -> None:
     """The first request stands still between its insert and its commit."""
     message = outbox.accept(tenant, **FIELDS)
     held = {"api_key_id": api_key.id, "key": "m", "digest": "d", "message_id": message.id, "created_at": utcnow()}
@@ -185,9 +183,7 @@ def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(
 
 
 @ON_POSTGRES
-def test_a_request_that_waits_gets_the_first_ones_message_once_that_commits(
-    tenant: Tenant, api_key: ApiKey, app: Flask
-) -> None:
+def test_a_request_that_waits_gets_the_first_ones_message(tenant: Tenant, api_key: ApiKey, app: Flask) -> None:
     message = outbox.accept(tenant, **FIELDS)
     digest = item(tenant, "m").digest
     held = {"api_key_id": api_key.id, "key": "m", "digest": digest, "message_id": message.id, "created_at": utcnow()}

@@ -18,7 +18,7 @@ def test_a_lane_is_taken_by_one_drain_at_a_time(ctx: Flask) -> None:
     assert lanes.take(lane_id("relay")) is None
 
 
-def test_lanes_that_fail_together_count_once(tenant: Tenant, ctx: Flask, smtp: SMTPSink) -> None:
+def test_lanes_that_fail_together_count_once(tenant: Tenant) -> None:
     ids = list(db.session.scalars(select(Lane.id).where(Lane.route == "relay")))
     for _ in range(len(ids)):
         accept(tenant)

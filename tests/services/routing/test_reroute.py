@@ -61,9 +61,7 @@ def test_choosing_another_sender_frees_held_mail(tenant: Tenant, user: User, dri
 
 
 @pytest.mark.skipif(not os.environ.get("PORTAL_TEST_DATABASE_URL"), reason="SQLite has one writer at a time")
-def test_mail_that_is_withdrawn_while_it_is_released_stays_withdrawn(
-    app: Flask, tenant: Tenant, user: User, driver: Driver
-) -> None:
+def test_what_is_withdrawn_while_released_stays_so(app: Flask, tenant: Tenant, user: User, driver: Driver) -> None:
     accept(tenant)
     lifecycle.pause(tenant, user)
 

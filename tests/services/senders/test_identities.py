@@ -20,9 +20,7 @@ def verified(tenant: Tenant, user: User, smtp: SMTPSink, address: str) -> Sender
     return identity
 
 
-def test_an_address_verified_before_is_in_force_at_once_with_the_new_name(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
+def test_an_address_verified_before_is_in_force_with_the_new_name(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     verified(tenant, user, smtp, "hello@acme.example")
     identities.use_default(tenant, user)
     identity = verification.start_verification(tenant, user, "Hello@ACME.example", "Acme Outlet")
@@ -75,9 +73,7 @@ def test_what_cannot_be_a_sender_is_refused_at_its_field(
     assert db.session.scalar(select(func.count(Message.id))) == 0
 
 
-def test_an_idn_domain_is_accepted_and_reaches_the_server_as_a_label(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
+def test_an_idn_domain_reaches_the_server_as_a_label(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     verification.start_verification(tenant, user, "hallo@bücher.example", "Bücher")
     verification.confirm(link_of_last_mail(smtp))
     assert smtp.received[-1].rcpt_to == ("hallo@xn--bcher-kva.example",)

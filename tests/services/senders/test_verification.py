@@ -33,9 +33,7 @@ def test_the_button_makes_the_address_the_sender_of_all_mail(tenant: Tenant, use
     assert str(senders.resolve(tenant).mailbox) == "Acme Shop <hello@acme.example>"
 
 
-def test_the_mail_comes_from_the_platform_and_goes_to_the_address_asked_about(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
+def test_the_mail_goes_from_the_platform_to_the_address_asked_about(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     verification.start_verification(tenant, user, "hello@acme.example", "Acme Shop")
     link_of_last_mail(smtp)
     mail = smtp.received[-1]
@@ -236,9 +234,7 @@ def test_a_second_change_replaces_the_pending_one(tenant: Tenant, user: User, sm
     assert pending is not None and pending.identity.address == "two@acme.example"
 
 
-def test_the_verification_mail_stands_in_the_log_and_its_body_nowhere(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
+def test_the_mail_stands_in_the_log_and_its_body_nowhere(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     verification.start_verification(tenant, user, "hello@acme.example", "")
     link_of_last_mail(smtp)
     message = db.session.scalars(select(Message)).one()

@@ -334,9 +334,7 @@ def test_a_mail_in_ascii_asks_for_no_extension(offered: tuple[str, ...]) -> None
         (Envelope("a@b.example", "c@d.example"), "é\r\n".encode(), " BODY=8BITMIME"),
     ],
 )
-def test_extensions_are_used_where_needed_and_missed_where_absent(
-    envelope: Envelope, content: bytes, parameter: str
-) -> None:
+def test_extensions_are_used_where_needed_and_missed(envelope: Envelope, content: bytes, parameter: str) -> None:
     server = ScriptedServer(extensions=("SMTPUTF8", "8BITMIME"))
     with opened(server) as connection:
         connection.send(Mail(envelope, content), yes)

@@ -83,13 +83,7 @@ def test_a_mail_without_files_asks_for_none(api: FlaskClient, app: Flask) -> Non
         (file() | {"size": 1}, "size", "not known"),
     ],
 )
-def test_each_wrong_field_is_a_sentence_at_its_pointer(
-    api: FlaskClient,
-    app: Flask,
-    wrong: dict[str, Any],
-    field: str,
-    word: str,
-) -> None:
+def test_a_wrong_field_is_named(api: FlaskClient, app: Flask, wrong: dict[str, Any], field: str, word: str) -> None:
     assert word in refusal_at(post(api, file(), wrong), f"attachments/1/{field}")
     assert count(app) == 0
 

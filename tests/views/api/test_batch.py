@@ -97,9 +97,7 @@ def test_what_is_no_batch_is_refused(api: FlaskClient, app: Flask, body: dict[st
     assert error["pointer"] == "#/messages" and counts(app)[0] == 0
 
 
-def test_five_hundred_cost_no_more_statements_than_five(
-    api: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_five_hundred_cost_no_more_than_five(api: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tenants, senders and keys are looked up once, and rows are written together."""
     spent: list[int] = []
     monkeypatch.setattr(lanes, "_KNOWN_SECONDS", 3600)

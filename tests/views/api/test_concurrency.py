@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message
 from portal.services.accounts import tenants
+from tests.conftest import Environment
 from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.warm import Warm
@@ -24,7 +25,7 @@ Ask = Callable[[int, str, Any, dict[str, str]], tuple[int, Any, Any]]
 
 
 @pytest.fixture
-def ask(app: Flask, key: str, environment: Callable[..., dict[str, str]], warm: Warm) -> Iterator[Ask]:
+def ask(app: Flask, key: str, environment: Environment, warm: Warm) -> Iterator[Ask]:
     """Post to one of two web processes, in turn: status, headers, and the answer's JSON."""
     with app.app_context():
         tenants.upsert("acme", name="Acme")

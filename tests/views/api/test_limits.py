@@ -87,9 +87,7 @@ def test_processes_share_the_limit(make: Callable[..., FlaskClient]) -> None:
     assert ask(one, 1) == ask(other, 1) == [429]
 
 
-def test_without_redis_each_process_counts_alone_and_more_strictly(
-    make: Callable[..., FlaskClient], valkey: Valkey
-) -> None:
+def test_without_redis_each_process_counts_more_strictly(make: Callable[..., FlaskClient], valkey: Valkey) -> None:
     one, other = make("8/hour"), make("8/hour")
     valkey.kill()
     try:

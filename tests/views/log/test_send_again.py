@@ -2,7 +2,6 @@
 
 import re
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from portal.services.outbox import accept as outbox
 from portal.services.outbox import send_again
 from portal.services.senders import verification
 from portal.transport.mime.attachments import Attachment
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
 
@@ -164,7 +163,7 @@ def test_a_link_with_power_is_never_sent_again(app: Flask, person: Person) -> No
     refused(app, person, message, "Emails of this kind")
 
 
-def test_a_viewer_neither_sees_the_button_nor_gets_through(app: Flask, arrive: Callable[..., Person]) -> None:
+def test_a_viewer_neither_sees_the_button_nor_gets_through(app: Flask, arrive: Arrive) -> None:
     viewer = arrive(role="viewer")
     message = ended(app)
     assert "/send-again" not in viewer.get(f"{LOG}?open={message}").text
@@ -173,7 +172,7 @@ def test_a_viewer_neither_sees_the_button_nor_gets_through(app: Flask, arrive: C
     assert copies(app, message) == []
 
 
-def test_another_tenants_message_is_not_found(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+def test_another_tenants_message_is_not_found(app: Flask, person: Person, arrive: Arrive) -> None:
     arrive("rival", tenant_name="Rival")
     message = ended(app, tenant="rival")
     assert person.get(f"{LOG}/{message}/send-again").status_code == 404
