@@ -150,12 +150,7 @@ def database_url(_migrated: str, tmp_path: Path) -> str:
 def options(database_url: str, valkey: Valkey, smtp: SMTPSink, tmp_path: Path) -> dict[str, Any]:
     """What the application is made with; a subprocess gets the same as PORTAL_* variables."""
     valkey.flush()
-    return USUAL | {
-        "instance_path": tmp_path,
-        "database_url": database_url,
-        "redis_url": valkey.url,
-        "relay": smtp.url,
-    }
+    return USUAL | {"instance_path": tmp_path, "database_url": database_url, "redis_url": valkey.url, "relay": smtp.url}
 
 
 @pytest.fixture(scope="session")

@@ -4,16 +4,7 @@ import ast
 
 import pytest
 
-from tests.support.house import (
-    ROOT,
-    arrows,
-    imports,
-    is_module,
-    modules,
-    packages,
-    picture,
-    sources,
-)
+from tests.support.house import ROOT, arrows, imports, is_module, modules, packages, picture, sources
 
 pytestmark = pytest.mark.any_database
 

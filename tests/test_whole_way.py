@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from email.message import EmailMessage
 from pathlib import Path
 
 from flask import Flask
@@ -16,11 +15,6 @@ from tests.support.waiting import eventually
 from tests.support.warm import Warm
 
 
-def text_of(message: EmailMessage) -> str:
-    body = message.get_body(("plain",))
-    return f"From: {message['From']}\n\n{body.get_content() if body else ''}"
-
-
 def test_a_script_does_it_all(app: Flask, smtp: SMTPSink, environment: Environment, warm: Warm, tmp_path: Path) -> None:
     mails = tmp_path / "mails"
     mails.mkdir()
@@ -28,7 +22,7 @@ def test_a_script_does_it_all(app: Flask, smtp: SMTPSink, environment: Environme
     def keep(mail: Received) -> None:
         """Each mail as a file, as the demo inbox would show it."""
         part = mails / f"{len(smtp.received)}.part"
-        part.write_text(text_of(mail.message))
+        part.write_text(f"From: {mail.message['From']}\n\n{mail.text}")
         part.rename(part.with_suffix(".txt"))
 
     smtp.on_data = keep

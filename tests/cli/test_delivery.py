@@ -13,7 +13,7 @@ from portal.services.operations import heartbeat
 from portal.services.outbox import accept as outbox
 from portal.services.routing import lanes
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import drain
+from tests.support.steps import drain, execute
 from tests.support.valkey import Valkey
 
 
@@ -76,18 +76,14 @@ def test_processes_that_are_missing_need_attention(tenant: Tenant, app: Flask, v
     assert result.exit_code == 1
     for sentence in ("! No clock has ticked", "python -m jobs.worker interactive", "python -m jobs.worker mail"):
         assert sentence in result.output
-    valkey.kill()
-    try:
+    with valkey.away():
         result = run(app, "status")
-    finally:
-        valkey.start()
     assert result.exit_code == 1 and "! Redis does not answer" in result.output
 
 
 def test_a_dead_lane_that_nobody_ends_needs_attention(tenant: Tenant, app: Flask, valkey: Valkey) -> None:
     make_well(valkey)
-    with transaction() as session:
-        session.execute(update(Lane).where(Lane.route == "interactive").values(lease_token="x", leased_until=now(-60)))
+    execute(update(Lane).where(Lane.route == "interactive").values(lease_token="x", leased_until=now(-60)))
     result = run(app, "status")
     assert result.exit_code == 1 and "ran out and no clock has ended them" in result.output
 
@@ -104,8 +100,7 @@ def test_after_a_restore_nothing_of_then_is_sent_unasked(tenant: Tenant, app: Fl
         ),
         strict=True,
     ):
-        with transaction() as session:
-            session.execute(update(Message).where(Message.id == message.id).values(**values))
+        execute(update(Message).where(Message.id == message.id).values(**values))
     (queued,) = accept(tenant)
     result = run(app, "restored", "--yes")
     assert (result.exit_code, result.output) == (0, "Ended 4 messages as unconfirmed.\n")
@@ -121,8 +116,7 @@ def test_after_a_restore_nothing_of_then_is_sent_unasked(tenant: Tenant, app: Fl
 
 def test_mail_accepted_since_can_be_left_alone(tenant: Tenant, app: Flask) -> None:
     old, _ = accept(tenant, 2)
-    with transaction() as session:
-        session.execute(update(Message).where(Message.id == old.id).values(accepted_at=utcnow() - timedelta(days=2)))
+    execute(update(Message).where(Message.id == old.id).values(accepted_at=utcnow() - timedelta(days=2)))
     before = (utcnow() - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S")
     assert run(app, "restored", "--before", before, "--yes").output == "Ended 1 messages as unconfirmed.\n"
     assert states() == ["queued", "unconfirmed"]

@@ -27,6 +27,7 @@ from portal.services.drivers import save_gate
 from portal.services.drivers.settings import DriverSettings
 from portal.services.outbox import accept as outbox
 from portal.services.senders import verification
+from tests.conftest import Environment
 from tests.support import processes
 from tests.support.driver_steps import allow
 from tests.support.mail_service import MailService
@@ -35,7 +36,6 @@ from tests.support.processes import Process
 from tests.support.smtp_sink import Received, SMTPSink
 from tests.support.waiting import eventually
 
-Environment = Callable[..., dict[str, str]]
 CANARIES = {
     "recipient": "canary-recipient", "subject": "canary-subject", "text": "canary-text", "password": "canary-parola-1",
     "account": "canary-account", "reply": "canary-reply",

@@ -20,6 +20,7 @@ from portal.models import LogEntry, Message
 from portal.services.accounts import api_keys, tenants
 from portal.services.outbox import accept as outbox
 from tests.chaos.steps import Run
+from tests.conftest import Environment
 from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.processes import Process
@@ -27,7 +28,6 @@ from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
 
-Environment = Callable[..., dict[str, str]]
 RUN = 500
 
 

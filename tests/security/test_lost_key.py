@@ -76,8 +76,7 @@ def test_the_page_says_that_the_password_must_be_typed_again(person: Person, age
 @pytest.mark.parametrize("path", ["/settings/email/service/test", "/settings/email/service/again"])
 def test_a_test_of_the_stored_password_asks_for_it(person: Person, form: dict[str, Any], age: None, path: str) -> None:
     answer = person.post(path, form)
-    assert answer.status_code == 422
-    assert "The stored password can't be read any more" in html.unescape(answer.text)
+    assert answer.status_code == 422 and "The stored password can't be read any more" in html.unescape(answer.text)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,12 @@ class Received:
     def message(self) -> EmailMessage:
         return message_from_bytes(self.content, policy=policy.default)
 
+    @property
+    def text(self) -> str:
+        """What people read of it."""
+        body = self.message.get_body(("plain",))
+        return body.get_content() if body else ""
+
 
 class SMTPSink:
     """Listens from `start` to `stop`; after a stop it can be started again on the same port.

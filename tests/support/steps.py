@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import select, update
+from sqlalchemy import Executable, select, update
 
 from portal.db.transaction import transaction
 from portal.extensions import db
@@ -18,6 +18,13 @@ from tests.support.smtp_sink import SMTPSink
 
 ACCEPTED = {"kind": "order_update", "subject": "Your order", "text": "It is on its way.\n"}
 PATIENT = Timeouts(connect=30, command=30, dot=30, session=300)
+
+
+def execute(*statements: Executable) -> None:
+    """In a transaction of their own."""
+    with transaction() as session:
+        for statement in statements:
+            session.execute(statement)
 
 
 def lane_id(route: str) -> int:
@@ -35,17 +42,14 @@ def drain(route: str = "relay", timeouts: Timeouts = PATIENT) -> int:
 def link_of_last_mail(smtp: SMTPSink) -> str:
     """The token in the link of the newest verification mail."""
     drain("interactive")
-    body = smtp.received[-1].message.get_body(("plain",))
-    assert body is not None
-    found = re.search(r"http://localhost:8000/verify/(\S+)", body.get_content())
+    found = re.search(r"http://localhost:8000/verify/(\S+)", smtp.received[-1].text)
     assert found
     return found.group(1)
 
 
 def forget_the_limits() -> None:
     """As if some days had passed since the last verification mails."""
-    with transaction() as session:
-        session.execute(update(VerificationMail).values(at=utcnow() - timedelta(days=2)))
+    execute(update(VerificationMail).values(at=utcnow() - timedelta(days=2)))
 
 
 def accept(tenant: Tenant, to: str = "jane@customer.example", **more: Any) -> Message:
@@ -67,11 +71,8 @@ def events(message: Message) -> list[str]:
 
 def make_due() -> None:
     """As if every waiting message's and every lane's time had come."""
-    with transaction() as session:
-        session.execute(update(Message).values(due_at=now(-1)))
-        session.execute(update(Lane).values(not_before=None))
+    execute(update(Message).values(due_at=now(-1)), update(Lane).values(not_before=None))
 
 
 def expire_leases() -> None:
-    with transaction() as session:
-        session.execute(update(Lane).where(Lane.lease_token.is_not(None)).values(leased_until=now(-1)))
+    execute(update(Lane).where(Lane.lease_token.is_not(None)).values(leased_until=now(-1)))

@@ -5,6 +5,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -79,6 +81,15 @@ class Valkey:
     def restart(self) -> Self:
         self.kill()
         return self.start()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Nobody answers within the block."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
 
     def close(self) -> None:
         self.stop()

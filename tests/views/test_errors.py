@@ -26,8 +26,7 @@ def broken(app_to_change: Flask) -> Flask:
 
 def test_a_crash_is_a_page_with_supports_address_and_no_details(broken: Flask) -> None:
     answer = broken.test_client().get("/broken")
-    assert answer.status_code == 500
-    assert "Something went wrong on our side" in answer.text
+    assert answer.status_code == 500 and "Something went wrong on our side" in answer.text
     assert "help@marketplace.example" in answer.text
     assert "https://marketplace.example/tickets" in answer.text
     assert "secret detail" not in answer.text
@@ -35,28 +34,24 @@ def test_a_crash_is_a_page_with_supports_address_and_no_details(broken: Flask) -
 
 def test_an_unknown_address_keeps_a_known_persons_frame(person: Person, client: FlaskClient) -> None:
     for answer in (person.get("/nothing"), client.get("/nothing")):
-        assert answer.status_code == 404
-        assert "There is nothing at this address" in answer.text
+        assert answer.status_code == 404 and "There is nothing at this address" in answer.text
         assert "help@marketplace.example" in answer.text
     assert "Acme Shop" in person.get("/nothing").text
 
 
 def test_a_wrong_method_names_the_right_ones(person: Person) -> None:
     answer = person.get("/settings/email/default")
-    assert answer.status_code == 405
-    assert "POST" in answer.headers["Allow"]
+    assert answer.status_code == 405 and "POST" in answer.headers["Allow"]
 
 
 def test_a_form_that_is_too_large_is_refused(person: Person) -> None:
     answer = person.post("/settings/email/verification", {"address": "x" * 600_000, "display_name": ""})
-    assert answer.status_code == 413
-    assert "too much at once" in answer.text
+    assert answer.status_code == 413 and "too much at once" in answer.text
 
 
 def test_a_fragments_refusal_is_a_banner(person: Person) -> None:
     answer = person.as_htmx("POST", "/settings/email/identities/999/cancel")
-    assert answer.status_code == 404
-    assert answer.headers["HX-Retarget"] == "#notices"
+    assert answer.status_code == 404 and answer.headers["HX-Retarget"] == "#notices"
     assert 'role="alert"' in answer.text and "<html" not in answer.text
     assert "help@marketplace.example" in answer.text
 
@@ -67,8 +62,7 @@ def test_a_fragments_refusal_is_a_banner(person: Person) -> None:
 )
 def test_under_api_refusals_are_problem_documents(client: FlaskClient, method: str, path: str, status: int) -> None:
     answer = client.open(path, method=method, headers=PARTIAL)
-    assert answer.status_code == status
-    assert answer.content_type == "application/problem+json"
+    assert answer.status_code == status and answer.content_type == "application/problem+json"
     assert answer.json["status"] == status
     assert answer.json["title"] and answer.json["detail"]
 

@@ -209,5 +209,4 @@ def test_the_language_is_the_persons_then_the_launchs_then_the_browsers(app: Fla
 
 def test_an_unknown_language_is_refused_with_a_sentence(person: Person) -> None:
     answer = person.post("/preferences/locale", {"locale": "xx"})
-    assert answer.status_code == 400
-    assert "This language isn&#39;t available" in answer.text
+    assert answer.status_code == 400 and "This language isn&#39;t available" in answer.text

@@ -1,6 +1,5 @@
 """Support: tenants and messages are found over all tenants, and each look is in the tenant's trail, once."""
 
-import threading
 from datetime import timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from portal.services.accounts import staff, support_search, tenants
 from portal.services.outbox import accept as outbox
 from portal.services.outbox.accept import Draft
 from tests.services.test_audit import store_driver, trail
+from tests.support.at_once import at_once
 from tests.support.statements import recorded
 
 
@@ -126,19 +126,7 @@ def test_looks_at_the_same_moment_are_one(app: Flask) -> None:
         tenant = tenants.upsert("acme", name="Acme")[0]
         sam = staff.add("sam@marketplace.example")[0]
         db.session.remove()
-    barrier = threading.Barrier(8)
-
-    def look() -> None:
-        with app.app_context():
-            barrier.wait(30)
-            support_search.note_looks(tenant, sam, ["settings"])
-            db.session.remove()
-
-    threads = [threading.Thread(target=look) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    at_once(*[lambda: support_search.note_looks(tenant, sam, ["settings"])] * 8, app=app)
     with app.app_context():
         assert [entry.subject for entry in looks(tenant)] == ["settings"]
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Lane, Message, Tenant, now, utcnow
 from portal.services.delivery import claims
@@ -15,7 +14,7 @@ from portal.services.outbox import message_log
 from tests.services.conftest import RelayTo
 from tests.support.scripted_server import ScriptedServer
 from tests.support.smtp_sink import Received, SMTPSink
-from tests.support.steps import accept, again, drain, events, make_due
+from tests.support.steps import accept, again, drain, events, execute, make_due
 
 
 def test_a_refused_recipient_fails_the_message_alone(tenant: Tenant, relay_to: RelayTo) -> None:
@@ -58,8 +57,7 @@ def test_a_server_that_names_a_time_is_asked_then(tenant: Tenant, relay_to: Rela
 
 def test_a_message_is_given_up_two_days_after_its_acceptance(tenant: Tenant, smtp: SMTPSink) -> None:
     message = accept(tenant)
-    with transaction() as session:
-        session.execute(update(Message).values(expires_at=now(-1)))
+    execute(update(Message).values(expires_at=now(-1)))
     drain()
     assert (again(message).state, again(message).reason) == ("failed", "expired")
     assert smtp.received == []
@@ -67,8 +65,7 @@ def test_a_message_is_given_up_two_days_after_its_acceptance(tenant: Tenant, smt
 
 def test_the_clock_gives_up_what_no_drain_reaches(tenant: Tenant) -> None:
     message = accept(tenant)
-    with transaction() as session:
-        session.execute(update(Message).values(expires_at=now(-1)))
+    execute(update(Message).values(expires_at=now(-1)))
     assert claims.expire() == 1
     assert again(message).state == "failed"
     assert events(message) == ["queued", "failed"]

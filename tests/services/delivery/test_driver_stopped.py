@@ -18,7 +18,7 @@ from tests.support.driver_steps import accept, drain_driver, events_of, states
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
 from tests.support.statements import recorded
-from tests.support.steps import again, drain
+from tests.support.steps import again, drain, execute
 
 
 def test_a_refused_sign_in_costs_one_attempt_and_loses_nothing(
@@ -144,8 +144,7 @@ def test_mail_of_a_driver_chosen_while_paused_says_why_it_waits(tenant: Tenant, 
 def test_held_time_does_not_count_towards_giving_up(tenant: Tenant, user: User, driver: Driver) -> None:
     message = accept(tenant)
     lifecycle.pause(tenant, user)
-    with transaction() as session:
-        session.execute(update(Message).values(held_at=now(-7200)))
+    execute(update(Message).values(held_at=now(-7200)))
     before = db.session.get_one(Message, message.id, populate_existing=True).expires_at
     lifecycle.resume(tenant, user)
     after = db.session.get_one(Message, message.id, populate_existing=True).expires_at
@@ -199,8 +198,7 @@ def test_mail_that_waited_when_the_driver_was_stopped_is_marked_once_when_the_de
     drain_driver(driver)
     lifecycle.set_held_mail(tenant, user, "wait")
     lifecycle.set_held_mail(tenant, user, "default")
-    with transaction() as session:
-        session.execute(update(Message).values(due_at=now(-1)))
+    execute(update(Message).values(due_at=now(-1)))
     drain()
     assert [mail.message["From"] for mail in smtp.received] == ["Marketplace <notifications@marketplace.example>"] * 3
     assert events_of(at_hand) == ["queued", "held", "sender_changed", "held", "sender_changed", "sent"]

@@ -13,7 +13,6 @@ from sqlalchemy import select, update
 
 from jobs.worker import Worker
 from portal import job_queue
-from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import DriverTest, Tenant, User, utcnow
 from portal.services.accounts import launches, tenants
@@ -23,6 +22,7 @@ from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, 
 from portal.services.routing import sender as senders
 from tests.support.driver_steps import run_test, saved
 from tests.support.mail_service import MailService
+from tests.support.steps import execute
 from tests.support.valkey import Valkey
 
 Change = Callable[[DriverSettings], DriverSettings]
@@ -80,8 +80,7 @@ def test_a_save_after_a_failed_test_is_refused(tenant: Tenant, user: User, wante
 
 def test_a_test_passed_31_minutes_ago_is_too_old(tenant: Tenant, user: User, wanted: DriverSettings) -> None:
     run_test(tenant, user, wanted)
-    with transaction() as session:
-        session.execute(update(DriverTest).values(finished_at=utcnow() - timedelta(minutes=31)))
+    execute(update(DriverTest).values(finished_at=utcnow() - timedelta(minutes=31)))
     with pytest.raises(SettingsUntested) as refused:
         save_gate.save(tenant, user, wanted, 0)
     assert refused.value.reason == "expired"

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
-from portal.db.transaction import transaction
 from portal.models import Driver, DriverTest, Tenant, User, utcnow
 from portal.services.drivers import setup_page
 from portal.services.drivers.settings import DriverSettings
 from tests.support.driver_steps import run_test
+from tests.support.steps import execute
 
 
 def test_save_opens_for_exactly_what_was_tested(tenant: Tenant, user: User, wanted: DriverSettings) -> None:
@@ -23,8 +23,7 @@ def test_save_opens_for_exactly_what_was_tested(tenant: Tenant, user: User, want
 
 def test_half_an_hour_later_the_test_is_of_no_interest(tenant: Tenant, user: User, wanted: DriverSettings) -> None:
     run_test(tenant, user, wanted)
-    with transaction() as session:
-        session.execute(update(DriverTest).values(finished_at=utcnow() - timedelta(minutes=31)))
+    execute(update(DriverTest).values(finished_at=utcnow() - timedelta(minutes=31)))
     found = setup_page.read(tenant)
     assert (found.open_test, found.form_test, found.gate(wanted)) == (None, None, "expired")
 

@@ -10,7 +10,6 @@ from flask import Flask
 from sqlalchemy import func, select, text, update
 
 from jobs import clock
-from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message, MessageAttachment, MessageBody, Tenant, utcnow
 from portal.models.message import ENDED, STATES
@@ -20,6 +19,7 @@ from portal.services.outbox import accept as outbox
 from portal.transport.mime.attachments import Attachment
 from tests.support.settings import configure
 from tests.support.statements import recorded
+from tests.support.steps import execute
 
 DAY = 24 * 3600
 FILE = Attachment("a.pdf", "application/pdf", b"x")
@@ -29,8 +29,7 @@ def accept(tenant: Tenant, state: str = "sent", *, ended: float | None = 0, **fi
     """A message that was accepted now; `ended` is how many days later it came to its end."""
     message = outbox.accept(tenant, kind="order_update", to="a@b.example", subject="Hi", text="Hi", **fields)
     finished = utcnow() + timedelta(days=ended) if ended is not None else None
-    with transaction() as session:
-        session.execute(update(Message).where(Message.id == message.id).values(state=state, finished_at=finished))
+    execute(update(Message).where(Message.id == message.id).values(state=state, finished_at=finished))
     return message.id
 
 
@@ -100,8 +99,7 @@ def test_one_tenants_plan_says_nothing_about_another_ones_log(ctx: Flask) -> Non
     short = accept(tenants.upsert("short", name="Short", plan="basic")[0])
     long = accept(tenants.upsert("long", name="Long", plan="enterprise")[0])
     gone = accept(tenants.upsert("gone", name="Gone", plan="basic")[0])
-    with transaction() as session:
-        session.execute(update(Tenant).where(Tenant.external_id == "gone").values(plan="no longer in the file"))
+    execute(update(Tenant).where(Tenant.external_id == "gone").values(plan="no longer in the file"))
     with after(31):
         message_retention.clean_up()
     assert short not in kept() and kept() == [long, gone]

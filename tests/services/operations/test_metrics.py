@@ -20,7 +20,7 @@ from portal.services.outbox import accept as outbox
 from tests.conftest import made_app
 from tests.support.settings import configure
 from tests.support.statements import recorded
-from tests.support.steps import drain
+from tests.support.steps import drain, execute
 from tests.support.valkey import Valkey
 
 TOKEN = "t" * 20
@@ -48,8 +48,7 @@ def accept(tenant: Tenant, count: int = 1) -> list[Message]:
 
 
 def change(message: Message, **values: Any) -> None:
-    with transaction() as session:
-        session.execute(update(Message).where(Message.id == message.id).values(**values))
+    execute(update(Message).where(Message.id == message.id).values(**values))
 
 
 def add_driver(tenant: Tenant, host: str, **values: Any) -> Driver:
@@ -83,8 +82,7 @@ def test_mail_that_waits_for_its_provider_is_no_alarm(tenant: Tenant) -> None:
     (message,) = accept(tenant)
     change(message, route=driver.route, due_at=now(-1000))
     assert read()["absender_oldest_due_seconds", ("driver",)] >= 1000
-    with transaction() as session:
-        session.execute(update(Lane).where(Lane.route == driver.route).values(not_before=now(60), reason="quota_daily"))
+    execute(update(Lane).where(Lane.route == driver.route).values(not_before=now(60), reason="quota_daily"))
     found = read()
     assert found["absender_oldest_due_seconds", ("driver",)] == 0
     assert found["absender_lanes", ("driver", "waiting")] == 1
@@ -131,11 +129,8 @@ def test_the_processes_are_seen(ctx: Flask) -> None:
 
 
 def test_a_redis_that_is_away_is_a_figure(tenant: Tenant, valkey: Valkey) -> None:
-    valkey.kill()
-    try:
+    with valkey.away():
         found = read()
-    finally:
-        valkey.start()
     assert (found["absender_redis_up", ()], found["absender_database_up", ()]) == (0, 1)
     assert ("absender_lanes", ("relay", "free")) in found
 

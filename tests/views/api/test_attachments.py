@@ -39,8 +39,7 @@ def test_files_arrive_byte_for_byte_under_their_names(api: FlaskClient, app: Fla
         ("invoice.pdf", "application/pdf", PDF),
         ("Rechnung für Größe.txt", "text/plain", "Grüße".encode()),
     ]
-    body = smtp.received[0].message.get_body(("plain",))
-    assert body is not None and body.get_content().replace("\r\n", "\n") == MESSAGE["text"]
+    assert smtp.received[0].text.replace("\r\n", "\n") == MESSAGE["text"]
 
 
 def test_ten_megabytes_arrive_and_one_byte_more_is_refused(api: FlaskClient, app: Flask, smtp: SMTPSink) -> None:

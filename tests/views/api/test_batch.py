@@ -116,11 +116,8 @@ def test_a_batch_wakes_a_lane_once(api: FlaskClient, valkey: Valkey) -> None:
 
 
 def test_a_batch_is_accepted_while_redis_is_away(api: FlaskClient, app: Flask, valkey: Valkey) -> None:
-    valkey.kill()
-    try:
+    with valkey.away():
         assert {result["status"] for result in post(api, *[MESSAGE] * 10)} == {202}
-    finally:
-        valkey.start()
     assert counts(app)[0] == 10
 
 

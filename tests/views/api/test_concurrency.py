@@ -2,10 +2,10 @@
 
 import http.client
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from portal.models import IdempotencyKey, LogEntry, Message
 from portal.services.accounts import tenants
 from tests.conftest import Environment
 from tests.support import processes
+from tests.support.at_once import at_once
 from tests.support.ports import free_port
 from tests.support.warm import Warm
 from tests.views.api.conftest import MESSAGE
@@ -48,20 +49,7 @@ def ask(app: Flask, key: str, environment: Environment, warm: Warm) -> Iterator[
 
 
 def all_at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
-    start = threading.Barrier(count)
-    results: list[Any] = [None] * count
-
-    def run(number: int) -> None:
-        start.wait(30)
-        results[number] = work(number)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(90)
-    assert None not in results
-    return results
+    return at_once(*(partial(work, number) for number in range(count)))
 
 
 def counts(app: Flask) -> list[int]:
@@ -83,8 +71,7 @@ def test_fifty_equal_requests_at_once_make_one_message(app: Flask, ask: Ask) -> 
 
 def test_of_equal_keys_with_different_bodies_one_wins_and_the_others_are_told(app: Flask, ask: Ask) -> None:
     answers = all_at_once(
-        20,
-        lambda number: ask(number, "/messages", MESSAGE | {"subject": f"{number}"}, {"Idempotency-Key": "order-1"}),
+        20, lambda number: ask(number, "/messages", MESSAGE | {"subject": f"{number}"}, {"Idempotency-Key": "order-1"})
     )
     assert Counter(status for status, _, _ in answers) == {202: 1, 409: 19}
     assert counts(app) == [1, 1, 1]

@@ -1,7 +1,6 @@
 """Send again: asks first, makes one new message that is linked to the old one, and refuses what it must not send."""
 
 import re
-import threading
 from typing import Any
 
 import pytest
@@ -17,9 +16,10 @@ from portal.services.outbox import accept as outbox
 from portal.services.outbox import send_again
 from portal.services.senders import verification
 from portal.transport.mime.attachments import Attachment
+from tests.support.at_once import at_once
 from tests.support.person import Arrive, Person
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import drain
+from tests.support.steps import drain, execute
 
 LOG = "/settings/email/logs"
 
@@ -30,8 +30,7 @@ def ended(app: Flask, state: str = "failed", tenant: str = "acme", **fields: Any
         assert found is not None
         wanted = {"kind": "order_update", "to": "carla@customer.example", "subject": "Your order 7", "text": "Hello"}
         message = outbox.accept(found, **wanted | fields)
-        with transaction() as session:
-            session.execute(update(Message).where(Message.id == message.id).values(state=state))
+        execute(update(Message).where(Message.id == message.id).values(state=state))
         return message.public_id
 
 
@@ -109,24 +108,14 @@ def test_a_page_that_knows_of_the_first_copy_can_make_another(app: Flask, person
 
 def test_of_many_forms_at_once_one_makes_the_copy(app: Flask, person: Person) -> None:
     message = ended(app)
-    made: list[bool] = []
-    start = threading.Barrier(8)
 
-    def press() -> None:
-        with app.app_context():
-            tenant, user = tenants.find("acme"), db.session.scalars(select(User)).one()
-            assert tenant is not None
-            db.session.rollback()
-            start.wait()
-            made.append(send_again.send_again(tenant, user, message, "")[1])
-            db.session.remove()
+    def press() -> bool:
+        tenant, user = tenants.find("acme"), db.session.scalars(select(User)).one()
+        assert tenant is not None
+        db.session.rollback()
+        return send_again.send_again(tenant, user, message, "")[1]
 
-    threads = [threading.Thread(target=press) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert sorted(made) == [False] * 7 + [True]
+    assert sorted(at_once(*[press] * 8, app=app)) == [False] * 7 + [True]
     assert len(copies(app, message)) == 1
 
 
@@ -156,8 +145,7 @@ def test_a_link_with_power_is_never_sent_again(app: Flask, person: Person) -> No
     with app.app_context():
         launch = launches.accept(launches.make_token("acme", plan="enterprise"))
         verification.start_verification(launch.tenant, launch.user, "hello@acme.example", "Acme")
-        with transaction() as session:
-            session.execute(update(Message).values(state="failed"))
+        execute(update(Message).values(state="failed"))
         message = db.session.scalars(select(Message.public_id)).one()
         assert db.session.scalars(select(MessageBody)).all() == []
     refused(app, person, message, "Emails of this kind")
