@@ -9,10 +9,11 @@ from sqlalchemy import Executable, select, update
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import Lane, Message, Tenant, VerificationMail, now, utcnow
+from portal.models import Lane, Message, SenderIdentity, Tenant, User, VerificationMail, now, utcnow
 from portal.services.delivery import drain as delivery
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import message_log
+from portal.services.senders import verification
 from portal.transport.base import Timeouts
 from tests.support.smtp_sink import SMTPSink
 
@@ -52,8 +53,19 @@ def forget_the_limits() -> None:
     execute(update(VerificationMail).values(at=utcnow() - timedelta(days=2)))
 
 
+def verified(tenant: Tenant, user: User, smtp: SMTPSink, address: str) -> SenderIdentity:
+    identity = verification.start_verification(tenant, user, address, "Acme")
+    assert verification.confirm(link_of_last_mail(smtp)).state == "confirmed"
+    forget_the_limits()
+    return identity
+
+
 def accept(tenant: Tenant, to: str = "jane@customer.example", **more: Any) -> Message:
     return outbox.accept(tenant, to=to, **(ACCEPTED | more))
+
+
+def accept_many(tenant: Tenant, count: int) -> list[Message]:
+    return [accept(tenant, f"jane{number}@customer.example") for number in range(count)]
 
 
 def again(message: Message) -> Message:

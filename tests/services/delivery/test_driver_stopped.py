@@ -14,11 +14,11 @@ from portal.services.outbox import accept as outbox
 from portal.services.routing import lanes
 from portal.services.senders import identities
 from portal.services.senders.settings_page import sender_settings
-from tests.support.driver_steps import accept, drain_driver, events_of, states
+from tests.support.driver_steps import accept, drain_driver, states
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
 from tests.support.statements import recorded
-from tests.support.steps import again, drain, execute
+from tests.support.steps import again, drain, events, execute
 
 
 def test_a_refused_sign_in_costs_one_attempt_and_loses_nothing(
@@ -160,10 +160,7 @@ def test_by_choice_held_mail_goes_by_the_default_sender_and_the_log_says_so(
     drain()
     assert smtp.received[0].message["From"] == "Marketplace <notifications@marketplace.example>"
     assert "shop@acme.example" in smtp.received[0].message["Reply-To"]  # answers still reach the shop
-    events = db.session.scalars(
-        select(LogEntry.event).where(LogEntry.message_id == message.id).order_by(LogEntry.id)
-    ).all()
-    assert list(events) == ["queued", "held", "sender_changed", "sent"]
+    assert events(message) == ["queued", "held", "sender_changed", "sent"]
     assert sender_settings(tenant).stands_in
 
 
@@ -182,8 +179,8 @@ def test_mail_accepted_while_the_default_sender_stands_in_is_marked_in_the_log(
     marked, interactive = (db.session.get_one(Message, one.id) for one in accepted)
     drain()
     assert smtp.received[0].message["From"] == "Marketplace <notifications@marketplace.example>"
-    assert events_of(marked) == ["queued", "sender_changed", "sent"]
-    assert events_of(interactive) == ["queued"]
+    assert events(marked) == ["queued", "sender_changed", "sent"]
+    assert events(interactive) == ["queued"]
 
 
 def test_mail_that_waited_when_the_driver_was_stopped_is_marked_once_when_the_default_sender_stands_in(
@@ -201,9 +198,9 @@ def test_mail_that_waited_when_the_driver_was_stopped_is_marked_once_when_the_de
     execute(update(Message).values(due_at=now(-1)))
     drain()
     assert [mail.message["From"] for mail in smtp.received] == ["Marketplace <notifications@marketplace.example>"] * 3
-    assert events_of(at_hand) == ["queued", "held", "sender_changed", "held", "sender_changed", "sent"]
+    assert events(at_hand) == ["queued", "held", "sender_changed", "held", "sender_changed", "sent"]
     for message in (behind, deferred):
-        assert events_of(message) == ["queued", "sender_changed", "held", "sender_changed", "sent"]
+        assert events(message) == ["queued", "sender_changed", "held", "sender_changed", "sent"]
 
 
 def test_another_senders_mail_is_marked_once_the_default_stands_in(tenant: Tenant, user: User, driver: Driver) -> None:
@@ -213,7 +210,7 @@ def test_another_senders_mail_is_marked_once_the_default_stands_in(tenant: Tenan
     message = accept(tenant)
     lifecycle.use(tenant, user)
     lifecycle.use(tenant, user)
-    assert events_of(message) == ["queued", "sender_changed"]
+    assert events(message) == ["queued", "sender_changed"]
 
 
 def test_mail_claimed_when_the_driver_was_paused_is_marked_too(tenant: Tenant, user: User, driver: Driver) -> None:
@@ -228,7 +225,7 @@ def test_mail_claimed_when_the_driver_was_paused_is_marked_too(tenant: Tenant, u
         assert prepare.prepare(attempt) is None
     lanes.release(lease)
     drain()
-    assert events_of(message) == ["queued", "sender_changed", "sent"]
+    assert events(message) == ["queued", "sender_changed", "sent"]
 
 
 def test_a_normal_mail_costs_no_statement_for_it(tenant: Tenant, driver: Driver, service: MailService) -> None:

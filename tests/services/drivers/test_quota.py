@@ -55,14 +55,11 @@ def test_the_minutes_limit_is_kept(tenant: Tenant, driver: Driver, monkeypatch: 
     assert states() == {"sent": 2, "queued": 3}
 
 
-def test_test_mails_count_for_their_account(tenant: Tenant, user: User, driver: Driver, service: MailService) -> None:
+def test_test_mails_count_for_their_account(tenant: Tenant, user: User, driver: Driver, wanted: DriverSettings) -> None:
     assert quota.usage(driver).sent == 1
-    same = DriverSettings(
-        "other", "127.0.0.1", service.port, "starttls", "shop@acme.example", service.password, "shop@acme.example", "",
-    )  # fmt: skip
-    assert run_test(tenant, user, same).state == "passed"
+    assert run_test(tenant, user, wanted).state == "passed"
     assert quota.usage(lifecycle.get(tenant)).sent == 2
-    assert run_test(tenant, user, replace(same, secret="wrong-password")).state == "failed"
+    assert run_test(tenant, user, replace(wanted, secret="wrong-password")).state == "failed"
     assert quota.usage(lifecycle.get(tenant)).sent == 2, "what was refused was not sent"
 
 

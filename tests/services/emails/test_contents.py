@@ -3,11 +3,8 @@
 import pytest
 
 from portal.models import Tenant
-from portal.services.outbox import accept as outbox
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import drain
-
-ACCEPT = {"kind": "order_update", "to": "jane@customer.example", "subject": "Your order", "text": "Hello"}
+from tests.support.steps import accept, drain
 
 
 @pytest.mark.parametrize(
@@ -15,6 +12,6 @@ ACCEPT = {"kind": "order_update", "to": "jane@customer.example", "subject": "You
     [("order_update", "auto-generated"), ("vendor_notification", "auto-generated"), ("customer_message", None)],
 )
 def test_what_a_program_makes_says_so(tenant: Tenant, smtp: SMTPSink, kind: str, header: str | None) -> None:
-    outbox.accept(tenant, **ACCEPT | {"kind": kind})
+    accept(tenant, kind=kind)
     drain()
     assert smtp.received[0].message["Auto-Submitted"] == header

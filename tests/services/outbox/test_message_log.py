@@ -1,7 +1,6 @@
 """The log: newest first, keyset pages, filters, and nobody else's mail."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -9,18 +8,12 @@ from sqlalchemy import update
 from portal.extensions import db
 from portal.models import Message, Tenant, utcnow
 from portal.services.accounts import tenants
-from portal.services.outbox import accept as outbox
 from portal.services.outbox import message_log
 from portal.services.outbox.message_log import LogFilter
 from tests.support.statements import recorded
-from tests.support.steps import execute
+from tests.support.steps import accept, execute
 
 ALL = LogFilter()
-
-
-def accept(tenant: Tenant, **more: Any) -> Message:
-    fields = {"kind": "order_update", "to": "jane@customer.example", "subject": "Order", "text": "Hello"}
-    return outbox.accept(tenant, **(fields | more))
 
 
 def ids(page: message_log.LogPage) -> list[str]:

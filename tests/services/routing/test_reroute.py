@@ -22,11 +22,10 @@ from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
 
 
-def test_saving_a_driver_takes_along_the_mail_that_waited(tenant: Tenant, user: User, service: MailService) -> None:
+def test_saving_a_driver_takes_waiting_mail_along(
+    tenant: Tenant, user: User, service: MailService, wanted: DriverSettings
+) -> None:
     accept(tenant)
-    wanted = DriverSettings(
-        "other", "127.0.0.1", service.port, "starttls", "shop@acme.example", service.password, "shop@acme.example", ""
-    )
     driver = saved(tenant, user, wanted)
     service.sink.clear()
     drain_driver(driver)

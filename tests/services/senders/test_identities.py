@@ -10,14 +10,7 @@ from portal.services.errors import InvalidSender, NotFound, NotVerified
 from portal.services.senders import identities, verification
 from portal.services.senders.settings_page import sender_settings
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import forget_the_limits, link_of_last_mail
-
-
-def verified(tenant: Tenant, user: User, smtp: SMTPSink, address: str) -> SenderIdentity:
-    identity = verification.start_verification(tenant, user, address, "Acme")
-    assert verification.confirm(link_of_last_mail(smtp)).state == "confirmed"
-    forget_the_limits()
-    return identity
+from tests.support.steps import link_of_last_mail, verified
 
 
 def test_an_address_verified_before_is_in_force_with_the_new_name(tenant: Tenant, user: User, smtp: SMTPSink) -> None:

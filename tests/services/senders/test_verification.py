@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import LogEntry, Message, MessageBody, SenderIdentity, Tenant, User, VerificationMail, utcnow
+from portal.models import LogEntry, Message, MessageBody, Tenant, User, VerificationMail, utcnow
 from portal.services.accounts import launches, tenants
 from portal.services.errors import NotPending, SendLimit
 from portal.services.routing import sender as senders
@@ -18,14 +18,7 @@ from portal.services.senders import verification
 from portal.services.senders.settings_page import sender_settings
 from tests.support.at_once import at_once
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import drain, forget_the_limits, link_of_last_mail
-
-
-def verified(tenant: Tenant, user: User, smtp: SMTPSink, address: str) -> SenderIdentity:
-    identity = verification.start_verification(tenant, user, address, "Acme")
-    assert verification.confirm(link_of_last_mail(smtp)).state == "confirmed"
-    forget_the_limits()
-    return identity
+from tests.support.steps import drain, forget_the_limits, link_of_last_mail, verified
 
 
 def test_the_button_makes_the_address_the_sender_of_all_mail(tenant: Tenant, user: User, smtp: SMTPSink) -> None:

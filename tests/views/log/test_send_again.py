@@ -13,10 +13,8 @@ from portal.models import LogEntry, Message, MessageBody, User
 from portal.models.message import ENDED, STATES
 from portal.services.accounts import launches, tenants
 from portal.services.outbox import accept as outbox
-from portal.services.outbox import send_again
 from portal.services.senders import verification
 from portal.transport.mime.attachments import Attachment
-from tests.support.at_once import at_once
 from tests.support.person import Arrive, Person
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain, execute
@@ -104,19 +102,6 @@ def test_a_page_that_knows_of_the_first_copy_can_make_another(app: Flask, person
     assert "It was sent again before" in again
     person.post(f"{LOG}/{message}/send-again", form_of(again))
     assert len(copies(app, message)) == 2
-
-
-def test_of_many_forms_at_once_one_makes_the_copy(app: Flask, person: Person) -> None:
-    message = ended(app)
-
-    def press() -> bool:
-        tenant, user = tenants.find("acme"), db.session.scalars(select(User)).one()
-        assert tenant is not None
-        db.session.rollback()
-        return send_again.send_again(tenant, user, message, "")[1]
-
-    assert sorted(at_once(*[press] * 8, app=app)) == [False] * 7 + [True]
-    assert len(copies(app, message)) == 1
 
 
 def refused(app: Flask, person: Person, message: str, sentence: str) -> None:
