@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Page, expect
+from playwright.sync_api import FrameLocator, Page, expect
 from sqlalchemy import update
 
 from portal.extensions import db
@@ -292,9 +292,8 @@ def subjects(service: MailService, shop: str) -> list[str]:
     return [subject for subject in found if subject.endswith(shop)]
 
 
-def test_without_javascript_a_driver_is_saved(site: Site, browser: Browser, shop: str, service: MailService) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+def test_without_javascript_a_driver_is_saved(site: Site, plain_page: Page, shop: str, service: MailService) -> None:
+    page = plain_page
     page.goto(site.launch_url(shop, plan="enterprise"))
     page.get_by_role("link", name="Set up your own mail service").click()
     page.get_by_text("Other SMTP server").first.click()
@@ -323,7 +322,6 @@ def test_without_javascript_a_driver_is_saved(site: Site, browser: Browser, shop
     page.get_by_role("link", name="Remove", exact=True).click()
     page.get_by_role("button", name="Remove it").click()
     expect(page.locator("#notices")).to_contain_text("Your mail service was removed")
-    context.close()
 
 
 @pytest.mark.parametrize("locale", ["en", "de"])
