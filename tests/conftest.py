@@ -1,7 +1,5 @@
 """What most tests need: the application on a migrated database, a real Valkey, a real SMTP server on loopback."""
 
-from __future__ import annotations
-
 import functools
 import os
 import shutil
@@ -152,12 +150,7 @@ def database_url(_migrated: str, tmp_path: Path) -> str:
 def options(database_url: str, valkey: Valkey, smtp: SMTPSink, tmp_path: Path) -> dict[str, Any]:
     """What the application is made with; a subprocess gets the same as PORTAL_* variables."""
     valkey.flush()
-    return USUAL | {
-        "instance_path": tmp_path,
-        "database_url": database_url,
-        "redis_url": valkey.url,
-        "relay": smtp.url,
-    }
+    return USUAL | {"instance_path": tmp_path, "database_url": database_url, "redis_url": valkey.url, "relay": smtp.url}
 
 
 @pytest.fixture(scope="session")
@@ -223,8 +216,11 @@ def user(tenant: Tenant) -> Any:
     return launches.accept(launches.make_token("acme")).user
 
 
+Environment = Callable[..., dict[str, str]]
+
+
 @pytest.fixture
-def environment(options: dict[str, Any]) -> Callable[..., dict[str, str]]:
+def environment(options: dict[str, Any]) -> Environment:
     """The environment of a process that runs the same application: `environment(relay=...)`."""
 
     def make(**changes: Any) -> dict[str, str]:

@@ -1,22 +1,11 @@
 """The house rules that a program can check: which way imports point, and that migrations make what models say."""
 
-from __future__ import annotations
-
 import ast
 import re
 
 import pytest
 
-from tests.support.house import (
-    ROOT,
-    arrows,
-    imports,
-    is_module,
-    modules,
-    packages,
-    picture,
-    sources,
-)
+from tests.support.house import ROOT, arrows, imports, is_module, modules, packages, picture, sources
 
 pytestmark = pytest.mark.any_database
 

@@ -1,7 +1,5 @@
 """Settings: typed, from the environment or instance/portal.env; a wrong one stops the start with a sentence."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
@@ -37,9 +35,7 @@ def test_secrets_have_no_default(tmp_path: Path) -> None:
         assert f"{name} is not set" in str(error.value)
 
 
-def test_a_file_in_the_instance_folder_is_read_and_the_environment_wins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_instances_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "portal.env").write_text("PORTAL_SUPPORT_EMAIL=file@a.example\nPORTAL_LAUNCH_ISSUER=file\n")
     monkeypatch.setenv("PORTAL_SUPPORT_EMAIL", "environment@a.example")
     settings = load_settings(instance_path=tmp_path, **SECRETS)

@@ -1,7 +1,5 @@
 """Secrets at rest: readable with the keys, re-encrypted with the first of them."""
 
-from __future__ import annotations
-
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask

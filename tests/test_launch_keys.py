@@ -1,7 +1,5 @@
 """Launches signed by the platform's own keys: each key takes one algorithm, keys rotate without a restart."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 import json
@@ -125,9 +123,7 @@ def test_keys_rotate_without_a_restart(platform: Flask, keys: Keys) -> None:
     launches.accept(sign(OTHER_EC, "ES256", "new"))
 
 
-def test_while_the_file_is_half_written_the_keys_before_it_go_on(
-    platform: Flask, keys: Keys, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_with_a_half_written_file_keys_go_on(platform: Flask, keys: Keys, caplog: pytest.LogCaptureFixture) -> None:
     launches.accept(sign(EC, "ES256", "ec"))
     keys.path.write_text('{"keys": [')
     launches.accept(sign(EC, "ES256", "ec"))

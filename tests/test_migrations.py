@@ -1,7 +1,5 @@
 """Migrations: they make what the models say, and a later one deletes nothing."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import warnings
@@ -57,9 +55,7 @@ def counts() -> list[int]:
     ]
 
 
-def test_a_migration_that_rebuilds_a_table_keeps_what_refers_to_it(
-    ctx: Flask, tenant: Tenant, user: User, tmp_path: Path
-) -> None:
+def test_a_rebuilt_table_keeps_what_refers_to_it(ctx: Flask, tenant: Tenant, user: User, tmp_path: Path) -> None:
     """SQLite drops the old table then, and with foreign keys on that deletes by cascade."""
     outbox.accept(tenant, kind="order_update", to="a@b.example", subject="Hi", text="Hi")
     before = counts()
@@ -91,9 +87,7 @@ def test_api_keys_of_before_scopes_may_do_everything_for_all_tenants_and_without
     assert key.covers("any")
 
 
-def test_an_upgrade_keeps_refused_drivers_and_what_their_logs_say(
-    ctx: Flask, tenant: Tenant, user: User, driver: Driver
-) -> None:
+def test_an_upgrade_keeps_refused_drivers_and_what_their_logs_say(tenant: Tenant, user: User, driver: Driver) -> None:
     """In a filled database of the version before a refused driver was `broken`, and `driver_stands_still` a reason."""
     message = outbox.accept(tenant, kind="order_update", to="a@b.example", subject="Hi", text="Hi")
     db.session.remove()
@@ -115,7 +109,7 @@ def test_an_upgrade_keeps_refused_drivers_and_what_their_logs_say(
     assert reasons.phrase(told.reason, str) == "your mail service can't send at the moment"
 
 
-def test_a_worker_of_the_version_before_may_go_on_meanwhile(ctx: Flask, tenant: Tenant, driver: Driver) -> None:
+def test_a_worker_of_the_version_before_may_go_on_meanwhile(tenant: Tenant, driver: Driver) -> None:
     """It stops a driver in its own words, which are read as today's until the clock has made them so."""
     with db.engine.begin() as connection:
         connection.execute(text("UPDATE driver SET state = 'broken', reason = 'bad_credentials'"))

@@ -1,7 +1,5 @@
 """docs/operations.md names what there is: each figure has an alarm, each alarm an explanation, each command exists."""
 
-from __future__ import annotations
-
 import re
 
 from flask import Flask

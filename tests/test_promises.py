@@ -1,7 +1,5 @@
 """The tables of promises name tests that exist, and every test that is a row stands in its table."""
 
-from __future__ import annotations
-
 import ast
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """PORTAL_PROVIDER_ENDPOINTS: stand-ins for providers' servers, on loopback but in the demo."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,13 +1,10 @@
 """The README's lines for the platform's backend work as they are written."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from flask import Flask
@@ -15,6 +12,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import Message, Tenant
+from tests.conftest import Environment
 from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.processes import ROOT
@@ -30,9 +28,7 @@ def backend_lines() -> str:
     return block.group(1)
 
 
-def test_the_backends_lines_work_as_written(
-    app: Flask, smtp: SMTPSink, environment: Callable[..., dict[str, str]], warm: Warm
-) -> None:
+def test_the_backends_lines_work_as_written(app: Flask, smtp: SMTPSink, environment: Environment, warm: Warm) -> None:
     port = free_port()
     values = environment(port=port)
     script = backend_lines().replace("localhost:8000", f"127.0.0.1:{port}")

@@ -1,7 +1,5 @@
 """Every reason that is written has its words, and every word its reason."""
 
-from __future__ import annotations
-
 import ast
 
 import pytest

@@ -1,15 +1,12 @@
 """The whole way with nothing but the command line, curl and an SMTP server: tests/whole_way.sh."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from collections.abc import Callable
-from email.message import EmailMessage
 from pathlib import Path
 
 from flask import Flask
 
+from tests.conftest import Environment
 from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.processes import ROOT
@@ -18,21 +15,14 @@ from tests.support.waiting import eventually
 from tests.support.warm import Warm
 
 
-def text_of(message: EmailMessage) -> str:
-    body = message.get_body(("plain",))
-    return f"From: {message['From']}\n\n{body.get_content() if body else ''}"
-
-
-def test_a_script_goes_the_whole_way(
-    app: Flask, smtp: SMTPSink, environment: Callable[..., dict[str, str]], warm: Warm, tmp_path: Path
-) -> None:
+def test_a_script_does_it_all(app: Flask, smtp: SMTPSink, environment: Environment, warm: Warm, tmp_path: Path) -> None:
     mails = tmp_path / "mails"
     mails.mkdir()
 
     def keep(mail: Received) -> None:
         """Each mail as a file, as the demo inbox would show it."""
         part = mails / f"{len(smtp.received)}.part"
-        part.write_text(text_of(mail.message))
+        part.write_text(f"From: {mail.message['From']}\n\n{mail.text}")
         part.rename(part.with_suffix(".txt"))
 
     smtp.on_data = keep

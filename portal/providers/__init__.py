@@ -1,7 +1,5 @@
 """The providers that merchants send through: one module each, found by being in this folder."""
 
-from __future__ import annotations
-
 import re
 from importlib import import_module
 from pkgutil import iter_modules

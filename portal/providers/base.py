@@ -3,12 +3,11 @@
 Texts that people read are marked with `N_` and translated where they are shown.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Literal, NamedTuple
 
 from portal.reasons import N_
@@ -102,9 +101,9 @@ class Limits:
     checked: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Provider:
-    """A provider's SMTP submission service.
+    """A provider's SMTP submission service. What most mailboxes have in common is the default.
 
     `key` is the name of the module, and what the database keeps.
     `host` is filled in by the form; it may be one region's of several. `hosts`: a regular expression for every host
@@ -116,12 +115,12 @@ class Provider:
 
     key: str
     name: str
-    group: Group
+    group: Group = Group.MAILBOXES
     host: str
     hosts: str
-    endpoints: tuple[Endpoint, ...]
-    sign_in: SignIn
-    from_rule: FromRule
+    endpoints: tuple[Endpoint, ...] = (TLS, STARTTLS)
+    sign_in: SignIn = MAILBOX
+    from_rule: FromRule = FromRule.ACCOUNT
     help_url: str
     limits: Limits
     replaces_from: str = ""
@@ -136,3 +135,12 @@ class Provider:
     def daily_limit(self, username: str) -> int | None:
         """Recipients in a rolling day, where a number is known that holds for this account."""
         return self.limits.per_day_at.get(username.lower().rpartition("@")[2], self.limits.per_day)
+
+
+sending_service = partial(
+    Provider,
+    group=Group.SENDING_SERVICES,
+    endpoints=(STARTTLS, TLS, STARTTLS_2525),
+    sign_in=ISSUED,
+    from_rule=FromRule.VERIFIED,
+)

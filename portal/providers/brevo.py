@@ -1,18 +1,15 @@
 """Brevo, once Sendinblue."""
 
-from portal.providers.base import ISSUED, STARTTLS, STARTTLS_2525, TLS, FromRule, Group, Limits, Provider
+from portal.providers.base import STARTTLS, STARTTLS_2525, TLS, Limits, sending_service
 from portal.reasons import N_
 
-PROVIDER = Provider(
+PROVIDER = sending_service(
     key="brevo",
     name="Brevo",
-    group=Group.SENDING_SERVICES,
     place=5,
     host="smtp-relay.brevo.com",
     hosts=r"smtp-relay\.(brevo|sendinblue)\.com",
     endpoints=(TLS, STARTTLS, STARTTLS_2525),  # its help calls only 465 encrypted
-    sign_in=ISSUED,
-    from_rule=FromRule.VERIFIED,
     help_url=N_("https://help.brevo.com/hc/en-us/articles/7924908994450"),
     limits=Limits(
         per_day=None,  # 300 in the free plan; paid plans count by the month

@@ -1,6 +1,6 @@
 """Gmail and Google Workspace."""
 
-from portal.providers.base import LETTERS, STARTTLS, TLS, FromRule, Group, Limits, Provider
+from portal.providers.base import LETTERS, Group, Limits, Provider
 from portal.reasons import N_
 
 PROVIDER = Provider(
@@ -11,9 +11,7 @@ PROVIDER = Provider(
     hint=N_("Addresses @gmail.com, or your own domain at Google"),
     host="smtp.gmail.com",
     hosts=r"smtp\.(gmail|googlemail)\.com",  # not smtp-relay.gmail.com, which has other limits
-    endpoints=(TLS, STARTTLS),
     sign_in=LETTERS,
-    from_rule=FromRule.ACCOUNT,
     replaces_from=N_("If this address is no alias of the account, Gmail replaces it. Your customers then see:"),
     help_url="https://support.google.com/accounts/answer/185833",
     limits=Limits(

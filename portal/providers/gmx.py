@@ -1,17 +1,13 @@
 """GMX, by the operator of WEB.DE."""
 
-from portal.providers.base import MAILBOX, STARTTLS, TLS, FromRule, Group, Limits, Provider
+from portal.providers.base import Limits, Provider
 
 PROVIDER = Provider(
     key="gmx",
     name="GMX",
-    group=Group.MAILBOXES,
     place=4,
     host="mail.gmx.net",
     hosts=r"(mail|smtp)\.gmx\.(net|com|de|at|ch)",
-    endpoints=(TLS, STARTTLS),
-    sign_in=MAILBOX,
-    from_rule=FromRule.ACCOUNT,
     help_url="https://hilfe.gmx.net/pop-imap/einschalten.html",
     limits=Limits(
         per_minute=10,  # judgement: limits exist (550 "Try again later") but aren't published

@@ -1,12 +1,11 @@
 """iCloud Mail."""
 
-from portal.providers.base import APP_PASSWORD_ONLY, MAILBOX, STARTTLS, FromRule, Group, Limits, Provider, SignIn
+from portal.providers.base import APP_PASSWORD_ONLY, MAILBOX, STARTTLS, Limits, Provider, SignIn
 from portal.reasons import N_
 
 PROVIDER = Provider(
     key="icloud",
     name="iCloud",
-    group=Group.MAILBOXES,
     place=2,
     host="smtp.mail.me.com",
     hosts=r"(p\d+-)?smtp\.mail\.(me|icloud)\.com",
@@ -17,7 +16,6 @@ PROVIDER = Provider(
         N_("App password"),
         app_password=APP_PASSWORD_ONLY,
     ),
-    from_rule=FromRule.ACCOUNT,
     help_url=N_("https://support.apple.com/102654"),
     limits=Limits(
         per_minute=10,  # judgement: meant for personal mail

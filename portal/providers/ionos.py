@@ -1,18 +1,14 @@
 """IONOS, once 1&1."""
 
-from portal.providers.base import MAILBOX, STARTTLS, TLS, FromRule, Group, Limits, Provider
+from portal.providers.base import Limits, Provider
 from portal.reasons import N_
 
 PROVIDER = Provider(
     key="ionos",
     name="IONOS",
-    group=Group.MAILBOXES,
     place=6,
     host="smtp.ionos.de",  # contracts elsewhere: smtp.ionos.com, .co.uk, .fr ...
     hosts=r"smtp\.((ionos|1and1)\.(com|co\.uk|de|fr|es|it|mx|ca)|1und1\.de)",
-    endpoints=(TLS, STARTTLS),
-    sign_in=MAILBOX,
-    from_rule=FromRule.ACCOUNT,
     help_url=N_("https://www.ionos.co.uk/help/index.php?id=2490"),
     limits=Limits(
         per_minute=8,  # 500 an hour; contracts younger than 7, 14, 30 days have 50, 100, 400 an hour

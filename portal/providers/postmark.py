@@ -1,17 +1,15 @@
 """Postmark."""
 
-from portal.providers.base import KEY, STARTTLS, STARTTLS_2525, FromRule, Group, Limits, Provider
+from portal.providers.base import KEY, STARTTLS, STARTTLS_2525, Limits, sending_service
 
-PROVIDER = Provider(
+PROVIDER = sending_service(
     key="postmark",
     name="Postmark",
-    group=Group.SENDING_SERVICES,
     place=4,
     host="smtp.postmarkapp.com",
     hosts=r"smtp(-broadcasts)?\.postmarkapp\.com",
     endpoints=(STARTTLS, STARTTLS_2525),
     sign_in=KEY,  # the server token in both fields, or a stream's access key and secret key
-    from_rule=FromRule.VERIFIED,
     help_url="https://postmarkapp.com/developer/user-guide/send-email-with-smtp",
     limits=Limits(
         connections=10,  # asked for, not enforced

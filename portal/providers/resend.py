@@ -1,17 +1,15 @@
 """Resend."""
 
-from portal.providers.base import STARTTLS, TLS, Endpoint, FromRule, Group, Limits, Provider, key_of
+from portal.providers.base import STARTTLS, TLS, Endpoint, Limits, key_of, sending_service
 
-PROVIDER = Provider(
+PROVIDER = sending_service(
     key="resend",
     name="Resend",
-    group=Group.SENDING_SERVICES,
     place=6,
     host="smtp.resend.com",
     hosts=r"smtp\.resend\.com",
     endpoints=(TLS, STARTTLS, Endpoint(2465, "tls"), Endpoint(2587, "starttls")),
     sign_in=key_of("resend"),
-    from_rule=FromRule.VERIFIED,
     help_url="https://resend.com/docs/send-with-smtp",
     limits=Limits(
         per_minute=120,  # judgement: two a second, below the 5 requests a second that all of a team's keys share

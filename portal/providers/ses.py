@@ -1,17 +1,14 @@
 """Amazon SES."""
 
-from portal.providers.base import ISSUED, STARTTLS, TLS, Endpoint, FromRule, Group, Limits, Provider
+from portal.providers.base import STARTTLS, TLS, Endpoint, Limits, sending_service
 
-PROVIDER = Provider(
+PROVIDER = sending_service(
     key="ses",
     name="Amazon SES",
-    group=Group.SENDING_SERVICES,
     place=1,
     host="email-smtp.eu-central-1.amazonaws.com",
     hosts=r"email-smtp(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?",
     endpoints=(STARTTLS, TLS, Endpoint(2587, "starttls"), Endpoint(2465, "tls")),
-    sign_in=ISSUED,
-    from_rule=FromRule.VERIFIED,
     help_url="https://docs.aws.amazon.com/ses/latest/dg/smtp-credentials.html",
     limits=Limits(
         per_minute=60,  # judgement: the sandbox's one a second; each account has a rate of its own, mostly more

@@ -2,18 +2,15 @@
 
 from dataclasses import replace
 
-from portal.providers.base import MAILBOX, STARTTLS, TLS, FromRule, Group, Limits, Provider
+from portal.providers.base import MAILBOX, Limits, Provider
 
 PROVIDER = Provider(
     key="zoho",
     name="Zoho Mail",
-    group=Group.MAILBOXES,
     place=3,
     host="smtppro.zoho.eu",  # paid account of the EU region; personal ones smtp.zoho.eu, elsewhere .com, .in ...
     hosts=r"smtp(pro)?\.(zoho\.(com|eu|in|jp|sa|uk|com\.au|com\.cn)|zohocloud\.ca)",
-    endpoints=(TLS, STARTTLS),
     sign_in=replace(MAILBOX, app_password=r"[A-Za-z0-9]{4}(?:\s+[A-Za-z0-9]{4}){2}"),
-    from_rule=FromRule.ACCOUNT,
     help_url="https://www.zoho.com/mail/help/zoho-smtp.html",
     limits=Limits(
         per_minute=3,  # judgement: 50 to 500 an hour, by the sender's reputation; bursts block the account

@@ -1,7 +1,5 @@
 """`python -m tests.bench [--quick] [--only GROUP]` or `--chaos`: prints the table; 1 if a budget is missed."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import platform

@@ -1,7 +1,5 @@
 """A client that keeps its connection, as a browser does; it follows nothing and renders nothing."""
 
-from __future__ import annotations
-
 import http.client
 from types import TracebackType
 from typing import NamedTuple, Self

@@ -1,7 +1,5 @@
 """`bin/bench --chaos`: the reliability table in its full form, on SQLite and on PostgreSQL; 1 if a row is missed."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """Sending: against django-post_office and bare smtplib, over a thousand tenants, far away, and with much waiting."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,8 +70,7 @@ def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
         say(f"Delivery of {size.far} mails, {2 * _EACH_WAY} ms away")
         with far_away(port, _EACH_WAY) as distant:
             far = interleaved(
-                size.rounds,
-                {OURS: lambda: ours(few, distant, size.far), BARE: lambda: smtplib(distant, size.far)},
+                size.rounds, {OURS: lambda: ours(few, distant, size.far), BARE: lambda: smtplib(distant, size.far)}
             )
         say(f"The first {size.waiting // 100} of {size.waiting} mails")
         grown = interleaved(

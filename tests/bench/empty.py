@@ -1,7 +1,5 @@
 """An application with one view that does nothing: what a request costs before the product has a part in it."""
 
-from __future__ import annotations
-
 from flask import Flask
 
 app = Flask(__name__)

@@ -1,7 +1,5 @@
 """The log page of a tenant with millions of messages, against that of one with thousands."""
 
-from __future__ import annotations
-
 import sqlite3
 import time
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """The mail that everybody sends: two parts, about 2.8 kB with its headers, a few letters beyond ASCII."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from portal.transport.mime.addresses import Mailbox

@@ -1,7 +1,5 @@
 """The first load of a page: octets of everything it needs, and whether it asks anybody else for something."""
 
-from __future__ import annotations
-
 import gzip
 from html.parser import HTMLParser
 from urllib.parse import urlsplit

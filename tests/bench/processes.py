@@ -1,7 +1,5 @@
 """Processes that a benchmark starts, their processor time, and the servers mail is sent to."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

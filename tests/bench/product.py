@@ -1,7 +1,5 @@
 """The product under measurement: databases filled beforehand, its real worker, its real web server."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

@@ -1,7 +1,5 @@
 """What a benchmark found: measured figures, the ratio that counts, and its budget."""
 
-from __future__ import annotations
-
 import statistics
 import sys
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """Pages: what accepting, polling and rendering cost the server, against an empty Flask view behind the same server."""
 
-from __future__ import annotations
-
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """What axe-core finds on a page as a person sees it now: A and AA."""
 
-from __future__ import annotations
-
 from playwright.sync_api import Page
 
 from tests.support.processes import ROOT

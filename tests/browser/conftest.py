@@ -1,7 +1,5 @@
 """A running portal for the browser tests, and Debian's Chromium to look at it with."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import uuid
@@ -10,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from redis import Redis
 
 from portal import create_app
@@ -83,6 +81,13 @@ def _environment(options: dict[str, Any]) -> dict[str, str]:
     values = options | {"encryption_keys": ",".join(options["encryption_keys"])}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
     return kept | {f"PORTAL_{name.upper()}": str(value) for name, value in values.items()}
+
+
+@pytest.fixture
+def plain_page(browser: Browser) -> Iterator[Page]:
+    """A page without JavaScript."""
+    with browser.new_context(java_script_enabled=False) as context:
+        yield context.new_page()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What the browser tests look at: the portal as live processes, and a dashboard on another site that frames it."""
 
-from __future__ import annotations
-
 import json
 import logging
 import subprocess
@@ -9,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -76,6 +74,15 @@ def held_back(page: Page, address: str) -> Iterator[None]:
     page.route(address, lambda route: route.continue_())  # those that come now
     for route in held:
         route.continue_()
+
+
+def without_cookies(page: Page, url: str) -> None:
+    """From now on no request of the page to this site carries a cookie."""
+
+    def strip(route: Route) -> None:
+        route.continue_(headers={name: value for name, value in route.request.headers.items() if name != "cookie"})
+
+    page.route(f"{url}/**", strip)
 
 
 def until_any(page: Page, seen: list[Any]) -> None:
@@ -166,9 +173,7 @@ class Site:
         eventually(written, "they are sent")
 
     def link_to(self, address: str, count: int = 1, path: str = "/verify/") -> str:
-        body = self.mail_to(address, count)[-1].message.get_body(("plain",))
-        assert body is not None
-        return next(word for word in body.get_content().split() if path in word)
+        return next(word for word in self.mail_to(address, count)[-1].text.split() if path in word)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -196,11 +201,17 @@ class WithoutCookies:
 @contextmanager
 def serve(app: Any) -> Iterator[str]:
     """The application on a free port of this machine."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    with running(make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)) as port:
+        yield f"http://localhost:{port}"
+
+
+@contextmanager
+def running(server: HTTPServer) -> Iterator[int]:
+    """The server's port, as long as it serves."""
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://localhost:{server.server_port}"
+        yield server.server_port
     finally:
         server.shutdown()
         thread.join(5)
@@ -232,15 +243,8 @@ def dashboard(site: Site) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Host)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        thread.join(5)
-        server.server_close()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Host)) as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """docs/embedding.md, word for word: its files in an empty folder are a dashboard with the portal in a frame."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,15 +1,13 @@
 """In the dashboard's frame on another site: the session, the height, tabs of their own, Back, the session's end."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from portal.web import session as sessions
-from tests.browser.site import Site, scroll_the_top_out_of_sight
+from tests.browser.site import Site, scroll_the_top_out_of_sight, without_cookies
 
 pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
 
@@ -59,17 +57,10 @@ def test_back_and_forward_work_and_a_reload_keeps_the_session(site: Site, page: 
     expect(frame.get_by_role("heading", level=1)).to_have_text("Email logs")
 
 
-def test_with_every_cookie_blocked_the_page_still_works(site: Site, browser: Browser, shop: str, address: str) -> None:
-    context = browser.new_context()
-
-    def without_cookies(route: Any) -> None:
-        headers = {name: value for name, value in route.request.headers.items() if name != "cookie"}
-        route.continue_(headers=headers)
-
-    context.route(f"{site.url}/**", without_cookies)
-    page = context.new_page()
+def test_with_every_cookie_blocked_the_page_still_works(site: Site, page: Page, shop: str, address: str) -> None:
+    without_cookies(page, site.url)
     frame = open_frame(site, page, shop)
-    context.clear_cookies()
+    page.context.clear_cookies()
     frame.get_by_label("Email address").fill(address)
     frame.get_by_role("button", name="Send verification email").click()
     expect(frame.locator("#sender")).to_contain_text(address)
@@ -77,7 +68,6 @@ def test_with_every_cookie_blocked_the_page_still_works(site: Site, browser: Bro
     expect(frame.locator(".row")).to_have_count(1)
     frame.get_by_role("button", name="Deutsch").click()
     expect(frame.get_by_role("heading", level=1)).to_have_text("E-Mail-Protokolle")
-    context.close()
 
 
 def test_a_new_tab_takes_the_session_along(site: Site, page: Page, shop: str) -> None:

@@ -1,10 +1,7 @@
 """Two sessions in one browser, frames of foreign origins, links opened by scanners, and how soon the height follows."""
 
-from __future__ import annotations
-
 import re
 import statistics
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +16,7 @@ from portal.models import Base, SignInLink, Tenant, User
 from portal.services.accounts import launches, login_links, tenants
 from portal.services.senders import verification
 from portal.web import access
-from tests.browser.site import Site, another_page
+from tests.browser.site import Site, another_page, running
 from tests.browser.test_frame import open_frame
 from tests.support.figures import FULL, Figure
 
@@ -93,17 +90,13 @@ def foreign_page() -> Iterator[Callable[[str], str]]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.2", 0), Foreign)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-
     def serve_body(body: str) -> str:
         path = f"/{len(bodies)}"
         bodies[path] = f"<!doctype html><title>Foreign</title>{body}"
-        return f"http://127.0.0.2:{server.server_port}{path}"
+        return f"http://127.0.0.2:{port}{path}"
 
-    yield serve_body
-    server.shutdown()
-    server.server_close()
+    with running(ThreadingHTTPServer(("127.0.0.2", 0), Foreign)) as port:
+        yield serve_body
 
 
 def addresses(site: Site, shop: str) -> list[str]:

@@ -1,7 +1,5 @@
 """Every journey in the frame while no cookie reaches the server and none reaches the browser."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

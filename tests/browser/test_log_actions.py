@@ -1,20 +1,17 @@
 """What can be done from the log: sending a message again, and taking the log along as a file."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
 from portal.extensions import db
 from portal.models import Message, utcnow
-from tests.browser.site import Site, held_back
+from tests.browser.site import Site, held_back, without_cookies
 from tests.browser.test_frame import open_frame
 from tests.browser.test_log_page import open_log
 
@@ -36,9 +33,7 @@ def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline="")))
 
 
-def test_a_message_is_sent_again_after_a_question(
-    site: Site, page: Page, shop: str, address: str, complaints: list[str]
-) -> None:
+def test_it_is_sent_again_once_asked(site: Site, page: Page, shop: str, address: str, complaints: list[str]) -> None:
     message = site.send(shop, "Your order 1", address)
     site.mail_to(address)
     open_log(site, page, shop)
@@ -76,11 +71,10 @@ def test_back_to_the_question_and_again_makes_no_second_copy_by_itself(site: Sit
     expect(page.locator(".row")).to_have_count(2)
 
 
-def test_without_javascript_it_is_sent_again_all_the_same(site: Site, browser: Browser, shop: str) -> None:
+def test_without_javascript_it_is_sent_again_all_the_same(site: Site, plain_page: Page, shop: str) -> None:
+    page = plain_page
     message = site.send(shop, "Your order 1")
     end(site, message, "failed")
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
     page.goto(site.launch_url(shop))
     page.goto(f"{site.url}/settings/email/logs?open={message}")
     page.get_by_role("link", name="Send again").click()
@@ -91,24 +85,16 @@ def test_without_javascript_it_is_sent_again_all_the_same(site: Site, browser: B
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as CSV").click()
     assert [row["Message number"] for row in rows(download.value.path())] == [message]
-    context.close()
 
 
-def test_the_log_downloads_in_the_frame_with_every_cookie_blocked(site: Site, browser: Browser, shop: str) -> None:
+def test_the_log_downloads_in_the_frame_with_every_cookie_blocked(site: Site, page: Page, shop: str) -> None:
     site.send(shop, "For Anna", "anna@customer.example")
     site.send(shop, "For Ben", "ben@customer.example")
-    context = browser.new_context()
     asked: list[str] = []
-
-    def without_cookies(route: Any) -> None:
-        asked.append(route.request.url)
-        headers = {name: value for name, value in route.request.headers.items() if name != "cookie"}
-        route.continue_(headers=headers)
-
-    context.route(f"{site.url}/**", without_cookies)
-    page = context.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    without_cookies(page, site.url)
     frame = open_frame(site, page, shop)
-    context.clear_cookies()
+    page.context.clear_cookies()
     frame.get_by_role("link", name="Email logs").click()
     expect(frame.locator(".row")).to_have_count(2)
     with page.expect_download() as download:
@@ -123,4 +109,3 @@ def test_the_log_downloads_in_the_frame_with_every_cookie_blocked(site: Site, br
     assert [row["Subject"] for row in rows(download.value.path())] == ["For Anna"]
     assert not [url for url in asked if "anna" in url or "%40" in url]
     expect(frame.locator(".row")).to_have_count(1)  # the page is still there
-    context.close()

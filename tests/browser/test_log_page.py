@@ -1,7 +1,5 @@
 """Email logs in a browser: live, holding still while somebody reads, filters, searches, focus."""
 
-from __future__ import annotations
-
 import re
 
 import pytest
@@ -18,9 +16,7 @@ def open_log(site: Site, page: Page, shop: str, path: str = "/settings/email/log
     expect(page.get_by_role("heading", level=1)).to_have_text("Email logs")
 
 
-def test_the_first_message_replaces_the_empty_state_by_itself(
-    site: Site, page: Page, shop: str, complaints: list[str]
-) -> None:
+def test_the_first_message_replaces_the_empty_state(site: Site, page: Page, shop: str, complaints: list[str]) -> None:
     open_log(site, page, shop)
     expect(page.locator("#log")).to_contain_text("No mail yet")
     site.send(shop, "Your order 1")
@@ -29,9 +25,7 @@ def test_the_first_message_replaces_the_empty_state_by_itself(
     expect(page.locator("#log")).not_to_contain_text("No mail yet")
 
 
-def test_new_rows_wait_while_the_reader_works_in_the_list(
-    site: Site, page: Page, shop: str, complaints: list[str]
-) -> None:
+def test_new_rows_wait_while_somebody_reads(site: Site, page: Page, shop: str, complaints: list[str]) -> None:
     site.send(shop, "Your order 1")
     open_log(site, page, shop)
     link = page.get_by_role("link", name="Your order 1")
@@ -173,9 +167,7 @@ def test_the_exact_time_shows_on_hover_and_on_keyboard_focus(site: Site, page: P
     assert re.search(r"JST|GMT\+9|Japan|\+09", time.get_attribute("title") or "")
 
 
-def test_an_unchanged_log_is_answered_with_304_and_a_hidden_page_does_not_ask(
-    site: Site, page: Page, shop: str
-) -> None:
+def test_an_unchanged_log_answers_304_and_a_hidden_page_does_not_ask(site: Site, page: Page, shop: str) -> None:
     site.send(shop, "Your order 1")
     open_log(site, page, shop)
     expect(page.locator(".row")).to_contain_text("Accepted")

@@ -1,7 +1,5 @@
 """Each page in light and dark, both languages, both directions, wide and narrow: accessible, and nothing sticks out."""
 
-from __future__ import annotations
-
 import gzip
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Coming in without the dashboard, and managing who may: in a browser, by real mail."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

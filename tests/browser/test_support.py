@@ -1,14 +1,12 @@
 """Support as a person does it: find a customer's message, see whose shop it is, and be seen by the shop."""
 
-from __future__ import annotations
-
 import re
 import uuid
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.site import Site, another_page
+from tests.browser.site import Site, another_page, without_cookies
 
 pytestmark = pytest.mark.any_database  # tests/views asks both databases for the same pages
 
@@ -77,25 +75,19 @@ def test_support_finds_a_message_and_the_shop_reads_who_looked(
     context.close()
 
 
-def test_without_javascript_support_finds_a_shop(site: Site, shop: str, browser: Browser) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+def test_without_javascript_support_finds_a_shop(site: Site, shop: str, plain_page: Page) -> None:
+    page = plain_page
     page.goto(site.launch_url("", role="support", sub="plain"))
     page.get_by_label("Shop", exact=True).fill(shop)
     page.get_by_role("button", name="Find the shop").click()
     page.get_by_role("link", name="Basil Books").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Email configuration")
     expect(page.locator(".viewing")).to_contain_text("read-only")
-    context.close()
 
 
-def test_in_the_platforms_back_office_support_works_in_a_frame_without_cookies(
-    site: Site, page: Page, shop: str, customer: str
-) -> None:
+def test_support_works_in_a_frame_without_cookies(site: Site, page: Page, shop: str, customer: str) -> None:
     site.send(shop, "Order 19 was shipped", to=customer)
-    page.route(f"{site.url}/**", lambda route: route.continue_(headers={
-        name: value for name, value in route.request.headers.items() if name != "cookie"
-    }))  # fmt: skip
+    without_cookies(page, site.url)
     page.goto(f"{site.host_url}?role=support&subject=framed")
     frame = page.frame_locator("iframe")
     expect(frame.locator("[data-htmx-powered]").first).to_be_attached()  # before that a click is a plain one

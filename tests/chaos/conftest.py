@@ -1,8 +1,6 @@
 """What the rows share: a misbehaving relay, the product's processes."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,6 +9,7 @@ import trustme
 from flask import Flask
 
 from tests.chaos.steps import Run, Start
+from tests.conftest import Environment
 from tests.support.figures import FULL
 from tests.support.hostile_server import HostileServer
 from tests.support.processes import Process
@@ -25,7 +24,7 @@ def smtp() -> Iterator[HostileServer]:
 
 
 @pytest.fixture
-def start(environment: Callable[..., dict[str, str]], nursery: Nursery) -> Iterator[Start]:
+def start(environment: Environment, nursery: Nursery) -> Iterator[Start]:
     """Start one of the product's processes: `start(processes.WORKER_MAIL, relay_lanes=1)`.
 
     Short forms fork them; the full forms start them as an operator does.

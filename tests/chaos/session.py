@@ -3,8 +3,6 @@
 `python -m tests.chaos.session SECONDS PORT ...` prints a line of JSON for each.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -1,7 +1,5 @@
 """Steps that the rows of the reliability table take."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections import Counter

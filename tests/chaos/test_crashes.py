@@ -1,7 +1,5 @@
 """Processes that are killed, stopped, or there twice, while mail is on its way."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

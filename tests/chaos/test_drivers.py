@@ -1,7 +1,5 @@
 """Merchants' own servers at their worst: a password that changed, a strict provider, a server that hangs."""
 
-from __future__ import annotations
-
 import math
 import ssl
 import time

@@ -1,7 +1,5 @@
 """Addresses that nobody may make the portal dial, however they are spelled and whatever DNS says the second time."""
 
-from __future__ import annotations
-
 import socket
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Servers that mean no good: they drip, answer without end, or can't prove their name."""
 
-from __future__ import annotations
-
 import json
 import ssl
 import subprocess

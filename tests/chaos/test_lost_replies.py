@@ -1,7 +1,5 @@
 """Connections that are lost, and replies that never come, at each point of a session."""
 
-from __future__ import annotations
-
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

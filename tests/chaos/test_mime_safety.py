@@ -3,8 +3,6 @@
 500 examples; 20,000 with PORTAL_TEST_FULL=1.
 """
 
-from __future__ import annotations
-
 import email
 from collections import Counter
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """`flask api-key`: made once, listed without the key, revoked for good."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import pytest

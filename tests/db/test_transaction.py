@@ -1,9 +1,6 @@
 """Reads that end in time, and never write."""
 
-from __future__ import annotations
-
 import pytest
-from flask import Flask
 from sqlalchemy import inspect, select
 
 from portal.db.transaction import read, transaction
@@ -27,7 +24,7 @@ def test_a_read_within_a_transaction_leaves_it_open(tenant: Tenant) -> None:
     assert db.session.get_one(Tenant, tenant.id).name == "Acme Shop"
 
 
-def test_a_change_within_a_read_is_a_defect(ctx: Flask, tenant: Tenant) -> None:
+def test_a_change_within_a_read_is_a_defect(tenant: Tenant) -> None:
     with pytest.raises(RuntimeError), read():
         tenant.name = "Changed"
     db.session.rollback()

@@ -1,7 +1,5 @@
 """The clock: what is due runs, and a step that fails stops no other."""
 
-from __future__ import annotations
-
 from flask import Flask
 
 from jobs.clock import PERIODIC, Clock, Step

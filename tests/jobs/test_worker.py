@@ -1,7 +1,5 @@
 """The real worker, clock and web processes: they send what is accepted, and whatever is killed, nothing is lost."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import threading
@@ -22,6 +20,7 @@ from portal.models import LogEntry, Message
 from portal.services.accounts import api_keys, tenants
 from portal.services.outbox import accept as outbox
 from tests.chaos.steps import Run
+from tests.conftest import Environment
 from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.processes import Process
@@ -29,7 +28,6 @@ from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
 
-Environment = Callable[..., dict[str, str]]
 RUN = 500
 
 

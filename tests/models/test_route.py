@@ -1,7 +1,5 @@
 """A route is written and read in one place."""
 
-from __future__ import annotations
-
 import pytest
 from flask import Flask
 from sqlalchemy import select

@@ -1,7 +1,5 @@
 """The registry finds each provider's file, and each is complete."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

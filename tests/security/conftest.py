@@ -1,7 +1,5 @@
 """What the tests of the security table share."""
 
-from __future__ import annotations
-
 import pytest
 from flask import Flask
 

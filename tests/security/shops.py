@@ -1,7 +1,5 @@
 """Two shops with something of everything, whose every text carries the shop's own word; and who comes to them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any

@@ -1,14 +1,12 @@
 """Secrets after their use: nowhere but, where they must be kept, encrypted or as a digest."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging
 import re
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from portal.models import Base, Tenant
 from portal.services.accounts import api_keys, launches, tenants
 from portal.services.drivers import save_gate
 from portal.services.outbox import accept as outbox
+from tests.conftest import Environment
 from tests.support import processes
 from tests.support.figures import Figure
 from tests.support.mail_service import MailService
@@ -101,12 +100,7 @@ def database_contents(app: Flask) -> str:
 
 @pytest.mark.security("canary secrets searched in HTML, logs, Redis, process arguments, database")
 def test_no_secret_is_found_anywhere_after_its_use(
-    app: Flask,
-    environment: Callable[..., dict[str, str]],
-    options: dict[str, Any],
-    smtp: SMTPSink,
-    tmp_path: Path,
-    figure: Figure,
+    app: Flask, environment: Environment, options: dict[str, Any], smtp: SMTPSink, tmp_path: Path, figure: Figure
 ) -> None:
     with app.app_context():
         tenant, _ = tenants.upsert("acme", name="Acme Shop", plan="enterprise")

@@ -1,7 +1,5 @@
 """Every id in every URL and form, swapped for another shop's: answered like an id of nobody."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

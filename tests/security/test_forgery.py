@@ -1,7 +1,5 @@
 """Requests that another site makes a person's browser send: with their cookie, and still nothing happens."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """How often one may launch, ask for verification mail and send tests: counted together, more strictly without Redis."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -61,8 +59,7 @@ def test_beyond_the_limit_a_page_says_when_to_come_again(
     person, other = arrive(app), arrive(app, "rival")
     assert [act(person).status_code for _ in range(3)] == [422] * 3
     refused = act(person)
-    assert refused.status_code == 429
-    assert 1 <= int(refused.headers["Retry-After"]) <= 3600
+    assert refused.status_code == 429 and 1 <= int(refused.headers["Retry-After"]) <= 3600
     assert "Too many attempts" in refused.text and "Please try once more in " in refused.text
     assert act(other).status_code == 422, "another tenant has a count of its own"
 
@@ -111,12 +108,9 @@ def test_processes_share_a_limit_and_count_alone_and_more_strictly_without_redis
     one, other = make(launch_rate="8/hour"), make(launch_rate="8/hour")
     assert [launch(app).status_code for app in (one, other) * 4] == [200] * 8
     assert launch(one).status_code == launch(other).status_code == 429
-    valkey.kill()
-    try:
+    with valkey.away():
         fresh = make(launch_rate="8/hour")
         assert [launch(fresh).status_code for _ in range(3)] == [200, 200, 429]
-    finally:
-        valkey.start()
 
 
 def test_the_limits_on_the_mails_themselves_say_when_too(app: Flask) -> None:

@@ -1,7 +1,5 @@
 """A key that is gone: the pages say that the password can't be read, nothing ends with a defect, the mail waits."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,12 +74,9 @@ def test_the_page_says_that_the_password_must_be_typed_again(person: Person, age
 
 
 @pytest.mark.parametrize("path", ["/settings/email/service/test", "/settings/email/service/again"])
-def test_a_test_with_the_stored_password_asks_for_it(
-    person: Person, form: dict[str, Any], age: None, path: str
-) -> None:
+def test_a_test_of_the_stored_password_asks_for_it(person: Person, form: dict[str, Any], age: None, path: str) -> None:
     answer = person.post(path, form)
-    assert answer.status_code == 422
-    assert "The stored password can't be read any more" in html.unescape(answer.text)
+    assert answer.status_code == 422 and "The stored password can't be read any more" in html.unescape(answer.text)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +112,7 @@ def test_mail_waits_with_a_reason_and_the_page_says_what_to_do(
     assert "refuses our mail" not in page and "usual causes" not in page
 
 
-def test_typed_again_it_sends_what_waited(
-    without_key: Flask, person: Person, service: MailService, form: dict[str, Any]
-) -> None:
+def test_typed_again_it_sends(without_key: Flask, person: Person, service: MailService, form: dict[str, Any]) -> None:
     test_mail_waits_with_a_reason_and_the_page_says_what_to_do(without_key, person, service)
     typed = form | {"secret": service.password}
     assert person.post("/settings/email/service/test", typed).status_code == 303
@@ -135,9 +128,7 @@ def test_typed_again_it_sends_what_waited(
     assert [mail.message["Subject"] for mail in service.sink.received].count("Order") == 3
 
 
-def test_a_test_that_was_under_way_ends_at_once(
-    app: Flask, options: dict[str, Any], arrive_form: Callable[[Flask], int]
-) -> None:
+def test_a_test_under_way_then_ends(app: Flask, options: dict[str, Any], arrive_form: Callable[[Flask], int]) -> None:
     number = arrive_form(app)
     with create_app(**options | {"encryption_keys": [Fernet.generate_key().decode()]}).app_context():
         probe.run(number)

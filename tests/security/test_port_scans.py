@@ -1,7 +1,5 @@
 """A test send tells nothing about what listens where: one sentence for all, and nobody's banner."""
 
-from __future__ import annotations
-
 import html
 import re
 import socket

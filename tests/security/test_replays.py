@@ -1,10 +1,6 @@
 """One launch token, presented a hundred times at once."""
 
-from __future__ import annotations
-
-import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
@@ -14,6 +10,7 @@ from portal.extensions import db
 from portal.models import BurntToken, User
 from portal.services.accounts import launches
 from portal.web import session as sessions
+from tests.support.at_once import at_once
 from tests.support.figures import Figure
 
 TIMES = 100
@@ -23,15 +20,12 @@ TIMES = 100
 def test_of_a_hundred_replays_at_once_one_comes_in(app: Flask, figure: Figure) -> None:
     with app.app_context():
         token = launches.make_token("acme", tenant_name="Acme Shop")
-    together = threading.Barrier(TIMES)
 
-    def present(number: int) -> tuple[int, bool]:
-        together.wait(30)
+    def present() -> tuple[int, bool]:
         answer = app.test_client().post("/launch", data={"token": token})
         return answer.status_code, sessions.COOKIE in str(answer.headers)
 
-    with ThreadPoolExecutor(TIMES) as threads:
-        answers = Counter(threads.map(present, range(TIMES)))
+    answers = Counter(at_once(*[present] * TIMES))
     with app.app_context():
         burnt = db.session.scalar(select(func.count()).select_from(BurntToken))
         people = db.session.scalar(select(func.count()).select_from(User))

@@ -1,9 +1,6 @@
 """A new encryption key while the product runs: nothing stops, and the old key can go."""
 
-from __future__ import annotations
-
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from portal.models.base import EncryptedText
 from portal.services.accounts import launches, tenants
 from portal.services.drivers import lifecycle
 from portal.services.outbox import accept as outbox
+from tests.conftest import Environment
 from tests.support import processes
 from tests.support.figures import Figure
 from tests.support.mail_service import MailService
@@ -55,12 +53,7 @@ def store(app: Flask, service: MailService, count: int) -> int:
 
 @pytest.mark.security("key rotation of 10,000 stored secrets while mail is sent")
 def test_keys_are_rotated_while_mail_goes_out_and_the_old_one_can_go(
-    app: Flask,
-    environment: Callable[..., dict[str, str]],
-    warm: Warm,
-    options: dict[str, Any],
-    tmp_path: Path,
-    figure: Figure,
+    app: Flask, environment: Environment, warm: Warm, options: dict[str, Any], tmp_path: Path, figure: Figure
 ) -> None:
     old, new = options["encryption_keys"][0], Fernet.generate_key().decode()
     with MailService(tmp_path) as service:

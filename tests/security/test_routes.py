@@ -1,7 +1,5 @@
 """Every route of the URL map, asked by whom it isn't for: nothing is given away, nothing is changed."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """What several tests of services need."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,9 +13,11 @@ from tests.support.mail_service import MailService
 from tests.support.scripted_server import ScriptedServer
 from tests.support.settings import configure
 
+RelayTo = Callable[[ScriptedServer], None]
+
 
 @pytest.fixture
-def relay_to(ctx: Flask) -> Callable[[ScriptedServer], None]:
+def relay_to(ctx: Flask) -> RelayTo:
     """Point the relay at a scripted server."""
 
     def point(server: ScriptedServer) -> None:

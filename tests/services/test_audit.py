@@ -1,11 +1,8 @@
 """The audit trail: each change leaves an entry in its own transaction, without secrets, for good."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 
@@ -40,7 +37,7 @@ def store_driver(tenant: Tenant, user: User, version: int = 0, **changes: Any) -
         return lifecycle.put(tenants.lock(tenant), user, version, values)
 
 
-def test_a_senders_changes_are_told_from_what_to_what(ctx: Flask, tenant: Tenant, user: User) -> None:
+def test_a_senders_changes_are_told_from_what_to_what(tenant: Tenant, user: User) -> None:
     identity = verification.start_verification(tenant, user, "hello@acme.example", "Acme")
     verification.cancel_pending(tenant, user, identity.id)
     with transaction():
@@ -55,14 +52,14 @@ def test_a_senders_changes_are_told_from_what_to_what(ctx: Flask, tenant: Tenant
     assert chosen.after == default.before == {"sender": "Acme <hello@acme.example>"}
 
 
-def test_whoever_presses_the_mailed_button_is_named_by_the_address(ctx: Flask, tenant: Tenant, user: User) -> None:
+def test_whoever_presses_the_mailed_button_is_named_by_the_address(tenant: Tenant, user: User) -> None:
     identity = verification.start_verification(tenant, user, "hello@acme.example", "Acme")
     verification.confirm(verification._token(identity))
     last = trail(tenant)[-1]
     assert (last.action, last.role, last.who) == ("sender_confirmed", "recipient", "hello@acme.example")
 
 
-def test_a_drivers_changes_are_told_without_its_secret(ctx: Flask, tenant: Tenant, user: User) -> None:
+def test_a_drivers_changes_are_told_without_its_secret(tenant: Tenant, user: User) -> None:
     store_driver(tenant, user)
     store_driver(tenant, user, 1, port=465, encryption="tls", secret=encryption.encrypt(SECRET))
     store_driver(tenant, user, 2, port=465, encryption="tls", secret=encryption.encrypt("another"))
@@ -79,7 +76,7 @@ def test_a_drivers_changes_are_told_without_its_secret(ctx: Flask, tenant: Tenan
     assert SECRET not in repr([vars(entry) for entry in trail(tenant)])
 
 
-def test_the_platforms_changes_are_told_only_where_something_changes(ctx: Flask, tenant: Tenant) -> None:
+def test_the_platforms_changes_are_told_only_where_something_changes(tenant: Tenant) -> None:
     tenants.upsert("acme", name="Acme Shop", plan="enterprise")
     tenants.upsert("acme", plan="pro", by=audit.by_api_key("backend"))
     assert actions(tenant) == ["tenant_created", "tenant_changed"]
@@ -89,7 +86,7 @@ def test_the_platforms_changes_are_told_only_where_something_changes(ctx: Flask,
     )  # fmt: skip
 
 
-def test_what_is_refused_or_rolled_back_leaves_no_entry(ctx: Flask, tenant: Tenant, user: User) -> None:
+def test_what_is_refused_or_rolled_back_leaves_no_entry(tenant: Tenant, user: User) -> None:
     before = actions(tenant)
     with pytest.raises(NotFound):
         lifecycle.pause(tenant, user)
@@ -100,13 +97,13 @@ def test_what_is_refused_or_rolled_back_leaves_no_entry(ctx: Flask, tenant: Tena
 
 
 @pytest.mark.parametrize("change", [update(AuditEntry).values(who="nobody"), delete(AuditEntry)])
-def test_the_database_refuses_to_change_or_delete_an_entry(ctx: Flask, tenant: Tenant, change: Any) -> None:
+def test_the_database_refuses_to_change_or_delete_an_entry(tenant: Tenant, change: Any) -> None:
     with pytest.raises(DBAPIError, match="append-only"), transaction() as session:
         session.execute(change)
     assert actions(tenant) == ["tenant_created"]
 
 
-def test_pages_follow_one_another_without_a_gap(ctx: Flask, tenant: Tenant, user: User) -> None:
+def test_pages_follow_one_another_without_a_gap(tenant: Tenant, user: User) -> None:
     with transaction():
         for number in range(7):
             audit.record(tenant, user, "sent_again", f"msg_{number}")

@@ -1,7 +1,5 @@
 """What a tenant's plan allows."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.models import Tenant

@@ -1,7 +1,5 @@
 """What counts as one mailbox."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.services import limits

@@ -1,7 +1,5 @@
 """A message's state changes in one place: legally, once, and with everybody told."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterator, Sequence

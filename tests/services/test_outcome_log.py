@@ -1,7 +1,5 @@
 """The engine's line per outcome."""
 
-from __future__ import annotations
-
 import logging
 
 import pytest

@@ -1,7 +1,5 @@
 """The demo's inbox and dashboard: what they show, what they hand out, and to whom."""
 
-from __future__ import annotations
-
 import re
 from email.message import EmailMessage
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The demo's mail provider works like Gmail, and the portal's test of a driver says what is wrong with it."""
 
-from __future__ import annotations
-
 import re
 import smtplib
 import ssl
@@ -12,7 +10,6 @@ from typing import Any
 
 import pytest
 import time_machine
-from flask import current_app
 from flask.testing import FlaskClient
 
 from demo.certificate import AUTHORITY_FILE, SERVER_FILE
@@ -20,10 +17,9 @@ from demo.inbox import Mailbox, create_inbox
 from demo.mail_account import ADDRESS, Account
 from demo.mail_service import MailService
 from demo.run import is_taken, trust_provider
-from portal.extensions import db
-from portal.models import DriverTest, Tenant, User
-from portal.services.drivers import probe, save_gate
+from portal.models import Tenant, User
 from portal.services.drivers.settings import DriverSettings
+from tests.support.driver_steps import run_test
 from tests.support.ports import free_port
 
 LOCAL = {"base_url": "http://127.0.0.1/"}
@@ -78,58 +74,42 @@ def wanted(account: Account, port: int) -> DriverSettings:
     )  # fmt: skip
 
 
-def try_out(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
-    """Start a test and run its job as a worker would."""
-    test = save_gate.start(tenant, user, wanted)
-    db.session.rollback()
-    with current_app.app_context():  # type: ignore[attr-defined]
-        probe.run(test.id)
-    db.session.rollback()
-    return db.session.get_one(DriverTest, test.id, populate_existing=True)
-
-
 @pytest.mark.parametrize("preset", ["other", "gmail"])
 @pytest.mark.parametrize(("offset", "encryption"), [(4, "tls"), (5, "starttls")])
 def test_what_the_page_says_to_enter_passes_and_the_mail_is_in_the_inbox(
     tenant: Tenant, user: User, wanted: DriverSettings, port: int, mailbox: Mailbox,
     offset: int, encryption: str, preset: str,
 ) -> None:  # fmt: skip
-    test = try_out(tenant, user, replace(wanted, preset=preset, port=port + offset, encryption=encryption))
+    test = run_test(tenant, user, replace(wanted, preset=preset, port=port + offset, encryption=encryption))
     assert (test.state, test.reason) == ("passed", None), test.text
     [mail] = mailbox.newest_first()
     assert (mail.sender, mail.rcpt_to) == (f"Acme Shop <{ADDRESS}>", [user.email])
 
 
 def test_a_wrong_password_is_named(tenant: Tenant, user: User, wanted: DriverSettings, mailbox: Mailbox) -> None:
-    test = try_out(tenant, user, replace(wanted, secret="aaaa bbbb cccc dddd"))
+    test = run_test(tenant, user, replace(wanted, secret="aaaa bbbb cccc dddd"))
     assert (test.state, test.failed_step, test.reason) == ("failed", "sign_in", "bad_credentials")
     assert test.code == 535 and test.text.startswith("5.7.8 Username and Password not accepted")
     assert mailbox.newest_first() == []
 
 
-def test_the_accounts_own_password_is_not_enough(
-    tenant: Tenant, user: User, wanted: DriverSettings, account: Account
-) -> None:
-    test = try_out(tenant, user, replace(wanted, secret=account.password))
+def test_the_own_password_is_not_enough(tenant: Tenant, user: User, wanted: DriverSettings, account: Account) -> None:
+    test = run_test(tenant, user, replace(wanted, secret=account.password))
     assert (test.code, test.failed_step, test.reason) == (534, "sign_in", "app_password_required")
 
 
-def test_a_new_app_password_ends_the_one_before(
-    tenant: Tenant, user: User, wanted: DriverSettings, account: Account
-) -> None:
+def test_a_new_app_password_ends_the_last(tenant: Tenant, user: User, wanted: DriverSettings, account: Account) -> None:
     newer = account.new_app_password()
-    assert try_out(tenant, user, wanted).reason == "bad_credentials"
-    assert try_out(tenant, user, replace(wanted, secret=newer)).state == "passed"
+    assert run_test(tenant, user, wanted).reason == "bad_credentials"
+    assert run_test(tenant, user, replace(wanted, secret=newer)).state == "passed"
 
 
-def test_a_changed_password_ends_the_app_password(
-    tenant: Tenant, user: User, wanted: DriverSettings, account: Account
-) -> None:
-    assert try_out(tenant, user, wanted).state == "passed"
+def test_a_new_password_ends_the_app_one(tenant: Tenant, user: User, wanted: DriverSettings, account: Account) -> None:
+    assert run_test(tenant, user, wanted).state == "passed"
     before = account.password
     account.change_password()
-    assert try_out(tenant, user, wanted).reason == "bad_credentials"
-    assert try_out(tenant, user, replace(wanted, secret=before)).reason == "bad_credentials"
+    assert run_test(tenant, user, wanted).reason == "bad_credentials"
+    assert run_test(tenant, user, replace(wanted, secret=before)).reason == "bad_credentials"
     assert not account.has_app_password
 
 
@@ -137,8 +117,8 @@ def test_the_mail_beyond_the_limit_waits_for_the_next_day(
     tenant: Tenant, user: User, wanted: DriverSettings, account: Account, mailbox: Mailbox
 ) -> None:
     account.set_daily_limit(1)
-    assert try_out(tenant, user, wanted).state == "passed"
-    test = try_out(tenant, user, wanted)
+    assert run_test(tenant, user, wanted).state == "passed"
+    test = run_test(tenant, user, wanted)
     assert (test.code, test.reason) == (550, "quota_daily") and "Daily user sending limit exceeded" in test.text
     assert len(mailbox.newest_first()) == account.sent_today == 1
     with time_machine.travel("2099-01-01", tick=True):

@@ -1,7 +1,5 @@
 """What gets installed is pinned and hashed, and nobody is told where to take it from."""
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

@@ -1,7 +1,5 @@
 """Where no PostgreSQL is to be had, the second pass says so instead of failing or passing silently."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

@@ -1,7 +1,5 @@
 """bin/run: what it refuses with a sentence, what it writes, and that it leaves nothing behind."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import signal

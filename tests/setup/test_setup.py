@@ -1,7 +1,5 @@
 """bin/setup: does nothing when nothing changed, and says in one sentence what it misses."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """bin/translations: says what lacks a translation, writes it into the catalogues, and only looks with --check."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The wheel holds all that the product needs at run time, and nothing of the trial or the tests."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import zipfile

@@ -1,12 +1,10 @@
 """Steps of the tests about drivers: an account is tried, saved and used."""
 
-from __future__ import annotations
-
 from flask import Flask, current_app
 from sqlalchemy import func, select
 
 from portal.extensions import db
-from portal.models import Driver, DriverTest, LogEntry, Message, Tenant, User
+from portal.models import Driver, DriverTest, Message, Tenant, User
 from portal.services.drivers import probe, save_gate
 from portal.services.drivers.settings import DriverSettings
 from portal.services.outbox import accept as outbox
@@ -53,9 +51,3 @@ def states() -> dict[str, int]:
     db.session.rollback()
     query = select(Message.state, func.count()).where(Message.kind == "order_update").group_by(Message.state)
     return dict(db.session.execute(query).all())
-
-
-def events_of(message: Message) -> list[str]:
-    db.session.rollback()
-    query = select(LogEntry.event).where(LogEntry.message_id == message.id).order_by(LogEntry.id)
-    return list(db.session.scalars(query))

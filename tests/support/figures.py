@@ -3,8 +3,6 @@
 A test is a row of a table by its marker: `@pytest.mark.chaos("what may happen")`, `@pytest.mark.security("...")`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Which package of the product imports which, and the picture of it: `python -m tests.support.house` draws it again."""
 
-from __future__ import annotations
-
 import ast
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A checker for the part of JSON Schema (2020-12) that openapi.json uses; a keyword it doesn't know is an error."""
 
-from __future__ import annotations
-
 import re
 from datetime import datetime
 from typing import Any

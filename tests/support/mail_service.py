@@ -1,11 +1,9 @@
 """A merchant's SMTP server on loopback: TLS, sign-in with an app password, and moods that a test sets."""
 
-from __future__ import annotations
-
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import trustme
 from aiosmtpd.smtp import AuthResult, LoginPassword
@@ -43,7 +41,7 @@ class MailService:
     def port(self) -> int:
         return self.sink.port
 
-    def __enter__(self) -> MailService:
+    def __enter__(self) -> Self:
         self.sink.start()
         return self
 

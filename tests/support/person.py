@@ -1,7 +1,5 @@
 """A person at work: launched into a tenant, with a bearer as portal.js sends it, or with the cookie alone."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any
@@ -67,8 +65,11 @@ class Person:
         )
 
 
+Arrive = Callable[..., Person]
+
+
 @pytest.fixture
-def arrive(app: Flask) -> Callable[..., Person]:
+def arrive(app: Flask) -> Arrive:
     def make(tenant: str = "acme", **claims: Any) -> Person:
         return Person(app, tenant, {"tenant_name": "Acme Shop", "plan": "enterprise"} | claims)
 
@@ -76,5 +77,5 @@ def arrive(app: Flask) -> Callable[..., Person]:
 
 
 @pytest.fixture
-def person(arrive: Callable[..., Person]) -> Person:
+def person(arrive: Arrive) -> Person:
     return arrive()

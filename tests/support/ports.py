@@ -1,7 +1,5 @@
 """Free ports on loopback."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import socket

@@ -4,8 +4,6 @@
 exit code, or with 69 and the reason where no PostgreSQL is to be had.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import os

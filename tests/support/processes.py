@@ -1,7 +1,5 @@
 """The product's real processes, started, killed and started again by a test."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -10,7 +8,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, Self
 
 from tests.support.waiting import eventually
 
@@ -51,7 +49,7 @@ class Process:
         self._log: IO[bytes] = open(self._file.name, "ab")  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Process:
+    def start(self) -> Self:
         self._process = subprocess.Popen(
             self.command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
             start_new_session=True,
@@ -92,7 +90,7 @@ class Process:
     def output(self) -> str:
         return Path(self._file.name).read_text(errors="replace")
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *details: object) -> None:

@@ -1,7 +1,5 @@
 """An SMTP server on loopback that does what its script says, for each point of a session."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 import threading

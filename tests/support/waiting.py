@@ -1,7 +1,5 @@
 """Waiting for what another process does: looks again and again, and gives up with a sentence."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

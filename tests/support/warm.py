@@ -3,8 +3,6 @@
 Each is a process of its own that runs the same module as `python -m jobs.worker mail` would, and takes real signals.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random
@@ -16,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.support.processes import ROOT, python
 
@@ -24,7 +22,7 @@ from tests.support.processes import ROOT, python
 class Nursery:
     """The process that forks them. Use as a context manager; what it started ends with it."""
 
-    def __enter__(self) -> Nursery:
+    def __enter__(self) -> Self:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
         self._process = subprocess.Popen(
             python("-m", "tests.support.warm"), cwd=ROOT, env=environment, stdin=subprocess.PIPE,
@@ -57,7 +55,7 @@ class WarmProcess:
         self._log = tempfile.NamedTemporaryFile()  # noqa: SIM115 (lives as long as this object)
         self.pid: int | None = None
 
-    def start(self) -> WarmProcess:
+    def start(self) -> Self:
         self.pid = self.nursery.fork(self.module, self.arguments, self.environment, self._log.name)
         return self
 
@@ -86,7 +84,7 @@ class WarmProcess:
     def output(self) -> str:
         return Path(self._log.name).read_text(errors="replace")
 
-    def __enter__(self) -> WarmProcess:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,5 @@
 """What every transport does, SMTP and the fake that takes its place in tests alike."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 

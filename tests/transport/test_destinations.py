@@ -1,7 +1,5 @@
 """Where a connection may go, and the many ways to write where it may not."""
 
-from __future__ import annotations
-
 from threading import Event
 
 import pytest

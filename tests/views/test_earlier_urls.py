@@ -1,7 +1,5 @@
 """Addresses of the version before lead to today's."""
 
-from __future__ import annotations
-
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient

@@ -1,10 +1,7 @@
 """Arriving from the dashboard, and what is said when that doesn't work."""
 
-from __future__ import annotations
-
 import logging
 import time
-from collections.abc import Callable
 
 import pytest
 import time_machine
@@ -12,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from portal.services.accounts import launches
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 
 
 def token(app: Flask, **claims: object) -> str:
@@ -24,13 +21,12 @@ def token(app: Flask, **claims: object) -> str:
 def test_a_launch_answers_with_the_settings_page_itself(app: Flask, client: FlaskClient, method: str) -> None:
     where = {"query_string": {"token": token(app)}} if method == "GET" else {"data": {"token": token(app)}}
     answer = client.open("/launch", method=method, **where)  # type: ignore[arg-type]
-    assert answer.status_code == 200
-    assert "Email configuration" in answer.text
+    assert answer.status_code == 200 and "Email configuration" in answer.text
     assert '<meta name="portal-url" content="/settings/email">' in answer.text
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_language_theme_and_parent_come_with_the_launch(arrive: Callable[..., Person]) -> None:
+def test_language_theme_and_parent_come_with_the_launch(arrive: Arrive) -> None:
     page = arrive(locale="de", theme="dark", parent="https://dashboard.example").landing.text
     assert '<html lang="de" dir="ltr" data-theme="dark">' in page
     assert '<meta name="portal-parent" content="https://dashboard.example">' in page
@@ -53,8 +49,7 @@ def test_a_refused_launch_says_what_to_do_and_the_log_says_why(
     moments = {name: int(time.time()) + value for name, value in claims.items() if isinstance(value, int)}
     with caplog.at_level(logging.WARNING, "portal.launch"):
         answer = client.post("/launch", data={"token": token(app, **(claims | moments))})
-    assert answer.status_code == 401
-    assert sentence in answer.text
+    assert answer.status_code == 401 and sentence in answer.text
     what_to_do = "tell your marketplace" if "doesn&#39;t know" in sentence else "open the email settings again"
     assert what_to_do in answer.text
     assert "help@marketplace.example" in answer.text
@@ -65,8 +60,7 @@ def test_a_token_works_once(app: Flask, client: FlaskClient) -> None:
     once = token(app)
     assert client.post("/launch", data={"token": once}).status_code == 200
     again = client.post("/launch", data={"token": once})
-    assert again.status_code == 401
-    assert "used already" in again.text
+    assert again.status_code == 401 and "used already" in again.text
 
 
 @pytest.mark.parametrize("junk", ["", "a.b.c", "x" * 5000])
@@ -89,8 +83,7 @@ def test_a_launch_wins_over_the_session_before_it(app: Flask, person: Person) ->
 def test_the_bare_address_leads_on_or_says_where_to_come_from(client: FlaskClient, person: Person) -> None:
     assert person.get("/").location == "/settings/email"
     stranger = client.get("/")
-    assert stranger.status_code == 200
-    assert "open this page from your dashboard" in stranger.text
+    assert stranger.status_code == 200 and "open this page from your dashboard" in stranger.text
 
 
 def test_a_launch_opens_the_page_that_the_dashboard_asks_for(app: Flask, client: FlaskClient) -> None:

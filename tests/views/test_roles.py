@@ -1,8 +1,5 @@
 """A viewer reads everything and is offered no change; the server refuses each one whatever the page shows."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from html.parser import HTMLParser
 
 from flask import Flask
@@ -16,7 +13,7 @@ from portal.models.identity import new_nonce
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle as driver_service
 from portal.web import access
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 
 PAGES = ("/settings/email", "/settings/email/service", "/settings/email/logs", "/settings/email/logs?state=failed")
 
@@ -102,7 +99,7 @@ def fill(app: Flask) -> None:
             driver.state, driver.reason = "stopped", "auth"
 
 
-def test_a_viewers_pages_offer_no_change(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+def test_a_viewers_pages_offer_no_change(app: Flask, person: Person, arrive: Arrive) -> None:
     viewer = arrive(role="viewer", email="viewer@shop.example")
     fill(app)
     with app.app_context():
@@ -124,7 +121,7 @@ def test_a_viewers_pages_offer_no_change(app: Flask, person: Person, arrive: Cal
     assert len(for_admins) >= 10  # the same pages do offer them to who may
 
 
-def test_a_viewers_pages_say_why(app: Flask, arrive: Callable[..., Person]) -> None:
+def test_a_viewers_pages_say_why(arrive: Arrive) -> None:
     viewer = arrive(role="viewer")
     for page in ("/settings/email", "/settings/email/service"):
         assert "only an administrator of your shop can change them" in viewer.get(page).text

@@ -1,10 +1,7 @@
 """Who gets in: every route has a rule, a bearer decides alone, a change must come from our own pages."""
 
-from __future__ import annotations
-
 import re
 import time
-from collections.abc import Callable
 
 import pytest
 import time_machine
@@ -20,7 +17,7 @@ from portal.models.user import new_session_version
 from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
 from portal.web import access, session
-from tests.support.person import PARTIAL, Person
+from tests.support.person import PARTIAL, Arrive, Person
 
 SETTINGS = "/settings/email"
 SESSION_RULES = ("person", "viewer", "admin", "support")
@@ -51,8 +48,7 @@ def test_only_these_routes_are_public(app: Flask) -> None:
 def test_a_view_without_a_rule_is_refused(app_to_change: Flask) -> None:
     app_to_change.add_url_rule("/forgotten", view_func=lambda: "secret", endpoint="forgotten")
     answer = app_to_change.test_client().get("/forgotten")
-    assert answer.status_code == 403
-    assert "secret" not in answer.text
+    assert answer.status_code == 403 and "secret" not in answer.text
 
 
 def test_an_unknown_rule_cannot_be_declared() -> None:
@@ -80,8 +76,7 @@ def test_every_session_route_refuses_a_stranger(app: Flask, client: FlaskClient)
 
 def test_a_stranger_is_told_to_come_from_the_dashboard(client: FlaskClient) -> None:
     answer = client.get(SETTINGS)
-    assert answer.status_code == 401
-    assert "Please open this page from your dashboard" in answer.text
+    assert answer.status_code == 401 and "Please open this page from your dashboard" in answer.text
     assert "help@marketplace.example" in answer.text
     assert "https://marketplace.example/tickets" in answer.text
 
@@ -121,16 +116,14 @@ def test_a_token_of_another_purpose_is_refused(app: Flask, person: Person) -> No
 def test_a_session_ends_after_half_an_hour_without_activity(person: Person) -> None:
     with time_machine.travel(time.time() + 31 * 60, tick=False):
         answer = person.get(SETTINGS)
-        assert answer.status_code == 401
-        assert "Your session has ended" in answer.text
+        assert answer.status_code == 401 and "Your session has ended" in answer.text
 
 
 def test_what_a_person_does_extends_the_session_and_a_poll_does_not(person: Person) -> None:
     with time_machine.travel(time.time() + 20 * 60, tick=False):
         for poll in ("/settings/email/sender", "/settings/email/logs/rows"):
             answer = person.as_htmx("GET", poll)
-            assert answer.status_code == 200
-            assert session.RENEWED not in answer.headers
+            assert answer.status_code == 200 and session.RENEWED not in answer.headers
             assert not any(session.COOKIE + "=" in header for header in answer.headers.getlist("Set-Cookie"))
         renewed = person.as_htmx("GET", "/settings/email/logs").headers[session.RENEWED]
     with time_machine.travel(time.time() + 40 * 60, tick=False):
@@ -176,7 +169,7 @@ def test_a_new_role_holds_at_once(app: Flask, person: Person) -> None:
     assert person.post("/settings/email/default").status_code == 403
 
 
-def test_a_viewer_reads_everything_and_changes_nothing(app: Flask, arrive: Callable[..., Person]) -> None:
+def test_a_viewer_reads_everything_and_changes_nothing(app: Flask, arrive: Arrive) -> None:
     viewer = arrive(role="viewer")
     assert viewer.get(SETTINGS).status_code == 200
     assert viewer.get("/settings/email/logs").status_code == 200
@@ -223,13 +216,12 @@ def test_staff_may_choose_a_language_and_sees_pages_that_know_no_shop(staff: Fla
 
 def test_by_cookie_a_change_needs_the_csrf_token(person: Person) -> None:
     answer = person.client.post("/settings/email/default")
-    assert answer.status_code == 400
-    assert "Reload the page" in answer.text
+    assert answer.status_code == 400 and "Reload the page" in answer.text
     assert person.client.post("/settings/email/default", data={"csrf_token": "made-up"}).status_code == 400
     assert person.post("/settings/email/default").status_code == 303
 
 
-def test_a_csrf_token_of_another_browser_is_no_use(person: Person, arrive: Callable[..., Person]) -> None:
+def test_a_csrf_token_of_another_browser_is_no_use(person: Person, arrive: Arrive) -> None:
     other = arrive(email="other@shop.example")
     assert person.client.post("/settings/email/default", data={"csrf_token": other.csrf}).status_code == 400
 
@@ -256,9 +248,7 @@ def test_a_bearer_needs_no_csrf_token(person: Person) -> None:
     assert person.as_htmx("POST", "/settings/email/default").status_code == 200
 
 
-def test_ids_of_another_tenant_answer_404_like_ids_of_nobody(
-    app: Flask, person: Person, arrive: Callable[..., Person]
-) -> None:
+def test_ids_of_another_tenant_answer_404_like_ids_of_nobody(app: Flask, person: Person, arrive: Arrive) -> None:
     arrive("rival", tenant_name="Rival")
     with app.app_context():
         rival = tenants.find("rival")
@@ -282,23 +272,20 @@ def test_ids_of_another_tenant_answer_404_like_ids_of_nobody(
     with app.app_context():
         assert sorted(i.state for i in db.session.query(SenderIdentity)) == ["pending", "verified"]
     answer = person.get(f"/settings/email/logs?open={message}")
-    assert answer.status_code == 404
-    assert "Secret" not in answer.text
+    assert answer.status_code == 404 and "Secret" not in answer.text
     assert "Secret" not in person.get(f"/settings/email/logs?before={message}").text
 
 
 def test_a_401_to_htmx_swaps_nothing_that_looks_like_the_page(client: FlaskClient) -> None:
     answer = client.get(SETTINGS, headers=PARTIAL | {"Authorization": "Bearer old"})
-    assert answer.status_code == 401
-    assert answer.headers["HX-Retarget"] == "#notices"
+    assert answer.status_code == 401 and answer.headers["HX-Retarget"] == "#notices"
     assert "<html" not in answer.text
 
 
 def test_a_new_tab_gets_the_session_from_the_forms_body(app: Flask, person: Person) -> None:
     tab = app.test_client()
     answer = tab.post("/open", data={session.FIELD: person.bearer, "next": "/settings/email/logs"})
-    assert answer.status_code == 303
-    assert answer.location == "/settings/email/logs"
+    assert answer.status_code == 303 and answer.location == "/settings/email/logs"
     assert tab.get("/settings/email/logs").status_code == 200
 
 
@@ -309,5 +296,5 @@ def test_a_new_tab_never_leads_to_another_site(app: Flask, person: Person, elsew
     assert person.post("/preferences/locale", {"locale": "de", "next": elsewhere}).location == SETTINGS
 
 
-def test_a_bad_token_in_the_forms_body_is_refused(app: Flask, person: Person) -> None:
+def test_a_bad_token_in_the_forms_body_is_refused(person: Person) -> None:
     assert person.client.post("/open", data={session.FIELD: "nonsense", "csrf_token": person.csrf}).status_code == 401

@@ -1,7 +1,5 @@
 """Static files: while somebody edits them they are never an old copy."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -10,9 +8,7 @@ from portal import create_app
 from portal.log_format import Formatter
 
 
-def test_while_files_are_edited_no_copy_made_earlier_is_served(
-    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_files_are_edited_no_copy_is_served(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     accepting = {"Accept-Encoding": "gzip"}
     compressed = create_app(**options).test_client().get("/static/portal.css", headers=accepting)
     assert compressed.headers["Content-Encoding"] == "gzip" and not Formatter.quotes_errors

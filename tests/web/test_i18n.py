@@ -1,10 +1,8 @@
 """No sentence outside of the catalogue, each in its reader's language; bin/translations finds what is missing."""
 
-from __future__ import annotations
-
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from portal.models import LogEntry, Message
 from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
 from portal.web import i18n
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 
 ROOT = Path(portal.__file__).parent
 KEYWORDS = {"_", "gettext", "lazy_gettext", "N_", "ngettext"}
@@ -52,7 +50,7 @@ def test_translations_keep_every_placeholder(locale: str) -> None:
             assert sorted(names.findall(text)) == sorted(names.findall(translation)), text
 
 
-def test_a_page_compiled_for_one_language_is_never_shown_in_another(app: Flask, arrive: Callable[..., Person]) -> None:
+def test_a_page_compiled_for_one_language_is_never_shown_in_another(arrive: Arrive) -> None:
     english, german = arrive("one", locale="en"), arrive("two", locale="de")
     for _ in range(2):  # the second time from what is kept
         assert "Three ways to send" in english.get("/settings/email").text
@@ -62,7 +60,7 @@ def test_a_page_compiled_for_one_language_is_never_shown_in_another(app: Flask, 
         assert "All states" not in german.get("/settings/email/logs").text
 
 
-def test_what_is_put_into_a_text_of_a_template_is_escaped(app: Flask, arrive: Callable[..., Person]) -> None:
+def test_what_is_put_into_a_text_of_a_template_is_escaped(app: Flask, arrive: Arrive) -> None:
     with app.app_context():
         tenant, _ = tenants.upsert("acme", name="ACME", plan="enterprise")
         mail = outbox.accept(tenant, kind="order_update", to="x@y.example", subject="x", text="x")
@@ -132,7 +130,7 @@ DATA = re.compile(
 
 
 @pytest.fixture
-def shouting(app: Flask, arrive: Callable[..., Person], monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
+def shouting(app: Flask, arrive: Arrive, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
     person = arrive(tenant_name="ACME")
     monkeypatch.setattr("flask_babel.Domain.get_translations", lambda self: Shouting())
     monkeypatch.setattr("portal.services.emails.environment.translations", lambda locale: Shouting())
@@ -167,9 +165,7 @@ def test_no_page_holds_a_literal_outside_of_the_catalogue(app: Flask, shouting: 
     assert_no_literals(pages)
 
 
-def test_no_page_of_support_holds_one_either(
-    app: Flask, arrive: Callable[..., Person], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_page_of_support_holds_one_either(app: Flask, arrive: Arrive, monkeypatch: pytest.MonkeyPatch) -> None:
     with app.app_context():
         tenant, _ = tenants.upsert("ACME", name="ACME", plan="enterprise")
         sent = outbox.accept(tenant, kind="order_update", to="x@y.example", subject="SUBJECT", text="x").public_id
@@ -201,9 +197,7 @@ def assert_no_literals(pages: list[TestResponse]) -> None:
         assert literal == [], page.request.path
 
 
-def test_the_language_is_the_persons_then_the_launchs_then_the_browsers(
-    app: Flask, arrive: Callable[..., Person]
-) -> None:
+def test_the_language_is_the_persons_then_the_launchs_then_the_browsers(app: Flask, arrive: Arrive) -> None:
     person = arrive(locale="de")
     assert '<html lang="de"' in person.landing.text
     assert person.post("/preferences/locale", {"locale": "en"}).status_code == 303
@@ -215,5 +209,4 @@ def test_the_language_is_the_persons_then_the_launchs_then_the_browsers(
 
 def test_an_unknown_language_is_refused_with_a_sentence(person: Person) -> None:
     answer = person.post("/preferences/locale", {"locale": "xx"})
-    assert answer.status_code == 400
-    assert "This language isn&#39;t available" in answer.text
+    assert answer.status_code == 400 and "This language isn&#39;t available" in answer.text

@@ -1,7 +1,5 @@
 """Templates that can be read: short lines, plain conditions, and nothing that no page needs."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

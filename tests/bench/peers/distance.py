@@ -1,7 +1,5 @@
 """A proxy that makes a server seem far away. Arguments: port, the server's port, milliseconds each way."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 

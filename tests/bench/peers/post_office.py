@@ -4,8 +4,6 @@ Set up as its README advises for volume: batches of 1,000, its five threads, its
 in WAL mode that writes to the disk at each commit.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

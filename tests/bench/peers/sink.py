@@ -1,7 +1,5 @@
 """Where Postfix's smtp-sink is missing: a server in Python that takes every mail. Argument: port."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 

@@ -1,7 +1,5 @@
 """Python's own smtplib: mails that are bytes already, one connection, `sendmail` for each. Arguments: port, count."""
 
-from __future__ import annotations
-
 import json
 import smtplib
 import sys

@@ -1,7 +1,5 @@
 """API keys: shown once, kept as a digest."""
 
-from __future__ import annotations
-
 from flask import Flask
 
 from portal.extensions import db

@@ -1,8 +1,5 @@
 """Launches: what a token must say, and that it opens once."""
 
-from __future__ import annotations
-
-import threading
 import time
 from typing import Any
 
@@ -13,6 +10,7 @@ from joserfc.jwk import OctKey
 
 from portal.services.accounts import launches, tenants
 from portal.services.errors import LaunchRefused
+from tests.support.at_once import at_once
 
 
 def reason(token: str) -> str:
@@ -59,24 +57,15 @@ def test_a_token_opens_once(ctx: Flask) -> None:
 def test_of_many_replays_at_once_one_gets_in(app: Flask) -> None:
     with app.app_context():
         token = launches.make_token("acme")
-    results: list[str] = []
-    start = threading.Barrier(10)
 
-    def replay() -> None:
-        with app.app_context():
-            start.wait()
-            try:
-                launches.accept(token)
-                results.append("in")
-            except LaunchRefused as refused:
-                results.append(refused.reason)
+    def replay() -> str:
+        try:
+            launches.accept(token)
+        except LaunchRefused as refused:
+            return refused.reason
+        return "in"
 
-    threads = [threading.Thread(target=replay) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert sorted(results) == ["in"] + ["used"] * 9
+    assert sorted(at_once(*[replay] * 10, app=app)) == ["in"] + ["used"] * 9
 
 
 @pytest.mark.parametrize(

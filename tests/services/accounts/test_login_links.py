@@ -1,9 +1,6 @@
 """Signing in by a mailed link: once, for a quarter of an hour, and nobody learns who is known here."""
 
-from __future__ import annotations
-
 import re
-import threading
 import time
 
 import pytest
@@ -17,6 +14,7 @@ from portal.models import AuditEntry, Message, MessageBody, SignInLink, Tenant, 
 from portal.services.accounts import launches, login_links, people, tenants
 from portal.services.accounts.login_links import Link, Place
 from portal.transport.mime.addresses import InvalidAddress
+from tests.support.at_once import at_once
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
 
@@ -46,7 +44,7 @@ def add_staff(address: str) -> User:
     return user
 
 
-def test_a_known_address_gets_one_mail_however_often_the_job_runs(ctx: Flask, user: User, tenant: Tenant) -> None:
+def test_a_known_address_gets_one_mail_however_often_the_job_runs(user: User, tenant: Tenant) -> None:
     number = ask("Admin@Shop.example")
     login_links.send(number)
     login_links.send_forgotten()
@@ -54,14 +52,14 @@ def test_a_known_address_gets_one_mail_however_often_the_job_runs(ctx: Flask, us
     assert (mail.to_address, mail.tenant_id, mail.route) == (ADDRESS, tenant.id, "interactive")
 
 
-def test_an_unknown_address_gets_none_and_the_request_does_the_same(ctx: Flask, user: User) -> None:
+def test_an_unknown_address_gets_none_and_the_request_does_the_same(user: User) -> None:
     ask("nobody@elsewhere.example")
     assert mails() == []
     assert db.session.scalar(select(func.count()).select_from(SignInLink)) == 1
     assert db.session.scalar(select(func.count()).select_from(Tenant)) == 1  # the platform's log isn't made for it
 
 
-def test_what_redis_lost_the_clock_sends(ctx: Flask, user: User) -> None:
+def test_what_redis_lost_the_clock_sends(user: User) -> None:
     login_links.ask(ADDRESS, "en")
     assert mails() == []
     login_links.send_forgotten()
@@ -73,20 +71,19 @@ def test_nonsense_is_no_address(ctx: Flask) -> None:
         login_links.ask("nonsense", "en")
 
 
-def test_the_link_goes_by_mail_and_is_kept_nowhere(ctx: Flask, user: User, smtp: SMTPSink) -> None:
+def test_the_link_goes_by_mail_and_is_kept_nowhere(user: User, smtp: SMTPSink) -> None:
     number = ask(locale="de")
     drain("interactive")
-    mail = smtp.received[-1].message
-    body = mail.get_body(("plain",))
-    assert body is not None and "15 Minuten" in body.get_content()
-    assert str(mail["From"]) == "Marketplace <notifications@marketplace.example>"
-    found = re.search(r"http://localhost:8000/sign-in/(\S+)", body.get_content())
+    mail = smtp.received[-1]
+    assert "15 Minuten" in mail.text
+    assert str(mail.message["From"]) == "Marketplace <notifications@marketplace.example>"
+    found = re.search(r"http://localhost:8000/sign-in/(\S+)", mail.text)
     assert found and found.group(1) == token(number)
     assert db.session.scalar(select(func.count()).select_from(MessageBody)) == 0
     assert token(number) not in str([(m.data, m.subject, m.dot) for m in mails()])
 
 
-def test_the_button_lets_in_once(ctx: Flask, user: User, tenant: Tenant) -> None:
+def test_the_button_lets_in_once(user: User, tenant: Tenant) -> None:
     link = token(ask())
     for _ in range(3):
         assert login_links.read_link(link).state == "pending"
@@ -98,31 +95,20 @@ def test_the_button_lets_in_once(ctx: Flask, user: User, tenant: Tenant) -> None
     assert last and (last.action, last.user_id) == ("user_signed_in", user.id)
 
 
-def test_of_many_presses_at_once_one_lets_in(app: Flask, ctx: Flask, user: User) -> None:
+def test_of_many_presses_at_once_one_lets_in(app: Flask, user: User) -> None:
     link = token(ask())
     db.session.remove()
-    start, entered = threading.Barrier(12), []
-
-    def press() -> None:
-        with app.app_context():
-            start.wait()
-            entered.append(isinstance(login_links.enter(link), Place))
-
-    threads = [threading.Thread(target=press) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    entered = at_once(*[lambda: isinstance(login_links.enter(link), Place)] * 12, app=app)
     assert sorted(entered) == [False] * 11 + [True]
 
 
-def test_one_that_was_used_ends_the_others_to_the_same_address(ctx: Flask, user: User) -> None:
+def test_one_that_was_used_ends_the_others_to_the_same_address(user: User) -> None:
     first, second = token(ask()), token(ask())
     login_links.enter(second)
     assert login_links.read_link(first).state == "used"
 
 
-def test_it_ends_after_a_quarter_of_an_hour_even_unsent(ctx: Flask, user: User, smtp: SMTPSink) -> None:
+def test_it_ends_after_a_quarter_of_an_hour_even_unsent(user: User, smtp: SMTPSink) -> None:
     number = ask()
     link = token(number)
     with time_machine.travel(time.time() + 14 * 60, tick=False):
@@ -140,12 +126,12 @@ def test_junk_is_invalid(ctx: Flask, junk: str) -> None:
     assert login_links.read_link(junk).state == "invalid"
 
 
-def test_an_altered_link_is_invalid(ctx: Flask, user: User) -> None:
+def test_an_altered_link_is_invalid(user: User) -> None:
     link = token(ask())
     assert login_links.read_link(("A" if link[0] != "A" else "B") + link[1:]).state == "invalid"
 
 
-def test_who_was_removed_meanwhile_does_not_get_in(ctx: Flask, user: User, tenant: Tenant) -> None:
+def test_who_was_removed_meanwhile_does_not_get_in(user: User, tenant: Tenant) -> None:
     launches.accept(launches.make_token("acme", email="second@shop.example"))
     link = token(ask("second@shop.example"))
     second = db.session.scalar(select(User).where(User.email == "second@shop.example"))
@@ -155,7 +141,7 @@ def test_who_was_removed_meanwhile_does_not_get_in(ctx: Flask, user: User, tenan
     assert isinstance(login_links.enter(link), Link)
 
 
-def test_somebody_of_several_shops_chooses_and_no_shop_reads_of_the_other(ctx: Flask, user: User) -> None:
+def test_somebody_of_several_shops_chooses_and_no_shop_reads_of_the_other(user: User) -> None:
     rival = launches.accept(launches.make_token("rival", tenant_name="Rival", role="viewer"))
     staff = add_staff(ADDRESS)
     link = token(ask())

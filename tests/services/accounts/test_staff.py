@@ -1,7 +1,5 @@
 """Staff: the platform's own people, by launch or by the operator's command, who belong to no tenant."""
 
-from __future__ import annotations
-
 import pytest
 from flask import Flask
 from sqlalchemy import select

@@ -1,8 +1,5 @@
 """Support: tenants and messages are found over all tenants, and each look is in the tenant's trail, once."""
 
-from __future__ import annotations
-
-import threading
 from datetime import timedelta
 
 import pytest
@@ -20,6 +17,7 @@ from portal.services.outbox import accept as outbox
 from portal.services.outbox.accept import Draft
 from portal.transport.mime.addresses import Mailbox
 from tests.services.test_audit import store_driver, trail
+from tests.support.at_once import at_once
 from tests.support.statements import recorded
 
 
@@ -57,7 +55,7 @@ def test_a_tenant_is_found_by_the_platforms_id_before_others_of_that_name(ctx: F
     assert names("shop") == ["A shop called shop-7"]
 
 
-def test_a_tenant_is_found_by_its_whole_sender_address(ctx: Flask, tenant: Tenant, user: User) -> None:
+def test_a_tenant_is_found_by_its_whole_sender_address(tenant: Tenant, user: User) -> None:
     other = tenants.upsert("other", name="Other")[0]
     with transaction() as session:
         session.add(SenderIdentity(tenant_id=other.id, address="Hi@Other.example", address_key="hi@other.example"))
@@ -75,7 +73,7 @@ def test_more_tenants_than_fit_are_said_to_be_more(ctx: Flask) -> None:
     assert found.more and not support_search.find_tenants("shop 2").more
 
 
-def test_messages_are_found_by_the_exact_recipient_over_all_tenants(ctx: Flask, tenant: Tenant, sam: User) -> None:
+def test_messages_are_found_by_the_exact_recipient_over_all_tenants(tenant: Tenant, sam: User) -> None:
     other = tenants.upsert("other", name="Other")[0]
     first, second = send(tenant, "jo@customer.example"), send(other, "Jo@customer.example")
     send(tenant, "mojo@customer.example")
@@ -88,14 +86,14 @@ def test_messages_are_found_by_the_exact_recipient_over_all_tenants(ctx: Flask, 
     )
 
 
-def test_a_message_is_found_by_its_number_and_by_its_message_id(ctx: Flask, tenant: Tenant, sam: User) -> None:
+def test_a_message_is_found_by_its_number_and_by_its_message_id(tenant: Tenant, sam: User) -> None:
     message = outbox.accept(tenant, kind="order_update", to="jo@customer.example", subject="Hi", text="x")
     for asked in (message.public_id, message.public_id.upper(), message.message_id, message.message_id.strip("<>")):
         assert [hit.message.id for hit in support_search.find_messages(asked, sam).rows] == [message.id], asked
     assert support_search.find_messages("msg_" + "a" * 26, sam).rows == []
 
 
-def test_a_hit_is_in_the_trail_of_its_tenant_and_of_no_other(ctx: Flask, tenant: Tenant, sam: User) -> None:
+def test_a_hit_is_in_the_trail_of_its_tenant_and_of_no_other(tenant: Tenant, sam: User) -> None:
     other = tenants.upsert("other", name="Other")[0]
     send(tenant, "jo@customer.example"), send(tenant, "jo@customer.example")
     support_search.find_messages("jo@customer.example", sam)
@@ -105,7 +103,7 @@ def test_a_hit_is_in_the_trail_of_its_tenant_and_of_no_other(ctx: Flask, tenant:
     assert looks(other) == []
 
 
-def test_polls_and_reloads_within_ten_minutes_are_one_look(ctx: Flask, tenant: Tenant, sam: User) -> None:
+def test_polls_and_reloads_within_ten_minutes_are_one_look(tenant: Tenant, sam: User) -> None:
     kim = staff.add("kim@marketplace.example")[0]
     other = tenants.upsert("other", name="Other")[0]
     start = utcnow()
@@ -129,25 +127,13 @@ def test_looks_at_the_same_moment_are_one(app: Flask) -> None:
         tenant = tenants.upsert("acme", name="Acme")[0]
         sam = staff.add("sam@marketplace.example")[0]
         db.session.remove()
-    barrier = threading.Barrier(8)
-
-    def look() -> None:
-        with app.app_context():
-            barrier.wait(30)
-            support_search.note_looks(tenant, sam, ["settings"])
-            db.session.remove()
-
-    threads = [threading.Thread(target=look) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    at_once(*[lambda: support_search.note_looks(tenant, sam, ["settings"])] * 8, app=app)
     with app.app_context():
         assert [entry.subject for entry in looks(tenant)] == ["settings"]
 
 
 @pytest.mark.parametrize("within", ["", " AND tenant_id = 1"])
-def test_a_search_by_recipient_is_answered_by_its_index(ctx: Flask, tenant: Tenant, within: str) -> None:
+def test_a_search_by_recipient_is_answered_by_its_index(tenant: Tenant, within: str) -> None:
     """Support's over all tenants, and a tenant's own, which needs no sorting either."""
     with transaction():
         all_to = [Mailbox("", f"{n}@b.example") for n in range(500)]
@@ -164,7 +150,7 @@ def test_a_search_by_recipient_is_answered_by_its_index(ctx: Flask, tenant: Tena
     assert sorts == (not within)
 
 
-def test_whether_a_look_is_noted_is_answered_by_its_index(ctx: Flask, tenant: Tenant, sam: User) -> None:
+def test_whether_a_look_is_noted_is_answered_by_its_index(tenant: Tenant, sam: User) -> None:
     with recorded() as statements:
         support_search.note_looks(tenant, sam, ["log"])
     asked, values = next(found for found in statements if "FROM audit" in found[0])

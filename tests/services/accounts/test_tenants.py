@@ -1,7 +1,5 @@
 """Tenants: created and changed by the platform, a field at a time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

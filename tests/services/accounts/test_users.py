@@ -1,7 +1,5 @@
 """A session's person, looked up: loaded for what changes something, as plain values for what reads."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.db.transaction import transaction

@@ -1,7 +1,5 @@
 """Which lane takes which mail: in turn over the tenants, each once, and at the cost of what is due."""
 
-from __future__ import annotations
-
 import pytest
 from flask import Flask
 from sqlalchemy import select, update

@@ -1,29 +1,23 @@
 """The drain: sends under the sender in force, writes down what became of each mail, and waits when it must."""
 
-from __future__ import annotations
-
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from flask import Flask
 from sqlalchemy import func, select, update
 
-from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Lane, Message, Tenant, now, utcnow
 from portal.services.delivery import claims
 from portal.services.delivery import drain as delivery
 from portal.services.outbox import message_log
+from tests.services.conftest import RelayTo
 from tests.support.scripted_server import ScriptedServer
 from tests.support.smtp_sink import Received, SMTPSink
-from tests.support.steps import accept, again, drain, events, make_due
+from tests.support.steps import accept, again, drain, events, execute, make_due
 
 
-def test_a_refused_recipient_fails_the_message_alone(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
-) -> None:
+def test_a_refused_recipient_fails_the_message_alone(tenant: Tenant, relay_to: RelayTo) -> None:
     with ScriptedServer({"RCPT": ["550 5.1.1 no such user", "250 ok"]}) as server:
         relay_to(server)
         first, second = accept(tenant), accept(tenant)
@@ -33,9 +27,7 @@ def test_a_refused_recipient_fails_the_message_alone(
     assert "no such user" in (message_log.entries(first)[-1].text or "")
 
 
-def test_a_temporary_refusal_is_tried_again_by_the_schedule(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
-) -> None:
+def test_a_temporary_refusal_is_tried_again_by_the_schedule(tenant: Tenant, relay_to: RelayTo) -> None:
     with ScriptedServer({"RCPT": "450 4.2.0 greylisted, try later"}) as server:
         relay_to(server)
         message = accept(tenant)
@@ -52,9 +44,7 @@ def test_a_temporary_refusal_is_tried_again_by_the_schedule(
 @pytest.mark.parametrize(
     ("named", "seconds"), [("300 seconds", 300), ("00:04:59", 299), ("0 seconds", 5), ("3 days", 8 * 3600)]
 )
-def test_a_server_that_names_a_time_is_asked_again_then_within_reason(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None], named: str, seconds: int
-) -> None:
+def test_a_server_that_names_a_time_is_asked_then(tenant: Tenant, relay_to: RelayTo, named: str, seconds: int) -> None:
     with ScriptedServer({"RCPT": f"450 4.2.0 greylisted, try again in {named}"}) as server:
         relay_to(server)
         message = accept(tenant)
@@ -67,17 +57,15 @@ def test_a_server_that_names_a_time_is_asked_again_then_within_reason(
 
 def test_a_message_is_given_up_two_days_after_its_acceptance(tenant: Tenant, smtp: SMTPSink) -> None:
     message = accept(tenant)
-    with transaction() as session:
-        session.execute(update(Message).values(expires_at=now(-1)))
+    execute(update(Message).values(expires_at=now(-1)))
     drain()
     assert (again(message).state, again(message).reason) == ("failed", "expired")
     assert smtp.received == []
 
 
-def test_the_clock_gives_up_what_no_drain_reaches(tenant: Tenant, ctx: Flask) -> None:
+def test_the_clock_gives_up_what_no_drain_reaches(tenant: Tenant) -> None:
     message = accept(tenant)
-    with transaction() as session:
-        session.execute(update(Message).values(expires_at=now(-1)))
+    execute(update(Message).values(expires_at=now(-1)))
     assert claims.expire() == 1
     assert again(message).state == "failed"
     assert events(message) == ["queued", "failed"]
@@ -111,9 +99,7 @@ def test_the_waits_of_an_absent_relay_grow(tenant: Tenant, smtp: SMTPSink) -> No
     assert again(message).retries == 0, "the message's own schedule is not used up"
 
 
-def test_a_server_that_ends_a_connection_after_some_mails_costs_no_delay(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
-) -> None:
+def test_a_server_that_ends_a_connection_after_some_mails_costs_no_delay(tenant: Tenant, relay_to: RelayTo) -> None:
     with ScriptedServer({"MAIL": ["250 ok", "421 4.7.0 too many messages on this connection", "250 ok"]}) as server:
         relay_to(server)
         first, second = accept(tenant), accept(tenant)
@@ -122,9 +108,7 @@ def test_a_server_that_ends_a_connection_after_some_mails_costs_no_delay(
     assert events(second) == ["queued", "sent"] and again(first).state == "sent"
 
 
-def test_the_servers_refusal_of_a_tenants_address_does_not_stop_the_other_tenants(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
-) -> None:
+def test_the_servers_refusal_of_a_tenants_address_stops_no_other_tenant(tenant: Tenant, relay_to: RelayTo) -> None:
     with ScriptedServer({"MAIL": ["553 5.7.1 sender address not owned by user", "250 ok"]}) as server:
         relay_to(server)
         refused, fine = accept(tenant), accept(tenant)
@@ -144,9 +128,7 @@ def test_mail_that_the_sink_refuses_for_good_is_not_retried(tenant: Tenant, smtp
     assert drain() == 0
 
 
-def test_a_relay_that_refuses_everything_for_an_unknown_reason_loses_little(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
-) -> None:
+def test_a_relay_that_refuses_everything_for_an_unknown_reason_loses_little(tenant: Tenant, relay_to: RelayTo) -> None:
     messages = [accept(tenant) for _ in range(10)]
     with ScriptedServer({"RCPT": "554 5.0.0 transaction failed"}) as server:
         relay_to(server)
@@ -157,9 +139,7 @@ def test_a_relay_that_refuses_everything_for_an_unknown_reason_loses_little(
     assert states.count("failed") == 2, "two in a row may be two bad recipients; the third is the relay"
 
 
-def test_merely_opening_a_connection_does_not_end_a_back_off(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
-) -> None:
+def test_merely_opening_a_connection_does_not_end_a_back_off(tenant: Tenant, relay_to: RelayTo) -> None:
     accept(tenant)
     with ScriptedServer({"MAIL": "421 4.7.0 too many messages, slow down"}) as server:
         relay_to(server)
@@ -169,9 +149,7 @@ def test_merely_opening_a_connection_does_not_end_a_back_off(
     assert db.session.scalars(select(Lane.failures).where(Lane.route == "relay")).first() == 3
 
 
-def test_a_drain_that_is_asked_to_stop_ends_after_the_mail_at_hand(
-    tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_drain_ends_after_the_mail_at_hand(tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(5):
         accept(tenant)
     monkeypatch.setattr(delivery, "stopping", threading.Event())

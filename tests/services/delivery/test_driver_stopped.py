@@ -1,7 +1,5 @@
 """A stopped driver: one attempt, a word to the admins, and where its mail goes meanwhile."""
 
-from __future__ import annotations
-
 import pytest
 from sqlalchemy import select, update
 
@@ -17,11 +15,11 @@ from portal.services.routing import lanes
 from portal.services.senders import identities
 from portal.services.senders.settings_page import sender_settings
 from portal.transport.mime.addresses import Mailbox
-from tests.support.driver_steps import accept, drain_driver, events_of, states
+from tests.support.driver_steps import accept, drain_driver, states
 from tests.support.mail_service import MailService
 from tests.support.smtp_sink import SMTPSink
 from tests.support.statements import recorded
-from tests.support.steps import again, drain
+from tests.support.steps import again, drain, events, execute
 
 
 def test_a_refused_sign_in_costs_one_attempt_and_loses_nothing(
@@ -136,9 +134,7 @@ def test_mail_accepted_while_the_password_is_wrong_says_so_and_not_that_somebody
     assert held.reason == "bad_credentials"
 
 
-def test_mail_of_a_driver_that_is_chosen_while_it_is_paused_says_why_it_waits(
-    tenant: Tenant, user: User, driver: Driver
-) -> None:
+def test_mail_of_a_driver_chosen_while_paused_says_why_it_waits(tenant: Tenant, user: User, driver: Driver) -> None:
     lifecycle.pause(tenant, user)
     identities.use_default(tenant, user)
     waiting = accept(tenant, 1)
@@ -149,8 +145,7 @@ def test_mail_of_a_driver_that_is_chosen_while_it_is_paused_says_why_it_waits(
 def test_held_time_does_not_count_towards_giving_up(tenant: Tenant, user: User, driver: Driver) -> None:
     message = accept(tenant)
     lifecycle.pause(tenant, user)
-    with transaction() as session:
-        session.execute(update(Message).values(held_at=now(-7200)))
+    execute(update(Message).values(held_at=now(-7200)))
     before = db.session.get_one(Message, message.id, populate_existing=True).expires_at
     lifecycle.resume(tenant, user)
     after = db.session.get_one(Message, message.id, populate_existing=True).expires_at
@@ -166,10 +161,7 @@ def test_by_choice_held_mail_goes_by_the_default_sender_and_the_log_says_so(
     drain()
     assert smtp.received[0].message["From"] == "Marketplace <notifications@marketplace.example>"
     assert "shop@acme.example" in smtp.received[0].message["Reply-To"]  # answers still reach the shop
-    events = db.session.scalars(
-        select(LogEntry.event).where(LogEntry.message_id == message.id).order_by(LogEntry.id)
-    ).all()
-    assert list(events) == ["queued", "held", "sender_changed", "sent"]
+    assert events(message) == ["queued", "held", "sender_changed", "sent"]
     assert sender_settings(tenant).stands_in
 
 
@@ -188,8 +180,8 @@ def test_mail_accepted_while_the_default_sender_stands_in_is_marked_in_the_log(
     marked, interactive = (db.session.get_one(Message, one.id) for one in accepted)
     drain()
     assert smtp.received[0].message["From"] == "Marketplace <notifications@marketplace.example>"
-    assert events_of(marked) == ["queued", "sender_changed", "sent"]
-    assert events_of(interactive) == ["queued"]
+    assert events(marked) == ["queued", "sender_changed", "sent"]
+    assert events(interactive) == ["queued"]
 
 
 def test_mail_that_waited_when_the_driver_was_stopped_is_marked_once_when_the_default_sender_stands_in(
@@ -204,30 +196,25 @@ def test_mail_that_waited_when_the_driver_was_stopped_is_marked_once_when_the_de
     drain_driver(driver)
     lifecycle.set_held_mail(tenant, user, "wait")
     lifecycle.set_held_mail(tenant, user, "default")
-    with transaction() as session:
-        session.execute(update(Message).values(due_at=now(-1)))
+    execute(update(Message).values(due_at=now(-1)))
     drain()
     assert [mail.message["From"] for mail in smtp.received] == ["Marketplace <notifications@marketplace.example>"] * 3
-    assert events_of(at_hand) == ["queued", "held", "sender_changed", "held", "sender_changed", "sent"]
+    assert events(at_hand) == ["queued", "held", "sender_changed", "held", "sender_changed", "sent"]
     for message in (behind, deferred):
-        assert events_of(message) == ["queued", "sender_changed", "held", "sender_changed", "sent"]
+        assert events(message) == ["queued", "sender_changed", "held", "sender_changed", "sent"]
 
 
-def test_mail_of_another_sender_is_marked_once_when_the_default_one_stands_in(
-    tenant: Tenant, user: User, driver: Driver
-) -> None:
+def test_another_senders_mail_is_marked_once_the_default_stands_in(tenant: Tenant, user: User, driver: Driver) -> None:
     lifecycle.set_held_mail(tenant, user, "default")
     lifecycle.pause(tenant, user)
     identities.use_default(tenant, user)
     message = accept(tenant)
     lifecycle.use(tenant, user)
     lifecycle.use(tenant, user)
-    assert events_of(message) == ["queued", "sender_changed"]
+    assert events(message) == ["queued", "sender_changed"]
 
 
-def test_mail_that_a_drain_had_claimed_when_the_driver_was_paused_is_marked_too(
-    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
-) -> None:
+def test_mail_claimed_when_the_driver_was_paused_is_marked_too(tenant: Tenant, user: User, driver: Driver) -> None:
     lifecycle.set_held_mail(tenant, user, "default")
     message = accept(tenant)
     lane = db.session.scalars(select(Lane).where(Lane.route == driver.route)).one()
@@ -239,12 +226,10 @@ def test_mail_that_a_drain_had_claimed_when_the_driver_was_paused_is_marked_too(
         assert prepare.prepare(attempt) is None
     lanes.release(lease)
     drain()
-    assert events_of(message) == ["queued", "sender_changed", "sent"]
+    assert events(message) == ["queued", "sender_changed", "sent"]
 
 
-def test_a_normal_mail_costs_no_statement_for_it(
-    tenant: Tenant, user: User, driver: Driver, service: MailService
-) -> None:
+def test_a_normal_mail_costs_no_statement_for_it(tenant: Tenant, driver: Driver, service: MailService) -> None:
     accept(tenant)
     with recorded() as asked:
         accept(tenant)

@@ -1,7 +1,5 @@
 """Leases and the final dot: what nobody knows the fate of is sent once more with the same bytes, and never by two."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -20,14 +18,13 @@ from portal.services.routing.lanes import LeaseLost
 from portal.services.senders import identities, verification
 from portal.transport.base import Mail, Receipt, Reply
 from portal.transport.smtp.connection import Connection
+from tests.services.conftest import RelayTo
 from tests.support.scripted_server import CLOSE, ScriptedServer
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import accept, again, drain, events, expire_leases, lane_id, link_of_last_mail, make_due
 
 
-def test_a_lease_outlasts_a_server_that_takes_its_time(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lease_outlasts_a_slow_server(tenant: Tenant, relay_to: RelayTo, monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[float] = []
     connect = Connection.open
 
@@ -46,9 +43,7 @@ def test_a_lease_outlasts_a_server_that_takes_its_time(
     assert left[0] > 100
 
 
-def test_an_unknown_fate_is_tried_once_more_with_the_same_bytes(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
-) -> None:
+def test_an_unknown_fate_is_tried_once_more_with_the_same_bytes(tenant: Tenant, relay_to: RelayTo) -> None:
     with ScriptedServer({".": [CLOSE, "250 2.0.0 kept"]}) as server:
         relay_to(server)
         message = accept(tenant)
@@ -59,7 +54,7 @@ def test_an_unknown_fate_is_tried_once_more_with_the_same_bytes(
     assert events(message) == ["queued", "ambiguous", "sent"]
 
 
-def test_an_unknown_fate_twice_ends_as_unconfirmed(tenant: Tenant, relay_to: Callable[[ScriptedServer], None]) -> None:
+def test_an_unknown_fate_twice_ends_as_unconfirmed(tenant: Tenant, relay_to: RelayTo) -> None:
     with ScriptedServer({".": CLOSE}) as server:
         relay_to(server)
         message = accept(tenant)
@@ -71,7 +66,7 @@ def test_an_unknown_fate_twice_ends_as_unconfirmed(tenant: Tenant, relay_to: Cal
 
 
 def test_a_second_copy_under_a_sender_no_longer_allowed_is_sent_under_the_new_one(
-    tenant: Tenant, user: User, smtp: SMTPSink, relay_to: Callable[[ScriptedServer], None]
+    tenant: Tenant, user: User, smtp: SMTPSink, relay_to: RelayTo
 ) -> None:
     identity = verification.start_verification(tenant, user, "hello@acme.example", "Acme Shop")
     verification.confirm(link_of_last_mail(smtp))
@@ -132,7 +127,7 @@ def test_who_lost_the_lease_can_neither_mark_the_dot_nor_write_an_outcome(tenant
 
 
 def test_a_drain_that_was_taken_over_in_the_middle_of_a_mail_sends_no_dot(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None], monkeypatch: pytest.MonkeyPatch
+    tenant: Tenant, relay_to: RelayTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = accept(tenant)
     mark_dot = outcomes.mark_dot
@@ -151,9 +146,7 @@ def test_a_drain_that_was_taken_over_in_the_middle_of_a_mail_sends_no_dot(
     assert again(message).state == "queued" and again(message).ambiguous == 0
 
 
-def test_a_defect_after_the_dot_leaves_the_fate_unknown_not_lost(
-    tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_defect_after_the_dot_leaves_the_fate_unknown(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     message = accept(tenant)
     send = Connection.send
 
@@ -169,9 +162,7 @@ def test_a_defect_after_the_dot_leaves_the_fate_unknown_not_lost(
     assert events(message)[:2] == ["queued", "ambiguous"]
 
 
-def test_a_second_copy_has_the_same_bytes_after_a_refusal_in_between_too(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
-) -> None:
+def test_a_second_copy_has_the_same_bytes_after_a_refusal_in_between_too(tenant: Tenant, relay_to: RelayTo) -> None:
     with ScriptedServer({".": [CLOSE, "250 kept"], "RCPT": ["250 ok", "450 4.2.0 later", "250 ok"]}) as server:
         relay_to(server)
         message = accept(tenant)
@@ -182,9 +173,7 @@ def test_a_second_copy_has_the_same_bytes_after_a_refusal_in_between_too(
     assert server.mails[0] == server.mails[1]
 
 
-def test_an_ambiguous_message_that_expires_did_not_simply_fail(
-    tenant: Tenant, relay_to: Callable[[ScriptedServer], None]
-) -> None:
+def test_an_ambiguous_message_that_expires_did_not_simply_fail(tenant: Tenant, relay_to: RelayTo) -> None:
     with ScriptedServer({".": CLOSE}) as server:
         relay_to(server)
         message = accept(tenant)
@@ -195,9 +184,7 @@ def test_an_ambiguous_message_that_expires_did_not_simply_fail(
     assert (again(message).state, again(message).reason) == ("unconfirmed", "expired")
 
 
-def test_a_database_that_is_away_for_a_moment_makes_no_second_copy(
-    tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_briefly_away_makes_no_copy(tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch) -> None:
     message = accept(tenant)
     sent = outcomes.sent
     failures = [OperationalError("COMMIT", {}, Exception("gone for a moment"))]
@@ -213,9 +200,7 @@ def test_a_database_that_is_away_for_a_moment_makes_no_second_copy(
     assert events(message) == ["queued", "sent"] and len(smtp.received) == 1
 
 
-def test_no_transaction_is_open_while_a_server_takes_its_time(
-    tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_transaction_is_open_while_a_server_takes_its_time(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     accept(tenant)
     seen: list[bool] = []
     send = Connection.send

@@ -1,7 +1,5 @@
 """What a drain makes of a claimed message: by the sender in force now, and alone in its failure."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -50,9 +48,7 @@ def test_going_back_to_the_default_holds_for_queued_mail_too(tenant: Tenant, use
     assert smtp.received[-1].message["From"] == "Marketplace <notifications@marketplace.example>"
 
 
-def test_a_message_that_cannot_be_made_waits_and_stops_nobody(
-    tenant: Tenant, smtp: SMTPSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_message_that_cannot_be_made_waits_and_stops_nobody(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     broken, fine = accept(tenant, subject="broken"), accept(tenant)
     build = compose.build
 

@@ -1,7 +1,5 @@
 """A driver at work: its pace, its limits, and its mail's way to and from it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -20,9 +18,7 @@ from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
 
 
-def test_mail_goes_out_through_the_merchants_own_account(
-    tenant: Tenant, driver: Driver, service: MailService, smtp: SMTPSink
-) -> None:
+def test_mail_goes_out_by_the_own_account(tenant: Tenant, driver: Driver, service: MailService, smtp: SMTPSink) -> None:
     accept(tenant)
     assert drain_driver(driver) == 1
     mail = service.sink.received[0]
@@ -48,9 +44,7 @@ def test_they_are_in_a_row_however_many_drains_they_take(tenant: Tenant, driver:
     assert lifecycle.get(tenant).state == "stopped"
 
 
-def test_removing_the_driver_goes_back_to_the_sender_before(
-    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
-) -> None:
+def test_removing_it_goes_back_to_the_sender_before(tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink) -> None:
     lifecycle.pause(tenant, user)
     accept(tenant)
     lifecycle.remove(tenant, user)
@@ -91,9 +85,7 @@ def test_resuming_asks_at_once_again_for_what_waited_for_the_account(
     assert states() == {"sent": 1}
 
 
-def test_a_test_from_before_the_refusal_opens_nothing(
-    tenant: Tenant, user: User, driver: Driver, service: MailService
-) -> None:
+def test_a_test_from_before_opens_nothing(tenant: Tenant, user: User, driver: Driver, service: MailService) -> None:
     accept(tenant)
     service.password = "changed-at-the-provider"
     drain_driver(driver)

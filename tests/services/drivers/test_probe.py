@@ -1,7 +1,5 @@
 """The test mail: what stops it at which step, and who never gets a password."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +9,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import DriverTest, Message, Tenant, User, utcnow
 from portal.services.drivers import probe, save_gate
@@ -22,15 +19,14 @@ from tests.support.driver_steps import allow, run_test
 from tests.support.mail_service import MailService
 from tests.support.scripted_server import SILENCE, ScriptedServer
 from tests.support.settings import configure
-from tests.support.steps import PATIENT
+from tests.support.steps import PATIENT, execute
 
 IMPATIENT = Timeouts(connect=1, command=1, dot=1, session=5)
 
 
 def test_a_test_whose_worker_died_ends_after_90_seconds(tenant: Tenant, user: User, wanted: DriverSettings) -> None:
     test = save_gate.start(tenant, user, wanted)
-    with transaction() as session:
-        session.execute(update(DriverTest).values(created_at=utcnow() - timedelta(seconds=91), state="running"))
+    execute(update(DriverTest).values(created_at=utcnow() - timedelta(seconds=91), state="running"))
     latest = save_gate.latest(tenant)
     assert latest is not None and save_gate.state_of(latest) == "unfinished"
     assert probe.give_up_old() == 1

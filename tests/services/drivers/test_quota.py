@@ -1,7 +1,5 @@
 """A provider's pace: what its limits make of a day, an hour, a minute."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -19,9 +17,7 @@ from tests.support.driver_steps import accept, drain_driver, run_test, states
 from tests.support.mail_service import MailService
 
 
-def test_a_daily_quota_makes_the_driver_wait_and_then_go_on_by_itself(
-    tenant: Tenant, driver: Driver, service: MailService
-) -> None:
+def test_a_daily_quota_makes_the_driver_wait_then_go_on(tenant: Tenant, driver: Driver, service: MailService) -> None:
     service.reply = lambda: "550 5.4.5 Daily user sending limit exceeded. https://support.google.com/a/answer/166852"
     accept(tenant)
     drain_driver(driver)
@@ -59,16 +55,11 @@ def test_the_minutes_limit_is_kept(tenant: Tenant, driver: Driver, monkeypatch: 
     assert states() == {"sent": 2, "queued": 3}
 
 
-def test_test_mails_count_for_the_account_they_went_through(
-    tenant: Tenant, user: User, driver: Driver, service: MailService
-) -> None:
+def test_test_mails_count_for_their_account(tenant: Tenant, user: User, driver: Driver, wanted: DriverSettings) -> None:
     assert quota.usage(driver).sent == 1
-    same = DriverSettings(
-        "other", "127.0.0.1", service.port, "starttls", "shop@acme.example", service.password, "shop@acme.example", "",
-    )  # fmt: skip
-    assert run_test(tenant, user, same).state == "passed"
+    assert run_test(tenant, user, wanted).state == "passed"
     assert quota.usage(lifecycle.get(tenant)).sent == 2
-    assert run_test(tenant, user, replace(same, secret="wrong-password")).state == "failed"
+    assert run_test(tenant, user, replace(wanted, secret="wrong-password")).state == "failed"
     assert quota.usage(lifecycle.get(tenant)).sent == 2, "what was refused was not sent"
 
 

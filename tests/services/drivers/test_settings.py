@@ -1,7 +1,5 @@
 """A driver's settings as typed: trimmed, and refused at their field."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

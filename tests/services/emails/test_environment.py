@@ -1,7 +1,5 @@
 """Templates of our own mails get values by name, and nothing that they could dig in."""
 
-from __future__ import annotations
-
 import pytest
 from jinja2 import Environment, UndefinedError, nodes
 

@@ -1,7 +1,5 @@
 """The operator's view of what waits."""
 
-from __future__ import annotations
-
 from portal.models import Tenant
 from portal.services.operations import delivery_status
 from tests.support.steps import accept

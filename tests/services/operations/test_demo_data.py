@@ -1,7 +1,5 @@
 """The demo's seed."""
 
-from __future__ import annotations
-
 from flask import Flask
 
 from portal.config import settings

@@ -1,7 +1,5 @@
 """What needs a person now."""
 
-from __future__ import annotations
-
 from sqlalchemy import update
 
 from portal.extensions import db

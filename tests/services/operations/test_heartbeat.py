@@ -1,7 +1,5 @@
 """What processes leave in Redis about themselves."""
 
-from __future__ import annotations
-
 from flask import Flask
 
 from portal.services.operations import heartbeat
@@ -19,10 +17,7 @@ def test_ticks_failures_and_drains_are_counted(ctx: Flask) -> None:
 
 
 def test_without_redis_nothing_is_known_and_nothing_fails(ctx: Flask, valkey: Valkey) -> None:
-    valkey.kill()
-    try:
+    with valkey.away():
         heartbeat.tick()
         heartbeat.drained("relay", 0.2, 3)
         assert heartbeat.clock_age() is heartbeat.workers("mail") is heartbeat.jobs("mail") is None
-    finally:
-        valkey.start()

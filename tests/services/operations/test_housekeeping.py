@@ -1,7 +1,5 @@
 """What has served its purpose goes."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from flask import Flask

@@ -1,7 +1,5 @@
 """Retention: bodies go some days after a message's end, rows by plan, waiting mail never."""
 
-from __future__ import annotations
-
 import time
 from datetime import timedelta
 from typing import Any
@@ -12,7 +10,6 @@ from flask import Flask
 from sqlalchemy import func, select, text, update
 
 from jobs import clock
-from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message, MessageAttachment, MessageBody, Tenant, utcnow
 from portal.models.message import ENDED, STATES
@@ -22,6 +19,7 @@ from portal.services.outbox import accept as outbox
 from portal.transport.mime.attachments import Attachment
 from tests.support.settings import configure
 from tests.support.statements import recorded
+from tests.support.steps import execute
 
 DAY = 24 * 3600
 FILE = Attachment("a.pdf", "application/pdf", b"x")
@@ -31,8 +29,7 @@ def accept(tenant: Tenant, state: str = "sent", *, ended: float | None = 0, **fi
     """A message that was accepted now; `ended` is how many days later it came to its end."""
     message = outbox.accept(tenant, kind="order_update", to="a@b.example", subject="Hi", text="Hi", **fields)
     finished = utcnow() + timedelta(days=ended) if ended is not None else None
-    with transaction() as session:
-        session.execute(update(Message).where(Message.id == message.id).values(state=state, finished_at=finished))
+    execute(update(Message).where(Message.id == message.id).values(state=state, finished_at=finished))
     return message.id
 
 
@@ -102,8 +99,7 @@ def test_one_tenants_plan_says_nothing_about_another_ones_log(ctx: Flask) -> Non
     short = accept(tenants.upsert("short", name="Short", plan="basic")[0])
     long = accept(tenants.upsert("long", name="Long", plan="enterprise")[0])
     gone = accept(tenants.upsert("gone", name="Gone", plan="basic")[0])
-    with transaction() as session:
-        session.execute(update(Tenant).where(Tenant.external_id == "gone").values(plan="no longer in the file"))
+    execute(update(Tenant).where(Tenant.external_id == "gone").values(plan="no longer in the file"))
     with after(31):
         message_retention.clean_up()
     assert short not in kept() and kept() == [long, gone]
@@ -125,9 +121,7 @@ def test_what_was_held_for_long_is_kept_from_its_end_on(tenant: Tenant) -> None:
         assert left(Message) == 1
 
 
-def test_a_message_that_waits_is_not_in_the_way_of_those_behind_it(
-    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_message_that_waits_is_in_nobodys_way(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(message_retention, "_LOOK", 3)
     monkeypatch.setattr(message_retention, "_BATCH", 2)
     held = [accept(tenant, "held", ended=None) for _ in range(7)]

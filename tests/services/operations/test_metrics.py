@@ -1,7 +1,5 @@
 """/metrics: figures from the database and Redis, the same in every process, for the operator alone."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 from typing import Any
@@ -18,12 +16,10 @@ from portal.models import Driver, Lane, Message, Tenant, now, utcnow
 from portal.providers import PROVIDERS
 from portal.services.accounts import tenants
 from portal.services.operations import delivery_status, health_checks, heartbeat, metrics
-from portal.services.outbox import accept as outbox
 from tests.conftest import made_app
 from tests.support.settings import configure
-from tests.support.smtp_sink import SMTPSink
 from tests.support.statements import recorded
-from tests.support.steps import drain
+from tests.support.steps import accept, accept_many, drain, execute
 from tests.support.valkey import Valkey
 
 TOKEN = "t" * 20
@@ -43,16 +39,8 @@ def read() -> Figures:
     return figures(metrics.text().decode())
 
 
-def accept(tenant: Tenant, count: int = 1) -> list[Message]:
-    return [
-        outbox.accept(tenant, kind="order_update", to=f"c{n}@customer.example", subject="Order", text="Hi")
-        for n in range(count)
-    ]
-
-
 def change(message: Message, **values: Any) -> None:
-    with transaction() as session:
-        session.execute(update(Message).where(Message.id == message.id).values(**values))
+    execute(update(Message).where(Message.id == message.id).values(**values))
 
 
 def add_driver(tenant: Tenant, host: str, **values: Any) -> Driver:
@@ -68,7 +56,7 @@ def add_driver(tenant: Tenant, host: str, **values: Any) -> Driver:
 
 
 def test_messages_are_counted_by_route_and_state(tenant: Tenant) -> None:
-    one, two, three, _ = accept(tenant, 4)
+    one, two, three, _ = accept_many(tenant, 4)
     change(one, state="deferred", due_at=now(600))
     change(two, state="held", held_at=now())
     change(three, due_at=now(-100))
@@ -83,21 +71,20 @@ def test_messages_are_counted_by_route_and_state(tenant: Tenant) -> None:
 
 def test_mail_that_waits_for_its_provider_is_no_alarm(tenant: Tenant) -> None:
     driver = add_driver(tenant, "smtp.gmail.com")
-    (message,) = accept(tenant)
+    message = accept(tenant)
     change(message, route=driver.route, due_at=now(-1000))
     assert read()["absender_oldest_due_seconds", ("driver",)] >= 1000
-    with transaction() as session:
-        session.execute(update(Lane).where(Lane.route == driver.route).values(not_before=now(60), reason="quota_daily"))
+    execute(update(Lane).where(Lane.route == driver.route).values(not_before=now(60), reason="quota_daily"))
     found = read()
     assert found["absender_oldest_due_seconds", ("driver",)] == 0
     assert found["absender_lanes", ("driver", "waiting")] == 1
 
 
-def test_deliveries_of_the_last_minutes_by_outcome_and_provider(tenant: Tenant, smtp: SMTPSink) -> None:
+def test_deliveries_of_the_last_minutes_by_outcome_and_provider(tenant: Tenant) -> None:
     driver = add_driver(tenant, "smtp.gmail.com")
-    accept(tenant, 2)
+    accept_many(tenant, 2)
     drain()
-    failed, old, by_driver = accept(tenant, 3)
+    failed, old, by_driver = accept_many(tenant, 3)
     change(failed, state="failed", finished_at=utcnow())
     change(old, state="failed", finished_at=utcnow() - timedelta(minutes=6))
     change(by_driver, state="sent", finished_at=utcnow(), route=driver.route)
@@ -134,11 +121,8 @@ def test_the_processes_are_seen(ctx: Flask) -> None:
 
 
 def test_a_redis_that_is_away_is_a_figure(tenant: Tenant, valkey: Valkey) -> None:
-    valkey.kill()
-    try:
+    with valkey.away():
         found = read()
-    finally:
-        valkey.start()
     assert (found["absender_redis_up", ()], found["absender_database_up", ()]) == (0, 1)
     assert ("absender_lanes", ("relay", "free")) in found
 
@@ -150,8 +134,8 @@ def test_a_database_that_is_away_is_a_figure(options: dict[str, Any], tmp_path: 
         assert health_checks.sentences(None)
 
 
-def test_two_processes_give_the_same_answer(tenant: Tenant, options: dict[str, Any], smtp: SMTPSink) -> None:
-    accept(tenant, 3)
+def test_two_processes_give_the_same_answer(tenant: Tenant, options: dict[str, Any]) -> None:
+    accept_many(tenant, 3)
     drain()
     ours = read()
     with made_app(**options) as other, other.app_context():
@@ -161,7 +145,7 @@ def test_two_processes_give_the_same_answer(tenant: Tenant, options: dict[str, A
 def test_labels_are_bounded_and_name_nobody(tenant: Tenant) -> None:
     for number in range(3):
         add_driver(_another(number), "smtp.secret-shop.example")
-    accept(tenant, 3)
+    accept_many(tenant, 3)
     text = metrics.text().decode()
     values = {value for labels in re.findall(r"\{(.*?)\}", text) for value in re.findall(r'"(.*?)"', labels)}
     allowed = {
@@ -178,7 +162,7 @@ def _another(number: int) -> Tenant:
     return tenants.upsert(f"shop-{number}", name=f"Shop {number}")[0]
 
 
-def test_a_scrape_reads_no_table_of_messages_as_a_whole(tenant: Tenant, app: Flask) -> None:
+def test_a_scrape_reads_no_table_of_messages_as_a_whole(tenant: Tenant) -> None:
     if db.engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL's plans depend on its statistics")
     add_driver(tenant, "smtp.gmail.com")
@@ -216,9 +200,7 @@ def test_this_machine_may_ask_without_a_token(client: FlaskClient) -> None:
         ({}, {"Host": "mail.marketplace.example"}),
     ],
 )
-def test_anybody_else_finds_nothing_there(
-    client: FlaskClient, environ: dict[str, str], headers: dict[str, str]
-) -> None:
+def test_anybody_else_finds_nothing(client: FlaskClient, environ: dict[str, str], headers: dict[str, str]) -> None:
     answer = client.get("/metrics", environ_overrides=environ, headers=headers)
     assert answer.status_code == 404 and "absender_" not in answer.text
 

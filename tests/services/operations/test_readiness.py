@@ -1,7 +1,5 @@
 """Whether the database is there, with our tables."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

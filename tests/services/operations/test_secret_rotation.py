@@ -1,7 +1,5 @@
 """Every stored secret is encrypted again with the first key."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from cryptography.fernet import Fernet

@@ -1,8 +1,5 @@
 """Accepting: one transaction, whatever Redis does; and withdrawing what waits."""
 
-from __future__ import annotations
-
-import threading
 from contextlib import suppress
 
 import pytest
@@ -18,8 +15,9 @@ from portal.services.delivery import claims
 from portal.services.errors import NotCancellable, NotFound
 from portal.services.outbox import accept as outbox
 from portal.services.routing import lanes
+from tests.support.at_once import at_once
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import drain, lane_id
+from tests.support.steps import drain, execute, lane_id
 from tests.support.valkey import Valkey
 
 ACCEPT = {"kind": "order_update", "to": "jane@customer.example", "subject": "Your order", "text": "Hello"}
@@ -44,11 +42,8 @@ def test_a_failure_half_way_leaves_nothing_behind(tenant: Tenant) -> None:
 
 
 def test_without_redis_mail_is_accepted_all_the_same(tenant: Tenant, valkey: Valkey) -> None:
-    valkey.kill()
-    try:
+    with valkey.away():
         assert outbox.accept(tenant, **ACCEPT).state == "queued"
-    finally:
-        valkey.start()
 
 
 def test_accepting_wakes_a_lane_by_its_id_and_puts_no_address_into_redis(tenant: Tenant, valkey: Valkey) -> None:
@@ -65,8 +60,7 @@ def test_a_burst_wakes_each_lane_once(tenant: Tenant, valkey: Valkey) -> None:
 
 
 def in_state(message: Message, state: str, **values: object) -> Message:
-    with transaction() as session:
-        session.execute(update(Message).where(Message.id == message.id).values(state=state, **values))
+    execute(update(Message).where(Message.id == message.id).values(state=state, **values))
     return message
 
 
@@ -119,28 +113,20 @@ def test_of_a_claim_and_a_cancellation_at_once_exactly_one_gets_the_message(app:
         ids = [outbox.accept(tenant, **ACCEPT).public_id for _ in range(20)]
         lease = lanes.take(lane_id("relay"))
         assert lease is not None
-    start = threading.Barrier(2)
     claimed: list[int] = []
     cancelled: list[str] = []
 
     def claim() -> None:
-        with app.app_context(), prepared.connected():
-            start.wait()
+        with prepared.connected():
             for _ in range(10):  # so that some are left, however late the other one begins
                 claimed.extend(attempt.message_id for attempt in claims.claim(lease, 1))
 
     def cancel() -> None:
-        with app.app_context():
-            start.wait()
-            for public_id in reversed(ids):
-                with suppress(NotCancellable):
-                    cancelled.append(outbox.cancel(public_id).public_id)
+        for public_id in reversed(ids):
+            with suppress(NotCancellable):
+                cancelled.append(outbox.cancel(public_id).public_id)
 
-    threads = [threading.Thread(target=work) for work in (claim, cancel)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(claim, cancel, app=app)
     with app.app_context():
         sending = db.session.scalars(select(Message.id).where(Message.state == "sending")).all()
         withdrawn = db.session.scalars(select(Message.public_id).where(Message.state == "cancelled")).all()

@@ -1,7 +1,5 @@
 """A message's files."""
 
-from __future__ import annotations
-
 from portal.models import Tenant
 from portal.services.outbox import attachments
 from portal.transport.mime.attachments import Attachment

@@ -1,17 +1,13 @@
 """Idempotency keys: one message each, however often, at once or mixed they come, and whatever others hold."""
 
-from __future__ import annotations
-
-import threading
-from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, insert, select, text, update
 
-from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, utcnow
 from portal.services.accounts import api_keys, tenants
@@ -22,6 +18,8 @@ from portal.services.outbox.accept import Accepted, Draft
 from portal.services.outbox.idempotency import Answer, HandedIn
 from portal.transport.mime.addresses import Mailbox
 from tests.conftest import POSTGRES
+from tests.support.at_once import at_once
+from tests.support.steps import execute
 
 FIELDS = {"kind": "order_update", "to": Mailbox("", "jane@customer.example"), "subject": "Your order", "text": "Hello"}
 ON_POSTGRES = pytest.mark.skipif(not POSTGRES, reason="SQLite has one writer at a time: nobody waits for a key")
@@ -54,29 +52,6 @@ def accepted(answer: Answer) -> Accepted:
 
 def count(model: type) -> int:
     return db.session.scalar(select(func.count()).select_from(model)) or 0
-
-
-def at_once(app: Flask, *work: Callable[[], object]) -> None:
-    """Run each in a thread with a session of its own, all from the same moment; raises what one of them raised."""
-    start = threading.Barrier(len(work))
-    errors: list[BaseException] = []
-
-    def run(part: Callable[[], object]) -> None:
-        try:
-            with app.app_context():
-                start.wait(30)
-                part()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(part,)) for part in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert not any(thread.is_alive() for thread in threads)
-    if errors:
-        raise errors[0]
 
 
 def test_the_same_key_and_body_make_one_message(tenant: Tenant, api_key: ApiKey) -> None:
@@ -133,8 +108,7 @@ def test_a_key_is_kept_for_24_hours_and_then_free(tenant: Tenant, api_key: ApiKe
     (first,) = ask(api_key, item(tenant, "order-1"))
 
     def age(hours: float) -> None:
-        with transaction() as session:
-            session.execute(update(IdempotencyKey).values(created_at=utcnow() - timedelta(hours=hours)))
+        execute(update(IdempotencyKey).values(created_at=utcnow() - timedelta(hours=hours)))
 
     age(23.9)
     housekeeping.clean_up()
@@ -161,7 +135,7 @@ def test_batches_at_once_with_the_same_keys_make_one_message_each(app: Flask) ->
         for key, answer in zip(keys, ask(api_key, *(item(tenant, k, subject=k) for k in keys)), strict=True):
             answers[number, key] = answer
 
-    at_once(app, *(lambda number=number: batch(number) for number in range(6)))
+    at_once(*(partial(batch, number) for number in range(6)), app=app)
     made = {(number, key): accepted(answer).public_id for (number, key), answer in answers.items()}
     with app.app_context():
         assert count(Message) == count(IdempotencyKey) == count(LogEntry) == count(MessageBody) == 40 + 6 * 40
@@ -170,9 +144,7 @@ def test_batches_at_once_with_the_same_keys_make_one_message_each(app: Flask) ->
 
 
 @ON_POSTGRES
-def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(
-    tenant: Tenant, api_key: ApiKey, app: Flask
-) -> None:
+def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(tenant: Tenant, api_key: ApiKey) -> None:
     """The first request stands still between its insert and its commit."""
     message = outbox.accept(tenant, **FIELDS)
     held = {"api_key_id": api_key.id, "key": "m", "digest": "d", "message_id": message.id, "created_at": utcnow()}
@@ -188,9 +160,7 @@ def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(
 
 
 @ON_POSTGRES
-def test_a_request_that_waits_gets_the_first_ones_message_once_that_commits(
-    tenant: Tenant, api_key: ApiKey, app: Flask
-) -> None:
+def test_a_request_that_waits_gets_the_first_ones_message(tenant: Tenant, api_key: ApiKey, app: Flask) -> None:
     message = outbox.accept(tenant, **FIELDS)
     digest = item(tenant, "m").digest
     held = {"api_key_id": api_key.id, "key": "m", "digest": digest, "message_id": message.id, "created_at": utcnow()}
@@ -208,6 +178,6 @@ def test_a_request_that_waits_gets_the_first_ones_message_once_that_commits(
                     break
             first.commit()
 
-        at_once(app, second, commit_once_it_waits)
+        at_once(second, commit_once_it_waits, app=app)
     assert accepted(answers[0]).public_id == message.public_id
     assert count(Message) == 2 and count(IdempotencyKey) == 2

@@ -1,7 +1,5 @@
 """The log as a file."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.models import Tenant

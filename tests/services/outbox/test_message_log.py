@@ -1,29 +1,20 @@
 """The log: newest first, keyset pages, filters, and nobody else's mail."""
 
-from __future__ import annotations
-
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Message, Tenant, utcnow
 from portal.services.accounts import tenants
 from portal.services.errors import NotFound
-from portal.services.outbox import accept as outbox
 from portal.services.outbox import message_log
 from portal.services.outbox.message_log import LogFilter
 from tests.support.statements import recorded
+from tests.support.steps import accept, execute
 
 ALL = LogFilter()
-
-
-def accept(tenant: Tenant, **more: Any) -> Message:
-    fields = {"kind": "order_update", "to": "jane@customer.example", "subject": "Order", "text": "Hello"}
-    return outbox.accept(tenant, **(fields | more))
 
 
 def ids(page: message_log.LogPage) -> list[str]:
@@ -68,8 +59,7 @@ def test_filters_narrow_and_combine(tenant: Tenant) -> None:
 
 def test_a_period_leaves_out_what_is_older(tenant: Tenant) -> None:
     old = accept(tenant)
-    with transaction() as session:
-        session.execute(update(Message).where(Message.id == old.id).values(accepted_at=utcnow() - timedelta(days=2)))
+    execute(update(Message).where(Message.id == old.id).values(accepted_at=utcnow() - timedelta(days=2)))
     new = accept(tenant)
     assert ids(message_log.page(tenant, LogFilter(period="24h"))) == [new.public_id]
     assert ids(message_log.page(tenant, LogFilter(period="7d"))) == [new.public_id, old.public_id]
@@ -77,8 +67,7 @@ def test_a_period_leaves_out_what_is_older(tenant: Tenant) -> None:
 
 def test_a_period_in_which_nothing_came_is_empty(tenant: Tenant) -> None:
     accept(tenant)
-    with transaction() as session:
-        session.execute(update(Message).values(accepted_at=utcnow() - timedelta(days=2)))
+    execute(update(Message).values(accepted_at=utcnow() - timedelta(days=2)))
     page = message_log.page(tenant, LogFilter(period="1h"))
     assert page.rows == [] and page.any
 

@@ -1,23 +1,22 @@
 """A message once more, as a new one."""
 
-from __future__ import annotations
+from flask import Flask
+from sqlalchemy import func, select
 
-import pytest
-
-from portal.models import Tenant, User
-from portal.services.errors import NotFound, NotResendable
+from portal.extensions import db
+from portal.models import Message, Tenant, User
 from portal.services.outbox import send_again
+from tests.support.at_once import at_once
 from tests.support.steps import accept, drain
 
 
-def test_what_has_ended_goes_again_once_for_each_page(tenant: Tenant, user: User) -> None:
-    first = accept(tenant)
-    with pytest.raises(NotResendable) as refused:
-        send_again.send_again(tenant, user, first.public_id, "")
-    assert refused.value.reason == "not_ended"
+def test_of_many_forms_at_once_one_makes_the_copy(app: Flask, tenant: Tenant, user: User) -> None:
+    message, shop, person = accept(tenant).public_id, tenant.id, user.id
     drain()
-    copy, made = send_again.send_again(tenant, user, first.public_id, "")
-    assert made and send_again.send_again(tenant, user, first.public_id, "") == (copy, False)
-    assert send_again.links(tenant, copy).original.id == first.id  # type: ignore[union-attr]
-    with pytest.raises(NotFound):
-        send_again.look(tenant, "msg_of_nobody")
+
+    def press() -> bool:
+        acting = db.session.get_one(Tenant, shop), db.session.get_one(User, person)
+        return send_again.send_again(*acting, message, "")[1]
+
+    assert sorted(at_once(*[press] * 8, app=app)) == [False] * 7 + [True]
+    assert db.session.scalar(select(func.count()).where(Message.resent_of.is_not(None))) == 1

@@ -1,7 +1,5 @@
 """From what a mail says to the mail that a transport takes."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from portal.services.routing.compose import compose

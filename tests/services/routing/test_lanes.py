@@ -1,7 +1,5 @@
 """Lanes: one drain each, and what one has found out holds for its route."""
 
-from __future__ import annotations
-
 from flask import Flask
 from sqlalchemy import select
 
@@ -26,7 +24,7 @@ def test_waking_leaves_no_transaction_open_to_the_drain_that_goes_on(ctx: Flask)
     assert not db.session().in_transaction()
 
 
-def test_lanes_that_fail_together_count_once(tenant: Tenant, ctx: Flask, smtp: SMTPSink) -> None:
+def test_lanes_that_fail_together_count_once(tenant: Tenant) -> None:
     ids = list(db.session.scalars(select(Lane.id).where(Lane.route == "relay")))
     for _ in range(len(ids)):
         accept(tenant)

@@ -1,7 +1,5 @@
 """Waiting mail follows its tenant's sender, and what is withdrawn meanwhile stays withdrawn."""
 
-from __future__ import annotations
-
 import os
 import threading
 
@@ -24,11 +22,10 @@ from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
 
 
-def test_saving_a_driver_takes_along_the_mail_that_waited(tenant: Tenant, user: User, service: MailService) -> None:
+def test_saving_a_driver_takes_waiting_mail_along(
+    tenant: Tenant, user: User, service: MailService, wanted: DriverSettings
+) -> None:
     accept(tenant)
-    wanted = DriverSettings(
-        "other", "127.0.0.1", service.port, "starttls", "shop@acme.example", service.password, "shop@acme.example", ""
-    )
     driver = saved(tenant, user, wanted)
     service.sink.clear()
     drain_driver(driver)
@@ -63,9 +60,7 @@ def test_choosing_another_sender_frees_held_mail(tenant: Tenant, user: User, dri
 
 
 @pytest.mark.skipif(not os.environ.get("PORTAL_TEST_DATABASE_URL"), reason="SQLite has one writer at a time")
-def test_mail_that_is_withdrawn_while_it_is_released_stays_withdrawn(
-    app: Flask, tenant: Tenant, user: User, driver: Driver
-) -> None:
+def test_what_is_withdrawn_while_released_stays_so(app: Flask, tenant: Tenant, user: User, driver: Driver) -> None:
     accept(tenant)
     lifecycle.pause(tenant, user)
 

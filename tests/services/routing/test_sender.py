@@ -1,7 +1,5 @@
 """Who a tenant's mail comes from."""
 
-from __future__ import annotations
-
 from portal.models import Tenant
 from portal.services.senders.settings_page import sender_settings
 

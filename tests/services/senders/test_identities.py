@@ -1,7 +1,5 @@
 """Which addresses a tenant may send from, and which of them it does."""
 
-from __future__ import annotations
-
 import pytest
 from sqlalchemy import func, select
 
@@ -12,19 +10,10 @@ from portal.services.errors import InvalidField, NotFound, NotVerified
 from portal.services.senders import identities, verification
 from portal.services.senders.settings_page import sender_settings
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import forget_the_limits, link_of_last_mail
+from tests.support.steps import link_of_last_mail, verified
 
 
-def verified(tenant: Tenant, user: User, smtp: SMTPSink, address: str) -> SenderIdentity:
-    identity = verification.start_verification(tenant, user, address, "Acme")
-    assert verification.confirm(link_of_last_mail(smtp)).state == "confirmed"
-    forget_the_limits()
-    return identity
-
-
-def test_an_address_verified_before_is_in_force_at_once_with_the_new_name(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
+def test_an_address_verified_before_is_in_force_with_the_new_name(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     verified(tenant, user, smtp, "hello@acme.example")
     identities.use_default(tenant, user)
     identity = verification.start_verification(tenant, user, "Hello@ACME.example", "Acme Outlet")
@@ -77,9 +66,7 @@ def test_what_cannot_be_a_sender_is_refused_at_its_field(
     assert db.session.scalar(select(func.count(Message.id))) == 0
 
 
-def test_an_idn_domain_is_accepted_and_reaches_the_server_as_a_label(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
+def test_an_idn_domain_reaches_the_server_as_a_label(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     verification.start_verification(tenant, user, "hallo@bücher.example", "Bücher")
     verification.confirm(link_of_last_mail(smtp))
     assert smtp.received[-1].rcpt_to == ("hallo@xn--bcher-kva.example",)

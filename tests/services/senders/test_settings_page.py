@@ -1,7 +1,5 @@
 """What the sender's page shows."""
 
-from __future__ import annotations
-
 from portal.models import Tenant, User
 from portal.services.senders import verification
 from portal.services.senders.settings_page import driver_status, sender_settings

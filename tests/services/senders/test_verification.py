@@ -1,9 +1,7 @@
 """Verification: a mailed link, a page with a button, and the limits on asking."""
 
-from __future__ import annotations
-
-import threading
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,21 +10,15 @@ from sqlalchemy import func, select
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import LogEntry, Message, MessageBody, SenderIdentity, Tenant, User, VerificationMail, utcnow
+from portal.models import LogEntry, Message, MessageBody, Tenant, User, VerificationMail, utcnow
 from portal.services.accounts import launches, tenants
 from portal.services.errors import NotPending, SendLimit
 from portal.services.routing import sender as senders
 from portal.services.senders import verification
 from portal.services.senders.settings_page import sender_settings
+from tests.support.at_once import at_once
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import drain, forget_the_limits, link_of_last_mail
-
-
-def verified(tenant: Tenant, user: User, smtp: SMTPSink, address: str) -> SenderIdentity:
-    identity = verification.start_verification(tenant, user, address, "Acme")
-    assert verification.confirm(link_of_last_mail(smtp)).state == "confirmed"
-    forget_the_limits()
-    return identity
+from tests.support.steps import drain, forget_the_limits, link_of_last_mail, verified
 
 
 def test_the_button_makes_the_address_the_sender_of_all_mail(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
@@ -35,9 +27,7 @@ def test_the_button_makes_the_address_the_sender_of_all_mail(tenant: Tenant, use
     assert str(senders.resolve(tenant).mailbox) == "Acme Shop <hello@acme.example>"
 
 
-def test_the_mail_comes_from_the_platform_and_goes_to_the_address_asked_about(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
+def test_the_mail_goes_from_the_platform_to_the_address_asked_about(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     verification.start_verification(tenant, user, "hello@acme.example", "Acme Shop")
     link_of_last_mail(smtp)
     mail = smtp.received[-1]
@@ -209,21 +199,14 @@ def test_of_many_requests_at_once_one_mail_comes(app: Flask) -> None:
         for number in range(8):
             row, _ = tenants.upsert(f"shop-{number}", name="Shop", plan="pro")
             people.append((row, launches.accept(launches.make_token(row.external_id)).user))
-    start = threading.Barrier(8)
 
     def ask(tenant: Tenant, user: User) -> None:
-        with app.app_context():
-            start.wait()
-            try:
-                verification.start_verification(tenant, user, "hello@acme.example", "")
-            except SendLimit as error:
-                refused.append(error)
+        try:
+            verification.start_verification(tenant, user, "hello@acme.example", "")
+        except SendLimit as error:
+            refused.append(error)
 
-    threads = [threading.Thread(target=ask, args=person) for person in people]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    at_once(*(partial(ask, *person) for person in people), app=app)
     with app.app_context():
         assert db.session.scalar(select(func.count(VerificationMail.id))) == 1
     assert len(refused) == 7
@@ -238,9 +221,7 @@ def test_a_second_change_replaces_the_pending_one(tenant: Tenant, user: User, sm
     assert pending is not None and pending.identity.address == "two@acme.example"
 
 
-def test_the_verification_mail_stands_in_the_log_and_its_body_nowhere(
-    tenant: Tenant, user: User, smtp: SMTPSink
-) -> None:
+def test_the_mail_stands_in_the_log_and_its_body_nowhere(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     verification.start_verification(tenant, user, "hello@acme.example", "")
     link_of_last_mail(smtp)
     message = db.session.scalars(select(Message)).one()

@@ -1,7 +1,5 @@
 """Addresses and display names that people type."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.transport.mime.addresses import InvalidAddress, check_display_name, readable_address, validate_address

@@ -1,7 +1,5 @@
 """A mail's files: what a mail program reads back, whatever their names hold."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Mails as bytes: what a mail program reads back, and what nobody can smuggle in."""
 
-from __future__ import annotations
-
 import email
 import re
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """TLS and sign-in: nothing secret is said to a server that has not proved its name, and only once to one that has."""
 
-from __future__ import annotations
-
 import base64
 import socket
 import ssl
@@ -192,7 +190,7 @@ def test_a_service_without_tls_behind_the_port_ends_quickly(ca_file: str, encryp
 
 @pytest.mark.parametrize(("behaviour", "text"), [(CLOSE, "lost"), (SILENCE, "timeout"), (DRIP, "timeout")])
 @pytest.mark.parametrize("point", ["STARTTLS", "AUTH"])
-def test_a_server_that_fails_on_the_way_in_is_bounded(
+def test_a_failing_server_is_bounded(
     authority: trustme.CA, ca_file: str, point: str, behaviour: str, text: str
 ) -> None:
     def attempt(timeouts: Timeouts) -> SMTPFailure:

@@ -1,7 +1,5 @@
 """Sending over a connection, against a server on loopback that misbehaves as told."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -9,7 +7,7 @@ from time import monotonic
 import flask_mail
 import pytest
 
-from portal.transport.base import Envelope, Mail, Network, Stopped, Timeouts
+from portal.transport.base import Envelope, Mail, Network, Receipt, Stopped, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
 from portal.transport.smtp.account import Account
 from portal.transport.smtp.connection import Connection
@@ -21,6 +19,7 @@ pytestmark = pytest.mark.any_database
 ENVELOPE = Envelope("bounces@marketplace.example", "customer@shop.example")
 NETWORK = Network(local_hostname="portal.example")
 MAIL = b"Subject: Order 1\r\n\r\nHello\r\n"
+ORDER = Mail(ENVELOPE, MAIL)
 
 
 def yes() -> bool:
@@ -37,20 +36,24 @@ def opened(server: ScriptedServer, timeouts: Timeouts = PLENTY) -> Iterator[Conn
         yield connection
 
 
-def failure_of(send: Callable[[], object]) -> SMTPFailure:
+def send(server: ScriptedServer, mail: Mail = ORDER, before_dot: Callable[[], bool] = yes) -> Receipt:
+    """One mail, over a connection of its own."""
+    with opened(server) as connection:
+        return connection.send(mail, before_dot)
+
+
+def failure_of(attempt: Callable[[], object]) -> SMTPFailure:
     with pytest.raises(SMTPFailure) as caught:
-        send()
+        attempt()
     return caught.value
 
 
 def failure_when(answers: dict[str, Answer], timeouts: Timeouts = PLENTY) -> SMTPFailure:
     """What comes of opening a connection and sending a mail to a server with these answers."""
 
-    def attempt() -> None:
-        with opened(ScriptedServer(answers), timeouts) as connection:
-            connection.send(Mail(ENVELOPE, MAIL), yes)
-
-    return failure_of(attempt)
+    with pytest.raises(SMTPFailure) as caught, opened(ScriptedServer(answers), timeouts) as connection:
+        connection.send(ORDER, yes)
+    return caught.value
 
 
 # The mail itself
@@ -62,8 +65,7 @@ def test_it_is_flask_mails_connection() -> None:
 
 def test_a_mail_arrives_as_it_was_and_the_servers_reply_is_kept() -> None:
     server = ScriptedServer()
-    with opened(server) as connection:
-        reply = connection.send(Mail(ENVELOPE, MAIL), yes)
+    reply = send(server)
     assert server.mails == [MAIL]
     assert (reply.code, reply.text) == (250, "2.0.0 queued as 7")
     assert server.commands == [
@@ -78,16 +80,14 @@ def test_a_mail_arrives_as_it_was_and_the_servers_reply_is_kept() -> None:
 @pytest.mark.parametrize("content", [b".\r\n..\r\n.x\r\n", b"a\r\n.\r\nb\r\n", b"\r\n.\r\n"])
 def test_dots_at_the_start_of_lines_survive(content: bytes) -> None:
     server = ScriptedServer()
-    with opened(server) as connection:
-        connection.send(Mail(ENVELOPE, content), yes)
+    send(server, Mail(ENVELOPE, content))
     assert server.mails == [content]
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r", b"\r\n"])
 def test_no_bare_line_end_can_hide_a_second_mail(line_end: bytes) -> None:
     server = ScriptedServer()
-    with opened(server) as connection:
-        connection.send(Mail(ENVELOPE, line_end.join([b"a", b".", b"MAIL FROM:<x@y.example>", b"b"])), yes)
+    send(server, Mail(ENVELOPE, line_end.join([b"a", b".", b"MAIL FROM:<x@y.example>", b"b"])))
     assert server.mails == [b"a\r\n.\r\nMAIL FROM:<x@y.example>\r\nb\r\n"]
 
 
@@ -95,15 +95,14 @@ def test_several_mails_go_over_one_connection() -> None:
     server = ScriptedServer()
     with opened(server) as connection:
         for _ in range(3):
-            connection.send(Mail(ENVELOPE, MAIL), yes)
+            connection.send(ORDER, yes)
         assert connection.num_emails == 3
     assert (len(server.mails), server.connections) == (3, 1)
 
 
 def test_the_null_reverse_path_is_spoken_as_such() -> None:
     server = ScriptedServer()
-    with opened(server) as connection:
-        connection.send(Mail(Envelope("", "customer@shop.example"), MAIL), yes)
+    send(server, Mail(Envelope("", "customer@shop.example"), MAIL))
     assert "MAIL FROM:<>" in server.commands
 
 
@@ -118,7 +117,7 @@ def test_an_address_cannot_become_a_command(address: str) -> None:
 def test_steps_are_reported_in_order() -> None:
     steps: list[str] = []
     with ScriptedServer() as server, Connection(relay(server), on_step=steps.append) as connection:
-        connection.send(Mail(ENVELOPE, MAIL), yes)
+        connection.send(ORDER, yes)
     assert steps == ["resolve", "connect", "sender", "recipient", "accepted"]
 
 
@@ -128,15 +127,14 @@ def test_steps_are_reported_in_order() -> None:
 def test_mail_rcpt_and_data_travel_together_where_the_server_offers_pipelining() -> None:
     # This server answers nothing before it has seen DATA.
     server = ScriptedServer({"MAIL": NOTHING, "RCPT": NOTHING, "DATA": "250 ok\r\n250 ok\r\n354 go on"})
-    with opened(server) as connection:
-        connection.send(Mail(ENVELOPE, MAIL), yes)
+    send(server)
     assert server.mails == [MAIL]
 
 
 def test_commands_wait_for_replies_where_it_does_not() -> None:
     server = ScriptedServer({"MAIL": "550 5.1.8 no such sender"}, extensions=())
     with opened(server) as connection:
-        failure = failure_of(lambda: connection.send(Mail(ENVELOPE, MAIL), yes))
+        failure = failure_of(lambda: connection.send(ORDER, yes))
     assert failure.phase == "mail"
     assert not any(command.startswith(("RCPT", "DATA")) for command in server.commands)
 
@@ -172,7 +170,7 @@ USUAL_AFTER = {"MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go on"}
 def test_a_refused_recipient_never_becomes_an_empty_mail() -> None:
     server = ScriptedServer({"RCPT": "550 5.1.1 unknown", "DATA": "354 go on"})
     with opened(server) as connection:
-        failure = failure_of(lambda: connection.send(Mail(ENVELOPE, MAIL), yes))
+        failure = failure_of(lambda: connection.send(ORDER, yes))
         assert not connection.usable
     assert failure.phase == "rcpt"
     assert (server.mails, server.unfinished) == ([], [b""])
@@ -186,9 +184,9 @@ def test_a_server_that_refuses_and_hangs_up_has_refused() -> None:
 def test_421_closes_the_connection() -> None:
     server = ScriptedServer({"MAIL": "421 4.3.2 shutting down", "RCPT": "503 no", "DATA": "503 no"})
     with opened(server) as connection:
-        failure = failure_of(lambda: connection.send(Mail(ENVELOPE, MAIL), yes))
+        failure = failure_of(lambda: connection.send(ORDER, yes))
         assert not connection.usable
-        assert failure_of(lambda: connection.send(Mail(ENVELOPE, MAIL), yes)).reply.text == "lost"
+        assert failure_of(lambda: connection.send(ORDER, yes)).reply.text == "lost"
     assert (failure.phase, failure.reply.code) == ("mail", 421)
 
 
@@ -198,8 +196,7 @@ def test_421_closes_the_connection() -> None:
 def test_before_dot_is_asked_once_when_only_the_dot_is_missing() -> None:
     asked: list[int] = []
     server = ScriptedServer()
-    with opened(server) as connection:
-        connection.send(Mail(ENVELOPE, MAIL), lambda: asked.append(len(server.mails)) is None)
+    send(server, before_dot=lambda: asked.append(len(server.mails)) is None)
     assert asked == [0]
     assert server.mails == [MAIL]
 
@@ -208,7 +205,7 @@ def test_no_dot_is_sent_when_before_dot_says_no() -> None:
     server = ScriptedServer()
     with opened(server) as connection:
         with pytest.raises(Stopped):
-            connection.send(Mail(ENVELOPE, MAIL), lambda: False)
+            connection.send(ORDER, lambda: False)
         assert not connection.usable
     assert (server.mails, server.unfinished) == ([], [MAIL])
 
@@ -219,7 +216,7 @@ def test_no_dot_is_sent_when_before_dot_breaks() -> None:
 
     server = ScriptedServer()
     with opened(server) as connection, pytest.raises(RuntimeError, match="database away"):
-        connection.send(Mail(ENVELOPE, MAIL), broken)
+        connection.send(ORDER, broken)
     assert (server.mails, server.unfinished) == ([], [MAIL])
 
 
@@ -231,7 +228,7 @@ def test_nobody_goes_on_in_the_middle_of_a_mail() -> None:
     server = ScriptedServer()
     with server, Connection(relay(server), on_step=broken) as connection:
         with pytest.raises(RuntimeError, match="database away"):
-            connection.send(Mail(ENVELOPE, MAIL), yes)
+            connection.send(ORDER, yes)
         assert not connection.usable
     assert server.mails == []
 
@@ -239,8 +236,8 @@ def test_nobody_goes_on_in_the_middle_of_a_mail() -> None:
 def test_a_refusal_after_the_dot_leaves_the_connection_good() -> None:
     server = ScriptedServer({".": ["552 5.2.3 too large", "250 ok"]})
     with opened(server) as connection:
-        failure = failure_of(lambda: connection.send(Mail(ENVELOPE, MAIL), yes))
-        connection.send(Mail(ENVELOPE, MAIL), yes)
+        failure = failure_of(lambda: connection.send(ORDER, yes))
+        connection.send(ORDER, yes)
     assert (failure.phase, failure.reply.code, failure.ambiguous) == ("dot", 552, False)
 
 
@@ -254,14 +251,13 @@ def test_no_reply_after_the_dot_is_ambiguous(behaviour: str, text: str) -> None:
 def test_the_fate_of_quit_changes_nothing() -> None:
     for behaviour in (CLOSE, "500 what?", "banana"):
         server = ScriptedServer({"QUIT": behaviour})
-        with opened(server) as connection:
-            assert connection.send(Mail(ENVELOPE, MAIL), yes).code == 250
+        assert send(server).code == 250
 
 
 def test_quit_is_not_waited_for_longer_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portal.transport.smtp.connection.QUIT_SECONDS", 0.1)
     with opened(ScriptedServer({"QUIT": DRIP})) as connection:
-        connection.send(Mail(ENVELOPE, MAIL), yes)
+        connection.send(ORDER, yes)
         begin = monotonic()
     assert monotonic() - begin < PLENTY.dot  # or the server would be waited for
 
@@ -287,7 +283,7 @@ def test_the_session_ends_at_its_deadline_however_lively_the_server_is() -> None
 
 def test_no_mail_is_started_late_in_a_session() -> None:
     with opened(ScriptedServer()) as connection:
-        connection.send(Mail(ENVELOPE, MAIL), yes)
+        connection.send(ORDER, yes)
         connection._opened_at -= PLENTY.session / 2
         assert not connection.usable
 
@@ -317,16 +313,14 @@ def test_a_long_reply_is_cut_and_its_control_characters_are_gone() -> None:
 
 def test_the_size_is_announced_where_the_server_asks_for_it() -> None:
     server = ScriptedServer(extensions=("SIZE 1000000",))
-    with opened(server) as connection:
-        connection.send(Mail(ENVELOPE, MAIL), yes)
+    send(server)
     assert f"MAIL FROM:<bounces@marketplace.example> SIZE={len(MAIL)}" in server.commands
 
 
 @pytest.mark.parametrize("offered", [(), ("SMTPUTF8", "8BITMIME")])
 def test_a_mail_in_ascii_asks_for_no_extension(offered: tuple[str, ...]) -> None:
     server = ScriptedServer(extensions=offered)
-    with opened(server) as connection:
-        connection.send(Mail(ENVELOPE, MAIL), yes)
+    send(server)
     assert "MAIL FROM:<bounces@marketplace.example>" in server.commands
 
 
@@ -338,12 +332,9 @@ def test_a_mail_in_ascii_asks_for_no_extension(offered: tuple[str, ...]) -> None
         (Envelope("a@b.example", "c@d.example"), "é\r\n".encode(), " BODY=8BITMIME"),
     ],
 )
-def test_extensions_are_used_where_needed_and_missed_where_absent(
-    envelope: Envelope, content: bytes, parameter: str
-) -> None:
+def test_extensions_are_used_where_needed_and_missed(envelope: Envelope, content: bytes, parameter: str) -> None:
     server = ScriptedServer(extensions=("SMTPUTF8", "8BITMIME"))
-    with opened(server) as connection:
-        connection.send(Mail(envelope, content), yes)
+    send(server, Mail(envelope, content))
     assert f"MAIL FROM:<{envelope.mail_from}>{parameter}" in server.commands
     with opened(ScriptedServer()) as connection:
         assert failure_of(lambda: connection.send(Mail(envelope, content), yes)).reply.text == "unsupported"
@@ -351,8 +342,7 @@ def test_extensions_are_used_where_needed_and_missed_where_absent(
 
 def test_a_server_that_knows_only_helo_gets_helo() -> None:
     server = ScriptedServer({"EHLO": "502 what?", "HELO": "250 hello"})
-    with opened(server) as connection:
-        connection.send(Mail(ENVELOPE, MAIL), yes)
+    send(server)
     assert "helo portal.example" in server.commands
 
 
@@ -369,7 +359,7 @@ def test_addresses_are_tried_in_order_until_one_answers() -> None:
     with ScriptedServer() as server:  # there is no route to the first, and nobody at the second
         account, policy = merchant(server, "2001:db8::1", "127.0.0.2", "127.0.0.1")
         with Connection(account, network=Network(policy), timeouts=PLENTY) as connection:
-            connection.send(Mail(ENVELOPE, MAIL), yes)
+            connection.send(ORDER, yes)
     assert server.connections == 1
 
 

@@ -1,7 +1,5 @@
 """What servers say, and what is made of it."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from time import process_time
@@ -70,9 +68,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("phase", "code", "text", "action", "reason"), OTHERS)
-def test_other_wordings_of_a_condition_get_its_verdict(
-    phase: str, code: int, text: str, action: str, reason: str
-) -> None:
+def test_other_wordings_get_the_same_verdict(phase: str, code: int, text: str, action: str, reason: str) -> None:
     assert classify(phase, code, text)[:2] == (action, reason)
 
 
@@ -209,8 +205,6 @@ def test_a_waiting_time_that_is_not_understood_is_not_guessed_at(text: str) -> N
         ("dot", 0, "lost", ("retry_message", None, "message")),
     ],
 )
-def test_a_verdict_says_whom_it_concerns_and_when_to_ask_again(
-    phase: str, code: int, text: str, said: tuple[str, int | None, str]
-) -> None:
+def test_a_verdict_says_its_scope_and_time(phase: str, code: int, text: str, said: tuple[str, int | None, str]) -> None:
     verdict = classify(phase, code, text)
     assert (verdict.action, verdict.retry_after, verdict.scope) == said

@@ -1,17 +1,14 @@
 """Activity: a tenant's admins read what was changed, in words and as a file; nobody else does."""
 
-from __future__ import annotations
-
 import csv
 import io
-from collections.abc import Callable
 
 from flask import Flask
 
 from portal.services import audit
 from portal.views import csv_files
 from portal.views.activity import texts as activity_texts
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 
 PATH = "/settings/activity"
 
@@ -20,7 +17,7 @@ def test_every_action_has_its_words() -> None:
     assert set(activity_texts.ACTIONS) == set(audit.Action)
 
 
-def test_an_admin_reads_who_changed_what(app: Flask, person: Person) -> None:
+def test_an_admin_reads_who_changed_what(person: Person) -> None:
     person.post("/settings/email/verification", {"address": "hello@acme.example", "display_name": "Acme"})
     page = person.get(PATH).text
     assert "Asked to confirm a sender address" in page and "hello@acme.example" in page
@@ -28,26 +25,26 @@ def test_an_admin_reads_who_changed_what(app: Flask, person: Person) -> None:
     assert "Your marketplace" in page and "Set up the shop" in page
 
 
-def test_german_says_the_same(arrive: Callable[..., Person]) -> None:
+def test_german_says_the_same(arrive: Arrive) -> None:
     page = arrive(locale="de").get(PATH).text
     assert "Aktivitäten" in page and "Shop eingerichtet" in page
 
 
-def test_a_viewer_is_neither_offered_nor_given_it(arrive: Callable[..., Person]) -> None:
+def test_a_viewer_is_neither_offered_nor_given_it(arrive: Arrive) -> None:
     viewer = arrive(role="viewer")
     assert PATH not in viewer.landing.text
     assert viewer.get(PATH).status_code == 403
     assert viewer.post(f"{PATH}.csv").status_code == 403
 
 
-def test_another_tenants_entries_are_nowhere(person: Person, arrive: Callable[..., Person]) -> None:
+def test_another_tenants_entries_are_nowhere(person: Person, arrive: Arrive) -> None:
     rival = arrive("rival", tenant_name="Rival")
     rival.post("/settings/email/verification", {"address": "secret@rival.example", "display_name": "R"})
     for page in (person.get(PATH), person.get(f"{PATH}?before=99999999999999999999"), person.post(f"{PATH}.csv")):
         assert page.status_code == 200 and "rival" not in page.text.lower()
 
 
-def test_the_file_holds_everything_and_no_formula(app: Flask, person: Person) -> None:
+def test_the_file_holds_everything_and_no_formula(person: Person) -> None:
     person.post("/settings/email/verification", {"address": "hello@acme.example", "display_name": "=SUM(1)"})
     answer = person.client.post(f"{PATH}.csv", data={"csrf_token": person.csrf})
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="activity-')

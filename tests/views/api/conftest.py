@@ -1,7 +1,5 @@
 """The platform's backend: a client with an API key, and a tenant."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

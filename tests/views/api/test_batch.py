@@ -1,7 +1,5 @@
 """Batches: each message is checked, accepted or refused for itself, and answered in its place."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -99,9 +97,7 @@ def test_what_is_no_batch_is_refused(api: FlaskClient, app: Flask, body: dict[st
     assert error["pointer"] == "#/messages" and counts(app)[0] == 0
 
 
-def test_five_hundred_cost_no_more_statements_than_five(
-    api: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_five_hundred_cost_no_more_than_five(api: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tenants, senders and keys are looked up once, and rows are written together."""
     spent: list[int] = []
     monkeypatch.setattr(lanes, "_KNOWN_SECONDS", 3600)
@@ -120,11 +116,8 @@ def test_a_batch_wakes_a_lane_once(api: FlaskClient, valkey: Valkey) -> None:
 
 
 def test_a_batch_is_accepted_while_redis_is_away(api: FlaskClient, app: Flask, valkey: Valkey) -> None:
-    valkey.kill()
-    try:
+    with valkey.away():
         assert {result["status"] for result in post(api, *[MESSAGE] * 10)} == {202}
-    finally:
-        valkey.start()
     assert counts(app)[0] == 10
 
 

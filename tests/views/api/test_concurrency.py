@@ -1,13 +1,11 @@
 """Equal requests at the same time, over HTTP, to real web processes: one message, whatever the database."""
 
-from __future__ import annotations
-
 import http.client
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +15,9 @@ from sqlalchemy import func, select
 from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message
 from portal.services.accounts import tenants
+from tests.conftest import Environment
 from tests.support import processes
+from tests.support.at_once import at_once
 from tests.support.ports import free_port
 from tests.support.warm import Warm
 from tests.views.api.conftest import MESSAGE
@@ -26,7 +26,7 @@ Ask = Callable[[int, str, Any, dict[str, str]], tuple[int, Any, Any]]
 
 
 @pytest.fixture
-def ask(app: Flask, key: str, environment: Callable[..., dict[str, str]], warm: Warm) -> Iterator[Ask]:
+def ask(app: Flask, key: str, environment: Environment, warm: Warm) -> Iterator[Ask]:
     """Post to one of two web processes, in turn: status, headers, and the answer's JSON."""
     with app.app_context():
         tenants.upsert("acme", name="Acme")
@@ -49,20 +49,7 @@ def ask(app: Flask, key: str, environment: Callable[..., dict[str, str]], warm: 
 
 
 def all_at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
-    start = threading.Barrier(count)
-    results: list[Any] = [None] * count
-
-    def run(number: int) -> None:
-        start.wait(30)
-        results[number] = work(number)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(90)
-    assert None not in results
-    return results
+    return at_once(*(partial(work, number) for number in range(count)))
 
 
 def counts(app: Flask) -> list[int]:
@@ -84,8 +71,7 @@ def test_fifty_equal_requests_at_once_make_one_message(app: Flask, ask: Ask) -> 
 
 def test_of_equal_keys_with_different_bodies_one_wins_and_the_others_are_told(app: Flask, ask: Ask) -> None:
     answers = all_at_once(
-        20,
-        lambda number: ask(number, "/messages", MESSAGE | {"subject": f"{number}"}, {"Idempotency-Key": "order-1"}),
+        20, lambda number: ask(number, "/messages", MESSAGE | {"subject": f"{number}"}, {"Idempotency-Key": "order-1"})
     )
     assert Counter(status for status, _, _ in answers) == {202: 1, 409: 19}
     assert counts(app) == [1, 1, 1]

@@ -1,7 +1,5 @@
 """What an API key may do: within its scopes, for its tenants, until its end; beyond it nothing is done or told."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """openapi.json says what the API does: every route, every example by its schema, and answers as they really come."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -163,7 +161,7 @@ def examples_of_403(operation: dict[str, Any]) -> list[str]:
     return list(refused["content"]["application/problem+json"]["examples"]) if refused else []
 
 
-def test_every_path_under_api_answers_with_problem_documents(api: FlaskClient, app: Flask) -> None:
+def test_every_path_under_api_answers_with_problem_documents(api: FlaskClient) -> None:
     for path in ("/api", "/api/", "/api/v2/messages", "/api/v1/nothing", "/api/v1/messages/", "/api/v1/tenants"):
         problem(api.get(path), 404)
     refused = api.delete("/api/v1/messages")

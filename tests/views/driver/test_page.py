@@ -1,9 +1,7 @@
 """Custom email setup over HTTP: the test gate against forged Saves, what is said about bad input, plans, roles."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
@@ -26,7 +24,7 @@ from portal.views.log import texts as log_texts
 from tests.conftest import made_app
 from tests.support.driver_steps import allow
 from tests.support.mail_service import MailService
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 from tests.support.scripted_server import ScriptedServer
 from tests.support.settings import configure
 from tests.support.statements import recorded
@@ -45,7 +43,7 @@ def service(app: Flask, tmp_path: Path) -> Iterator[MailService]:
 
 
 @pytest.fixture
-def admin(arrive: Callable[..., Person]) -> Person:
+def admin(arrive: Arrive) -> Person:
     return arrive(plan="enterprise", email="ada@acme.example", name="Ada")
 
 
@@ -115,9 +113,7 @@ def test_tested_and_saved_the_driver_sends_all_mail(app: Flask, admin: Person, f
     assert "Acme Shop <shop@acme.example>" in text_of(settings)
 
 
-def test_without_a_test_save_is_locked_and_a_forged_one_refused(
-    app: Flask, admin: Person, fields: dict[str, str]
-) -> None:
+def test_without_a_test_save_is_locked_and_refused(app: Flask, admin: Person, fields: dict[str, str]) -> None:
     page = admin.get(PAGE)
     assert re.search(r'<button id="save"[^>]*aria-disabled="true"[^>]*aria-describedby="save-reason"', page.text)
     answer = admin.post(PAGE, fields)
@@ -165,9 +161,7 @@ def test_a_save_of_a_test_passed_31_minutes_ago_is_refused(app: Flask, admin: Pe
     assert stored(app) is None
 
 
-def test_a_save_while_the_test_runs_or_after_it_failed_is_refused(
-    app: Flask, admin: Person, fields: dict[str, str]
-) -> None:
+def test_a_save_while_the_test_runs_or_failed_is_refused(app: Flask, admin: Person, fields: dict[str, str]) -> None:
     wrong = fields | {"secret": "wrong"}
     admin.post(f"{PAGE}/test", wrong)
     assert admin.post(PAGE, wrong).status_code == 422
@@ -215,9 +209,7 @@ def test_what_cannot_be_is_said_in_one_sentence_at_its_field(
         assert db.session.scalars(select(DriverTest)).first() is None
 
 
-def test_a_failed_test_marks_its_step_and_its_field_and_says_what_to_do(
-    app: Flask, admin: Person, fields: dict[str, str]
-) -> None:
+def test_a_failed_test_marks_step_and_field_with_a_way_out(app: Flask, admin: Person, fields: dict[str, str]) -> None:
     admin.post(f"{PAGE}/test", fields | {"secret": "wrong"})
     run_test(app)
     page = admin.get(PAGE)
@@ -262,9 +254,7 @@ def test_the_field_to_change_follows_from_the_reason_and_not_from_the_step_alone
     assert (f'<a href="#{name}">Go to the field</a>' in page.text) == (name is not None)
 
 
-def test_a_certificate_for_another_name_is_told_apart(
-    app: Flask, admin: Person, fields: dict[str, str], tmp_path: Path
-) -> None:
+def test_another_names_certificate_is_told(app: Flask, admin: Person, fields: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with MailService(tmp_path / "other", name="mail.other.example") as other:
         allow(app, other)
@@ -314,7 +304,7 @@ def test_a_test_whose_worker_died_ends_with_words(app: Flask, admin: Person, fie
 
 
 def test_two_admins_at_once_the_later_learns_what_the_other_changed(
-    app: Flask, admin: Person, arrive: Callable[..., Person], fields: dict[str, str]
+    app: Flask, admin: Person, arrive: Arrive, fields: dict[str, str]
 ) -> None:
     saved(app, admin, fields)
     other = arrive(plan="enterprise", email="ben@acme.example", name="Ben")
@@ -341,9 +331,7 @@ def test_a_version_that_the_page_never_held_is_a_conflict_and_no_crash(
     assert driver is not None and driver.from_name == "Acme Shop"
 
 
-def test_an_empty_password_keeps_the_stored_one_but_only_for_its_server(
-    app: Flask, admin: Person, fields: dict[str, str]
-) -> None:
+def test_an_empty_password_is_the_stored_one_of_its_server(app: Flask, admin: Person, fields: dict[str, str]) -> None:
     saved(app, admin, fields)
     blank = fields | {"secret": "", "version": "1", "from_address": "boss@acme.example"}
     assert admin.post(f"{PAGE}/test", blank).status_code == 303
@@ -352,9 +340,7 @@ def test_an_empty_password_keeps_the_stored_one_but_only_for_its_server(
     assert answer.status_code == 422 and "Enter the password." in field(answer, "secret")
 
 
-def test_a_plan_without_it_sees_the_page_and_is_refused_by_the_server(
-    options: dict[str, Any], fields: dict[str, str]
-) -> None:
+def test_a_plan_without_it_sees_the_page_and_is_refused(options: dict[str, Any], fields: dict[str, str]) -> None:
     with made_app(**options, pricing_url="https://marketplace.example/pricing") as app:
         person = Person(app, "small", {"plan": "basic"})
         page = person.get(PAGE)
@@ -368,13 +354,11 @@ def test_a_plan_without_it_sees_the_page_and_is_refused_by_the_server(
         assert answer.status_code == 403 and "“Your own address” is part of the Pro plan." in text_of(answer)
 
 
-def test_without_a_page_of_prices_a_plan_without_it_leads_to_support(arrive: Callable[..., Person]) -> None:
+def test_without_a_page_of_prices_a_plan_without_it_leads_to_support(arrive: Arrive) -> None:
     assert "Ask support about it" in text_of(arrive("small", plan="basic").get(PAGE))
 
 
-def test_after_a_downgrade_nothing_is_lost_and_the_page_says_so(
-    app: Flask, admin: Person, fields: dict[str, str]
-) -> None:
+def test_after_a_downgrade_nothing_is_lost(app: Flask, admin: Person, fields: dict[str, str]) -> None:
     saved(app, admin, fields)
     with app.app_context():
         tenants.upsert("acme", plan="pro")
@@ -386,9 +370,7 @@ def test_after_a_downgrade_nothing_is_lost_and_the_page_says_so(
     assert "Your plan has changed." not in page and "Acme Shop <shop@acme.example>" in page
 
 
-def test_a_viewer_sees_everything_and_can_change_nothing(
-    app: Flask, admin: Person, arrive: Callable[..., Person], fields: dict[str, str]
-) -> None:
+def test_a_viewer_sees_all_and_changes_none(app: Flask, admin: Person, arrive: Arrive, fields: dict[str, str]) -> None:
     saved(app, admin, fields)
     viewer = arrive(plan="enterprise", email="vi@acme.example", role="viewer")
     page = viewer.get(PAGE)
@@ -472,7 +454,7 @@ def test_discard_forgets_what_was_tested(app: Flask, admin: Person, fields: dict
 
 @pytest.mark.parametrize("locale", ["en", "de"])
 @pytest.mark.parametrize("key", PROVIDERS)
-def test_each_provider_is_offered_with_a_form_and_a_guide(arrive: Callable[..., Person], key: str, locale: str) -> None:
+def test_each_provider_is_offered_with_a_form_and_a_guide(arrive: Arrive, key: str, locale: str) -> None:
     provider = PROVIDERS[key]
     page = arrive(plan="enterprise", locale=locale, email=f"{locale}@acme.example").get(f"{PAGE}?preset={key}")
     assert f'<input type="radio" name="preset" value="{key}" checked>' in page.text
@@ -523,9 +505,7 @@ def test_a_password_is_in_no_page_that_the_server_makes(app: Flask, admin: Perso
         assert CANARY not in answer.text and 'type="password" value' not in answer.text
 
 
-def test_another_tenants_test_opens_nothing(
-    app: Flask, admin: Person, arrive: Callable[..., Person], fields: dict[str, str]
-) -> None:
+def test_another_tenants_test_opens_nothing(app: Flask, admin: Person, arrive: Arrive, fields: dict[str, str]) -> None:
     pass_a_test(app, admin, fields)
     other = arrive("globex", plan="enterprise", email="eve@globex.example")
     assert other.as_htmx("GET", f"{PAGE}/test?test=1").status_code == 404
@@ -562,9 +542,7 @@ def test_the_status_is_polled_and_unchanged_costs_nothing(app: Flask, admin: Per
     assert again.status_code == 200 and "Paused by an administrator" in text_of(again)
 
 
-def test_a_test_of_other_settings_does_not_unlock_what_stands_in_the_form(
-    app: Flask, admin: Person, fields: dict[str, str]
-) -> None:
+def test_a_test_of_other_settings_does_not_unlock_the_form(app: Flask, admin: Person, fields: dict[str, str]) -> None:
     admin.post(f"{PAGE}/test", fields)
     busy = admin.as_htmx("POST", f"{PAGE}/test", data=fields | {"from_address": "boss@acme.example"})
     url = re.search(rf'hx-get="({PAGE}/test\?test=\d+[^"]*)"', busy.text)

@@ -1,12 +1,9 @@
 """The log as CSV: what the page shows, as a file that a spreadsheet opens safely."""
 
-from __future__ import annotations
-
 import csv
 import gc
 import io
 import tracemalloc
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,7 +18,7 @@ from portal.services.outbox import accept as outbox
 from portal.services.outbox import log_export
 from portal.views.csv_files import harmless
 from portal.web import session
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 from tests.views.log.test_page import accept
 
 CSV = "/settings/email/logs.csv"
@@ -41,8 +38,7 @@ def test_a_row_says_what_the_page_says(app: Flask, person: Person) -> None:
         finished_at=at + timedelta(seconds=3), sender="Acme <hello@acme.example>",
     )  # fmt: skip
     answer = person.get(CSV)
-    assert answer.status_code == 200
-    assert answer.content_type == "text/csv; charset=utf-8"
+    assert answer.status_code == 200 and answer.content_type == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="email-log-')
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.get_data().startswith(b"\xef\xbb\xbf")
@@ -56,9 +52,7 @@ def test_a_row_says_what_the_page_says(app: Flask, person: Person) -> None:
     ]  # fmt: skip
 
 
-def test_in_german_the_words_are_german_and_semicolons_stand_between_them(
-    app: Flask, arrive: Callable[..., Person]
-) -> None:
+def test_in_german_the_words_are_german_and_semicolons_stand_between_them(app: Flask, arrive: Arrive) -> None:
     person = arrive(locale="de")
     accept(app, "Ihre Bestellung; Nr. 7", state="sent")
     (row,) = rows(person.get(CSV), ";")
@@ -104,7 +98,7 @@ def test_another_tenants_rows_never_come(app: Flask, person: Person) -> None:
     assert rows(person.get(CSV)) == []
 
 
-def test_a_viewer_may_download(app: Flask, arrive: Callable[..., Person]) -> None:
+def test_a_viewer_may_download(arrive: Arrive) -> None:
     assert arrive(role="viewer").post(CSV).status_code == 200
 
 

@@ -1,10 +1,7 @@
 """Email logs: filters, pages, timelines, words."""
 
-from __future__ import annotations
-
 import re
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -24,7 +21,7 @@ from portal.services.outbox import accept as outbox
 from portal.transport.smtp.replies import ACTIONS
 from portal.views.log import page as logs
 from portal.views.log import texts as log_texts
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 from tests.support.statements import recorded
 
 LOG = "/settings/email/logs"
@@ -93,16 +90,14 @@ def test_an_unknown_filter_is_a_sentence_and_no_crash(person: Person, query: str
         person.as_htmx("GET", f"{LOG}?{query}"),
         person.get(f"{LOG}/rows?{query}"),
     ):
-        assert answer.status_code == 400
-        assert "This filter doesn&#39;t exist" in answer.text
+        assert answer.status_code == 400 and "This filter doesn&#39;t exist" in answer.text
         assert "help@marketplace.example" in answer.text
         assert "<script>" not in answer.text.replace("<script src=", "")
 
 
 def test_an_unknown_message_is_a_sentence(person: Person) -> None:
     answer = person.get(f"{LOG}?open=msg_unknown")
-    assert answer.status_code == 404
-    assert "isn&#39;t in your log" in answer.text
+    assert answer.status_code == 404 and "isn&#39;t in your log" in answer.text
 
 
 def test_a_recipient_is_searched_by_post_and_stays_out_of_addresses(app: Flask, person: Person) -> None:
@@ -168,7 +163,7 @@ def test_the_timeline_tells_what_happened_with_the_servers_words(app: Flask, per
 
 @pytest.mark.parametrize(("locale", "ago"), [("en", "2 hours ago"), ("de", "vor 2 Stunden")])
 def test_the_timeline_tells_how_long_ago_and_the_exact_time_to_those_who_go_there(
-    app: Flask, arrive: Callable[..., Person], locale: str, ago: str
+    app: Flask, arrive: Arrive, locale: str, ago: str
 ) -> None:
     person = arrive(locale=locale)
     opened = accept(app, "Your order 7")
@@ -230,7 +225,7 @@ def test_mail_whose_route_has_to_wait_says_why_and_until_when(app: Flask, person
     ]
 
 
-def test_it_is_said_in_german_too(app: Flask, arrive: Callable[..., Person]) -> None:
+def test_it_is_said_in_german_too(app: Flask, arrive: Arrive) -> None:
     person = arrive(locale="de")
     accept(app, "Order 1", route="driver:7")
     make_wait(app, "driver:7", "quota_daily", 7200)
@@ -260,9 +255,7 @@ def test_how_much_is_said_of_a_wait(
     assert states(person.get(LOG).text) == [expected.format(at=at)]
 
 
-def test_mail_that_would_be_tried_again_sooner_than_its_route_may_send_says_the_later_time(
-    app: Flask, person: Person
-) -> None:
+def test_mail_tried_again_sooner_than_its_route_may_send_says_the_later_time(app: Flask, person: Person) -> None:
     accept(app, "Order 1", route="driver:7", state="deferred", reason="greylisted", due_at=utcnow())
     at = make_wait(app, "driver:7", "quota_daily", 7200)
     assert states(person.get(LOG).text) == [f"Waiting: the recipient's server asked to try later, goes on at {at}"]

@@ -1,10 +1,6 @@
 """Send again: asks first, makes one new message that is linked to the old one, and refuses what it must not send."""
 
-from __future__ import annotations
-
 import re
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,13 +13,12 @@ from portal.models import LogEntry, Message, MessageBody, User
 from portal.models.message import ENDED, STATES
 from portal.services.accounts import launches, tenants
 from portal.services.outbox import accept as outbox
-from portal.services.outbox import send_again
 from portal.services.senders import verification
 from portal.transport.mime.addresses import Mailbox
 from portal.transport.mime.attachments import Attachment
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import drain
+from tests.support.steps import drain, execute
 
 LOG = "/settings/email/logs"
 
@@ -34,8 +29,7 @@ def ended(app: Flask, state: str = "failed", tenant: str = "acme", **fields: Any
         assert found is not None
         wanted = {"kind": "order_update", "to": "carla@customer.example", "subject": "Your order 7", "text": "Hello"}
         message = outbox.accept(found, **wanted | fields)
-        with transaction() as session:
-            session.execute(update(Message).where(Message.id == message.id).values(state=state))
+        execute(update(Message).where(Message.id == message.id).values(state=state))
         return message.public_id
 
 
@@ -111,29 +105,6 @@ def test_a_page_that_knows_of_the_first_copy_can_make_another(app: Flask, person
     assert len(copies(app, message)) == 2
 
 
-def test_of_many_forms_at_once_one_makes_the_copy(app: Flask, person: Person) -> None:
-    message = ended(app)
-    made: list[bool] = []
-    start = threading.Barrier(8)
-
-    def press() -> None:
-        with app.app_context():
-            tenant, user = tenants.find("acme"), db.session.scalars(select(User)).one()
-            assert tenant is not None
-            db.session.rollback()
-            start.wait()
-            made.append(send_again.send_again(tenant, user, message, "")[1])
-            db.session.remove()
-
-    threads = [threading.Thread(target=press) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert sorted(made) == [False] * 7 + [True]
-    assert len(copies(app, message)) == 1
-
-
 def refused(app: Flask, person: Person, message: str, sentence: str) -> None:
     assert "/send-again" not in person.get(f"{LOG}?open={message}").text
     for answer in (
@@ -160,14 +131,13 @@ def test_a_link_with_power_is_never_sent_again(app: Flask, person: Person) -> No
     with app.app_context():
         launch = launches.accept(launches.make_token("acme", plan="enterprise"))
         verification.start_verification(launch.tenant, launch.user, "hello@acme.example", "Acme")
-        with transaction() as session:
-            session.execute(update(Message).values(state="failed"))
+        execute(update(Message).values(state="failed"))
         message = db.session.scalars(select(Message.public_id)).one()
         assert db.session.scalars(select(MessageBody)).all() == []
     refused(app, person, message, "Emails of this kind")
 
 
-def test_a_viewer_neither_sees_the_button_nor_gets_through(app: Flask, arrive: Callable[..., Person]) -> None:
+def test_a_viewer_neither_sees_the_button_nor_gets_through(app: Flask, arrive: Arrive) -> None:
     viewer = arrive(role="viewer")
     message = ended(app)
     assert "/send-again" not in viewer.get(f"{LOG}?open={message}").text
@@ -176,7 +146,7 @@ def test_a_viewer_neither_sees_the_button_nor_gets_through(app: Flask, arrive: C
     assert copies(app, message) == []
 
 
-def test_another_tenants_message_is_not_found(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+def test_another_tenants_message_is_not_found(app: Flask, person: Person, arrive: Arrive) -> None:
     arrive("rival", tenant_name="Rival")
     message = ended(app, tenant="rival")
     assert person.get(f"{LOG}/{message}/send-again").status_code == 404

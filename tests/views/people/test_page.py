@@ -1,16 +1,12 @@
 """The people's page: for admins only, without JavaScript, and in the frame without cookies."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import Message, User
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 
 PATH = "/settings/people"
 CHANGES = ("role", "sign-out", "remove")
@@ -28,7 +24,7 @@ def role(app: Flask, email: str) -> str | None:
         return db.session.scalar(select(User.role).where(User.email == email))
 
 
-def test_an_admin_sees_who_may_come_in(person: Person, arrive: Callable[..., Person]) -> None:
+def test_an_admin_sees_who_may_come_in(person: Person, arrive: Arrive) -> None:
     arrive(email="jo@shop.example", name="Jo", role="viewer")
     assert f'href="{PATH}"' in person.get("/settings/email").text
     page = person.get(PATH).text
@@ -37,7 +33,7 @@ def test_an_admin_sees_who_may_come_in(person: Person, arrive: Callable[..., Per
     assert "The only administrator" in page
 
 
-def test_a_viewer_is_neither_shown_nor_given_it(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+def test_a_viewer_is_neither_shown_nor_given_it(app: Flask, person: Person, arrive: Arrive) -> None:
     viewer = arrive(role="viewer", email="jo@shop.example")
     assert PATH not in viewer.get("/settings/email").text
     who = number(app, "admin@shop.example")
@@ -67,15 +63,12 @@ def test_an_invitation_is_sent_and_shown_as_pending(app: Flask, person: Person) 
         ("a@b.example", "owner", "Choose what the person may do"),
     ],
 )
-def test_a_wrong_invitation_is_refused_and_what_was_typed_is_kept(
-    person: Person, address: str, wanted: str, sentence: str
-) -> None:
+def test_a_wrong_invitation_is_refused_and_kept(person: Person, address: str, wanted: str, sentence: str) -> None:
     for answer in (
         person.post(PATH, {"address": address, "role": wanted}),
         person.as_htmx("POST", PATH, data={"address": address, "role": wanted}),
     ):
-        assert answer.status_code == 422
-        assert sentence in answer.text and f'value="{address}"' in answer.text
+        assert answer.status_code == 422 and sentence in answer.text and f'value="{address}"' in answer.text
 
 
 def test_invitations_to_one_address_are_limited(person: Person) -> None:
@@ -85,7 +78,7 @@ def test_invitations_to_one_address_are_limited(person: Person) -> None:
     assert answer.status_code == 429 and "Too many invitations" in answer.text
 
 
-def test_a_new_role_holds_at_once(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+def test_a_new_role_holds_at_once(app: Flask, person: Person, arrive: Arrive) -> None:
     other = arrive(email="jo@shop.example")
     assert other.get(PATH).status_code == 200
     who = number(app, "jo@shop.example")
@@ -95,7 +88,7 @@ def test_a_new_role_holds_at_once(app: Flask, person: Person, arrive: Callable[.
     assert role(app, "jo@shop.example") == "viewer"
 
 
-def test_removing_asks_first_and_ends_the_session(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+def test_removing_asks_first_and_ends_the_session(app: Flask, person: Person, arrive: Arrive) -> None:
     other = arrive(email="jo@shop.example")
     who = number(app, "jo@shop.example")
     assert "signed out at once" in person.get(f"{PATH}/{who}/remove").text
@@ -106,7 +99,7 @@ def test_removing_asks_first_and_ends_the_session(app: Flask, person: Person, ar
     assert arrive(email="jo@shop.example").get("/settings/email").status_code == 200  # the platform decides
 
 
-def test_signing_out_everywhere_ends_every_session(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+def test_signing_out_everywhere_ends_every_session(app: Flask, person: Person, arrive: Arrive) -> None:
     other = arrive(email="jo@shop.example")
     assert "notice=signed_out" in person.post(f"{PATH}/{number(app, 'jo@shop.example')}/sign-out").location
     assert other.as_htmx("GET", "/settings/email").status_code == 401
@@ -115,7 +108,7 @@ def test_signing_out_everywhere_ends_every_session(app: Flask, person: Person, a
     assert person.get(PATH).status_code == 401
 
 
-def test_the_last_administrator_stays(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+def test_the_last_administrator_stays(app: Flask, person: Person, arrive: Arrive) -> None:
     arrive(email="jo@shop.example", role="viewer")
     who = number(app, "admin@shop.example")
     assert "no administrator any more" in person.get(f"{PATH}/{who}/remove").text
@@ -124,7 +117,7 @@ def test_the_last_administrator_stays(app: Flask, person: Person, arrive: Callab
     assert role(app, "admin@shop.example") == "admin"
 
 
-def test_another_shops_people_answer_404_like_nobody(app: Flask, person: Person, arrive: Callable[..., Person]) -> None:
+def test_another_shops_people_answer_404_like_nobody(app: Flask, person: Person, arrive: Arrive) -> None:
     arrive("rival", tenant_name="Rival", email="x@rival.example")
     for who in (number(app, "x@rival.example"), 999_999, 2**70):
         assert person.get(f"{PATH}/{who}/remove").status_code == 404
@@ -134,12 +127,11 @@ def test_another_shops_people_answer_404_like_nobody(app: Flask, person: Person,
     assert "rival" not in person.get(PATH).text.lower()
 
 
-def test_it_works_in_a_frame_without_cookies(app: Flask, person: Person) -> None:
+def test_it_works_in_a_frame_without_cookies(person: Person) -> None:
     answer = person.as_htmx("POST", PATH, data={"address": "jo@partner.example", "role": "viewer"})
-    assert answer.status_code == 303
-    assert "jo@partner.example" in person.as_htmx("GET", answer.location).text
+    assert answer.status_code == 303 and "jo@partner.example" in person.as_htmx("GET", answer.location).text
 
 
-def test_it_speaks_german(arrive: Callable[..., Person]) -> None:
+def test_it_speaks_german(arrive: Arrive) -> None:
     page = arrive(locale="de").get(PATH).text
     assert "Jemanden einladen" in page and "Zuletzt hier" in page

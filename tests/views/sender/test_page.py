@@ -1,9 +1,6 @@
 """Email configuration: what it says, what it refuses, and in which words."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable
 
 import pytest
 from flask import Flask
@@ -14,7 +11,7 @@ from portal.models import Message, SenderIdentity
 from portal.services.accounts import tenants
 from portal.services.senders import verification
 from portal.services.senders.settings_page import sender_settings
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 
 SETTINGS = "/settings/email"
 FORM = "/settings/email/verification"
@@ -40,7 +37,7 @@ def test_a_new_tenant_sends_from_the_default_and_the_page_says_so(person: Person
     assert "blocked domains" in page and "reputation" in page
 
 
-def test_an_address_is_asked_for_and_the_old_sender_stays(app: Flask, person: Person) -> None:
+def test_an_address_is_asked_for_and_the_old_sender_stays(person: Person) -> None:
     answer = person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
     assert answer.status_code == 303
     page = person.get(answer.location).text
@@ -52,8 +49,7 @@ def test_an_address_is_asked_for_and_the_old_sender_stays(app: Flask, person: Pe
 
 def test_a_fragment_holds_the_parts_that_changed_and_no_page(person: Person) -> None:
     answer = person.as_htmx("POST", FORM, data={"address": "hello@acme.example", "display_name": "Acme"})
-    assert answer.status_code == 200
-    assert "<html" not in answer.text
+    assert answer.status_code == 200 and "<html" not in answer.text
     for part in ("#sender", "#ways", "#earlier", "#verification", "#notices"):
         assert f'hx-target="{part}"' in answer.text
 
@@ -82,8 +78,7 @@ def test_bad_input_gets_one_sentence_at_its_field_and_nothing_is_lost(
         person.post(FORM, {"address": address, "display_name": name}),
         person.as_htmx("POST", FORM, data={"address": address, "display_name": name}),
     ):
-        assert answer.status_code == 422
-        assert sentence in answer.text
+        assert answer.status_code == 422 and sentence in answer.text
         assert answer.text.count('class="field-error"') == 1
         assert 'aria-invalid="true"' in answer.text
         assert 'role="alert"' in answer.text
@@ -111,15 +106,13 @@ def test_every_reason_of_the_service_has_a_sentence_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("locale", "words"), [("en", "at most 78 characters"), ("de", "höchstens 78 Zeichen")])
-def test_the_length_that_a_name_may_have_is_the_one_that_is_named(
-    arrive: Callable[..., Person], locale: str, words: str
-) -> None:
+def test_the_length_that_a_name_may_have_is_the_one_that_is_named(arrive: Arrive, locale: str, words: str) -> None:
     person = arrive(locale=locale)
     assert words in person.post(FORM, {"address": "hello@acme.example", "display_name": "x" * 79}).text
     assert person.post(FORM, {"address": "hello@acme.example", "display_name": "x" * 78}).status_code == 303
 
 
-def test_an_international_domain_is_accepted(app: Flask, person: Person) -> None:
+def test_an_international_domain_is_accepted(person: Person) -> None:
     assert person.post(FORM, {"address": "hallo@bücher.example", "display_name": "Bücher"}).status_code == 303
     assert "bücher.example" in person.get(SETTINGS).text or "xn--bcher-kva.example" in person.get(SETTINGS).text
 
@@ -128,21 +121,17 @@ def test_the_second_click_of_a_double_click_is_no_error(app: Flask, person: Pers
     typed = {"address": "hello@acme.example", "display_name": "Acme"}
     assert person.post(FORM, typed).status_code == 303
     second = person.post(FORM, typed)
-    assert second.status_code == 303
-    assert "on its way already" in person.get(second.location).text
+    assert second.status_code == 303 and "on its way already" in person.get(second.location).text
     with app.app_context():
         assert db.session.query(Message).count() == 1
 
 
-def test_too_many_mails_to_one_address_name_the_next_time(
-    app: Flask, person: Person, arrive: Callable[..., Person]
-) -> None:
+def test_too_many_mails_to_one_address_name_the_next_time(person: Person, arrive: Arrive) -> None:
     rival = arrive("rival", tenant_name="Rival")
     typed = {"address": "hello@acme.example", "display_name": "Acme"}
     assert rival.post(FORM, typed).status_code == 303
     answer = person.post(FORM, typed)
-    assert answer.status_code == 429
-    assert "The next one is possible at" in answer.text
+    assert answer.status_code == 429 and "The next one is possible at" in answer.text
     assert 'value="hello@acme.example"' in answer.text
 
 
@@ -225,12 +214,11 @@ def test_the_poll_answers_304_until_something_changes_and_then_asks_no_more(app:
 
 def test_an_unknown_notice_in_the_address_says_nothing(person: Person) -> None:
     page = person.get(f"{SETTINGS}?notice=<script>alert(1)</script>")
-    assert page.status_code == 200
-    assert "<script>alert" not in page.text
+    assert page.status_code == 200 and "<script>alert" not in page.text
     assert 'role="status"' not in page.text.partition("<template")[0]
 
 
-def test_names_and_addresses_are_escaped_everywhere(arrive: Callable[..., Person]) -> None:
+def test_names_and_addresses_are_escaped_everywhere(arrive: Arrive) -> None:
     person = arrive("evil", tenant_name="<b>Evil</b>")
     page = person.post(FORM, {"address": '"><script>x</script>', "display_name": "<i>"}).text
     for markup in ("<b>Evil", "<script>x", 'value="<i>'):

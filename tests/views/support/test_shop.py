@@ -1,7 +1,5 @@
 """Support's pages: read-only, told to the shop; nobody else gets in, and nothing can be changed."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable
@@ -22,7 +20,7 @@ from portal.services.senders import verification
 from portal.views.activity import texts as activity_texts
 from portal.web import access
 from tests.services.test_audit import SECRET, store_driver
-from tests.support.person import Person
+from tests.support.person import Arrive, Person
 from tests.views.test_sign_in import ask
 
 HOME = "/support"
@@ -54,7 +52,7 @@ def shop(app: Flask) -> str:
 
 
 @pytest.fixture
-def sam(shop: str, arrive: Callable[..., Person]) -> Person:
+def sam(shop: str, arrive: Arrive) -> Person:
     return arrive("", role="support", email="sam@marketplace.example", name="Sam", tenant_name="", plan=None)
 
 
@@ -92,7 +90,7 @@ def test_every_route_below_support_is_for_support_alone(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("role", ["anonymous", "viewer", "admin", "admin of another shop"])
-def test_nobody_else_gets_in(app: Flask, shop: str, arrive: Callable[..., Person], role: str) -> None:
+def test_nobody_else_gets_in(app: Flask, shop: str, arrive: Arrive, role: str) -> None:
     """Nor learns which shops there are: one that doesn't exist answers alike."""
     client: Callable[..., Any] = app.test_client().open
     if role != "anonymous":
@@ -160,7 +158,7 @@ def test_a_message_is_found_and_leads_to_its_timeline(app: Flask, sam: Person, s
     assert "No message found" in sam.post(f"{HOME}/messages", {"message": "nobody@customer.example"}).text
 
 
-def test_settings_show_everything_but_secrets_and_no_form(app: Flask, sam: Person) -> None:
+def test_settings_show_everything_but_secrets_and_no_form(sam: Person) -> None:
     page = sam.get(SHOP).text
     for shown in ("mail.acme.example:587", "acme", "Enterprise", "hello@acme.example", "Europe/Berlin", "Working",
                   "shop@acme.example", "messages in the last 24 hours"):  # fmt: skip
@@ -228,7 +226,7 @@ def test_a_page_is_not_shown_when_its_look_cannot_be_written_down(sam: Person, m
     assert answer.status_code == 500 and "Order 17" not in answer.text
 
 
-def test_the_shops_admins_read_it_in_words(sam: Person, shop: str, arrive: Callable[..., Person]) -> None:
+def test_the_shops_admins_read_it_in_words(sam: Person, shop: str, arrive: Arrive) -> None:
     sam.get(f"{SHOP}/logs?open={shop}")
     sam.get(SHOP)
     admin = arrive("acme")
@@ -285,9 +283,7 @@ def test_polls_do_not_extend_the_session_of_staff(app: Flask) -> None:
     assert polls == {"sender", "status", "rows"}
 
 
-def test_staff_may_be_framed_by_whom_their_launch_names_alone(
-    app: Flask, shop: str, arrive: Callable[..., Person], staff: FlaskClient
-) -> None:
+def test_staff_may_be_framed_by_whom_a_launch_names(app: Flask, shop: str, arrive: Arrive, staff: FlaskClient) -> None:
     office = "https://office.marketplace.example"
     with app.app_context():
         tenants.upsert("acme", frame_ancestors=["https://shop.example"])

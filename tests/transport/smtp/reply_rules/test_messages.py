@@ -1,15 +1,8 @@
 """Replies that are about one message or its recipient: no other mail may wait because of them."""
 
-from __future__ import annotations
-
-import pytest
-
-from portal.transport.smtp.replies import classify
 from portal.transport.smtp.reply_rules import FAIL, RETRY
+from tests.transport.smtp.reply_rules.said import each
 
-pytestmark = pytest.mark.any_database
-
-# Phase, code, and what the server says. None of them is in the collection under tests/data.
 SAID = {
     (FAIL, "content_rejected"): [
         "dot 554 5.6.0 Mail message is malformed. Not accepted.",
@@ -153,9 +146,7 @@ SAID = {
         "rcpt 550 5.1.1 This address no longer accepts mail.",
         "rcpt 550 That account has been discontinued",
     ],
-    (RETRY, "recipient_disabled"): [
-        "rcpt 451 4.2.1 <jane@example.net>: mailbox temporarily disabled",
-    ],
+    (RETRY, "recipient_disabled"): ["rcpt 451 4.2.1 <jane@example.net>: mailbox temporarily disabled"],
     (FAIL, "relay_denied"): [
         "rcpt 550 mx.example.net relay not permitted",
         "rcpt 550 <jane@example.net>: relay not permitted",
@@ -229,10 +220,4 @@ SAID = {
     ],
 }
 
-EACH = [(reply, *verdict) for verdict, replies in SAID.items() for reply in replies]
-
-
-@pytest.mark.parametrize(("reply", "action", "reason"), EACH, ids=[row[0] for row in EACH])
-def test_what_is_wrong_with_one_message_stops_no_other(reply: str, action: str, reason: str) -> None:
-    phase, code, text = reply.split(" ", 2)
-    assert classify(phase, int(code), text)[:2] == (action, reason)
+test_what_is_wrong_with_one_message_stops_no_other = each(SAID)

@@ -1,15 +1,8 @@
 """Replies to settings, accounts and addresses that a person has to mend: all mail is kept until then."""
 
-from __future__ import annotations
-
-import pytest
-
-from portal.transport.smtp.replies import classify
 from portal.transport.smtp.reply_rules import PAUSE
+from tests.transport.smtp.reply_rules.said import each
 
-pytestmark = pytest.mark.any_database
-
-# Phase, code, and what the server says. None of them is in the collection under tests/data.
 SAID = {
     (PAUSE, "account_suspended"): [
         "rcpt 554 5.1.8 Email Outgoing Blocked",
@@ -92,9 +85,7 @@ SAID = {
         "auth 535 Password must be changed",
         "auth 535 5.7.8 Error: authentication failed: Password mismatch",
     ],
-    (PAUSE, "browser_sign_in_required"): [
-        "auth 534 5.7.14 Please log in via your web browser and then try again",
-    ],
+    (PAUSE, "browser_sign_in_required"): ["auth 534 5.7.14 Please log in via your web browser and then try again"],
     (PAUSE, "dns_failure"): [
         "mail 550 5.1.8 Domain of sender address info@shop.example does not exist",
         "rcpt 550 5.7.25 rejected",
@@ -106,7 +97,7 @@ SAID = {
         "connect 554 5.7.1 Client host rejected: cannot find your reverse hostname, [203.0.113.5]",
     ],
     (PAUSE, "domain_authentication"): [
-        "mail 550 5.7.23 <info@shop.example>: Sender address rejected: SPF fail - not authorized",
+        "mail 550 5.7.23 <info@shop.example>: Sender address rejected: SPF fail - not authorized"
     ],
     (PAUSE, "ip_blocked"): [
         "dot 550 5.7.1 The IP you're using to send mail is not authorized to send email directly to our servers.",
@@ -171,10 +162,7 @@ SAID = {
         "mail 553 Sender is not allowed",
         "dot 554 5.7.1 No permission to send from this address",
     ],
-    (PAUSE, "sender_mailbox_full"): [
-        "dot 552 Quota exceeded for sender",
-        "mail 552 Quota exceeded",
-    ],
+    (PAUSE, "sender_mailbox_full"): ["dot 552 Quota exceeded for sender", "mail 552 Quota exceeded"],
     (PAUSE, "sender_not_verified"): [
         "dot 554 5.7.1 The sender domain is not verified for this account",
         "auth 535 5.7.8 Sending domain not verified",
@@ -224,10 +212,4 @@ SAID = {
     ],
 }
 
-EACH = [(reply, *verdict) for verdict, replies in SAID.items() for reply in replies]
-
-
-@pytest.mark.parametrize(("reply", "action", "reason"), EACH, ids=[row[0] for row in EACH])
-def test_what_a_person_has_to_mend_pauses_the_driver(reply: str, action: str, reason: str) -> None:
-    phase, code, text = reply.split(" ", 2)
-    assert classify(phase, int(code), text)[:2] == (action, reason)
+test_what_a_person_has_to_mend_pauses_the_driver = each(SAID)
