@@ -30,6 +30,7 @@ FLOORS = (
     "portal.redis_client portal.extensions",
     "portal.models portal.config",
     "portal.launch_keys portal.plan_file portal.provider_endpoints portal.transport",
+    "portal.mailauth",
     "portal.providers",
     "portal.reasons",
 )
@@ -58,7 +59,12 @@ def test_only_jobs_and_commands_send_mail() -> None:
 
 def test_neither_the_wire_nor_what_is_known_of_providers_knows_the_web_or_the_database() -> None:
     banned = {"flask", "sqlalchemy", "flask_sqlalchemy", "flask_babel", "redis", "rq", "wtforms"}
-    for path in [*modules("portal/transport"), *modules("portal/providers"), *modules("portal/reasons.py")]:
+    for path in [
+        *modules("portal/transport"),
+        *modules("portal/mailauth"),
+        *modules("portal/providers"),
+        *modules("portal/reasons.py"),
+    ]:
         assert not {name.split(".")[0] for name in imports(path)} & banned, path
 
 

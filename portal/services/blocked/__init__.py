@@ -1,1 +1,1 @@
-"""Whether a recipient is blocked: the look-up has its place here, below routing; nothing is blocked yet."""
+"""Suppression: whether a recipient is blocked. The look-up has its place here, below routing; nothing is yet."""
