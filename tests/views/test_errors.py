@@ -27,8 +27,7 @@ def broken(app_to_change: Flask) -> Flask:
 def test_a_crash_is_a_page_with_supports_address_and_no_details(broken: Flask) -> None:
     answer = broken.test_client().get("/broken")
     assert answer.status_code == 500 and "Something went wrong on our side" in answer.text
-    assert "help@marketplace.example" in answer.text
-    assert "https://marketplace.example/tickets" in answer.text
+    assert "help@marketplace.example" in answer.text and "https://marketplace.example/tickets" in answer.text
     assert "secret detail" not in answer.text
 
 
@@ -52,8 +51,7 @@ def test_a_form_that_is_too_large_is_refused(person: Person) -> None:
 def test_a_fragments_refusal_is_a_banner(person: Person) -> None:
     answer = person.as_htmx("POST", "/settings/email/identities/999/cancel")
     assert answer.status_code == 404 and answer.headers["HX-Retarget"] == "#notices"
-    assert 'role="alert"' in answer.text and "<html" not in answer.text
-    assert "help@marketplace.example" in answer.text
+    assert 'role="alert"' in answer.text and "<html" not in answer.text and "help@marketplace.example" in answer.text
 
 
 @pytest.mark.parametrize(

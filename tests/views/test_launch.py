@@ -51,8 +51,7 @@ def test_a_refused_launch_says_what_to_do_and_the_log_says_why(
         answer = client.post("/launch", data={"token": token(app, **(claims | moments))})
     assert answer.status_code == 401 and sentence in answer.text
     what_to_do = "tell your marketplace" if "doesn&#39;t know" in sentence else "open the email settings again"
-    assert what_to_do in answer.text
-    assert "help@marketplace.example" in answer.text
+    assert what_to_do in answer.text and "help@marketplace.example" in answer.text
     assert "launch refused" in caplog.text
 
 
@@ -66,8 +65,7 @@ def test_a_token_works_once(app: Flask, client: FlaskClient) -> None:
 @pytest.mark.parametrize("junk", ["", "a.b.c", "x" * 5000])
 def test_junk_instead_of_a_token_is_refused_politely(client: FlaskClient, junk: str) -> None:
     answer = client.post("/launch", data={"token": junk})
-    assert answer.status_code == 401
-    assert "incomplete or was changed" in answer.text
+    assert answer.status_code == 401 and "incomplete or was changed" in answer.text
 
 
 def test_a_launch_wins_over_the_session_before_it(app: Flask, person: Person) -> None:

@@ -70,8 +70,7 @@ def rules(app: Flask, page: str) -> dict[str, str]:
 def fill(app: Flask) -> None:
     """A pending and an earlier sender, an own mail service that is stopped, and mail that can be sent again."""
     with app.app_context():
-        tenant = tenants.find("acme")
-        assert tenant is not None
+        tenant = tenants.upsert("acme")[0]
         with transaction() as session:
             for state in ("pending", "verified"):
                 address = f"{state}@acme.example"

@@ -140,8 +140,7 @@ def shouting(app: Flask, arrive: Arrive, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_no_page_holds_a_literal_outside_of_the_catalogue(app: Flask, shouting: Person) -> None:
     person = shouting
     with app.app_context():
-        tenant = tenants.find("acme")
-        assert tenant is not None
+        tenant = tenants.upsert("acme")[0]
         about = {"kind": "order_update", "to": "x@y.example", "subject": "SUBJECT", "text": "x"}
         opened = outbox.accept(tenant, **about).public_id
         ended = outbox.accept(tenant, **about).public_id

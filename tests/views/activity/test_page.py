@@ -30,13 +30,6 @@ def test_german_says_the_same(arrive: Arrive) -> None:
     assert "Aktivitäten" in page and "Shop eingerichtet" in page
 
 
-def test_a_viewer_is_neither_offered_nor_given_it(arrive: Arrive) -> None:
-    viewer = arrive(role="viewer")
-    assert PATH not in viewer.landing.text
-    assert viewer.get(PATH).status_code == 403
-    assert viewer.post(f"{PATH}.csv").status_code == 403
-
-
 def test_another_tenants_entries_are_nowhere(person: Person, arrive: Arrive) -> None:
     rival = arrive("rival", tenant_name="Rival")
     rival.post("/settings/email/verification", {"address": "secret@rival.example", "display_name": "R"})

@@ -161,15 +161,6 @@ def test_a_save_of_a_test_passed_31_minutes_ago_is_refused(app: Flask, admin: Pe
     assert stored(app) is None
 
 
-def test_a_save_while_the_test_runs_or_failed_is_refused(app: Flask, admin: Person, fields: dict[str, str]) -> None:
-    wrong = fields | {"secret": "wrong"}
-    admin.post(f"{PAGE}/test", wrong)
-    assert admin.post(PAGE, wrong).status_code == 422
-    assert run_test(app).state == "failed"
-    assert admin.post(PAGE, wrong).status_code == 422
-    assert stored(app) is None
-
-
 @pytest.mark.parametrize(
     ("changes", "name", "sentence"),
     [

@@ -25,8 +25,7 @@ LOG = "/settings/email/logs"
 
 def ended(app: Flask, state: str = "failed", tenant: str = "acme", **fields: Any) -> str:
     with app.app_context():
-        found = tenants.find(tenant)
-        assert found is not None
+        found = tenants.upsert(tenant)[0]
         wanted = {"kind": "order_update", "to": "carla@customer.example", "subject": "Your order 7", "text": "Hello"}
         message = outbox.accept(found, **wanted | fields)
         execute(update(Message).where(Message.id == message.id).values(state=state))

@@ -30,8 +30,7 @@ def confirm(app: Flask, address: str) -> None:
 
 def test_a_new_tenant_sends_from_the_default_and_the_page_says_so(person: Person) -> None:
     page = person.landing.text
-    assert "Right now your customers get mail from" in page
-    assert "notifications@marketplace.example" in page
+    assert "Right now your customers get mail from" in page and "notifications@marketplace.example" in page
     assert page.count("In use") == 1
     assert "Recommended" in page and "Set up your own mail service" in page
     assert "blocked domains" in page and "reputation" in page
@@ -41,8 +40,7 @@ def test_an_address_is_asked_for_and_the_old_sender_stays(person: Person) -> Non
     answer = person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
     assert answer.status_code == 303
     page = person.get(answer.location).text
-    assert "We sent an email to hello@acme.example" in page
-    assert "Waiting for confirmation" in page
+    assert "We sent an email to hello@acme.example" in page and "Waiting for confirmation" in page
     assert "Until then your mail still comes from Marketplace &lt;notifications@marketplace.example&gt;" in page
     assert 'hx-trigger="every 2s"' in page
 
@@ -78,12 +76,9 @@ def test_bad_input_gets_one_sentence_at_its_field_and_nothing_is_lost(
         person.post(FORM, {"address": address, "display_name": name}),
         person.as_htmx("POST", FORM, data={"address": address, "display_name": name}),
     ):
-        assert answer.status_code == 422 and sentence in answer.text
-        assert answer.text.count('class="field-error"') == 1
-        assert 'aria-invalid="true"' in answer.text
-        assert 'role="alert"' in answer.text
-        assert "help@marketplace.example" in answer.text
-        assert f'value="{escape(name)}"' in answer.text
+        assert answer.status_code == 422 and sentence in answer.text and answer.text.count('class="field-error"') == 1
+        assert 'aria-invalid="true"' in answer.text and 'role="alert"' in answer.text
+        assert "help@marketplace.example" in answer.text and f'value="{escape(name)}"' in answer.text
     with app.app_context():
         assert db.session.query(SenderIdentity).count() == 0
         assert db.session.query(Message).count() == 0
@@ -149,8 +144,7 @@ def test_a_pending_change_is_cancelled_and_its_link_is_dead(app: Flask, person: 
     number = identity(app, "hello@acme.example").id
     answer = person.post(f"{SETTINGS}/identities/{number}/cancel")
     page = person.get(answer.location).text
-    assert "The change was cancelled" in page
-    assert "Waiting for confirmation" not in page
+    assert "The change was cancelled" in page and "Waiting for confirmation" not in page
     # In another tab the button is still there: no error, just how things stand.
     again = person.post(f"{SETTINGS}/identities/{number}/cancel")
     assert "dealt with already" in person.get(again.location).text
@@ -159,8 +153,7 @@ def test_a_pending_change_is_cancelled_and_its_link_is_dead(app: Flask, person: 
 def test_resending_too_early_says_when(app: Flask, person: Person) -> None:
     person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
     page = person.get(SETTINGS).text
-    assert "Resend verification" in page
-    assert "possible at" in page and "data-wait=" in page
+    assert "Resend verification" in page and "possible at" in page and "data-wait=" in page
     answer = person.post(f"{SETTINGS}/identities/{identity(app, 'hello@acme.example').id}/resend")
     assert "Please wait a little" in person.get(answer.location).text
 
