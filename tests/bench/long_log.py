@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench.browser import Browser
-from tests.bench.processes import free_port, serving
+from tests.bench.processes import serving
 from tests.bench.product import Product
 from tests.bench.table import Row, interleaved, median, say, spread
 from tests.bench.web import LOG_PAGE, gunicorn, sign_in
+from tests.support.ports import free_port
 from tests.support.valkey import Valkey
 
 SMALL = 5_000

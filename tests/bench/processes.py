@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import free_port
 from tests.support.processes import ROOT, Process, python
 from tests.support.waiting import eventually
 
@@ -22,11 +23,6 @@ def clean_environment(**settings: object) -> dict[str, str]:
     """The environment without the PORTAL_* of whoever runs this, and with these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
     return kept | {f"PORTAL_{name.upper()}": str(value) for name, value in settings.items()}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def listens(port: int) -> bool:

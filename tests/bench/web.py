@@ -11,9 +11,10 @@ from portal.services.accounts import api_keys, launches
 from portal.web.session import Session
 from tests.bench import mails, page_weight
 from tests.bench.browser import Browser
-from tests.bench.processes import Server, free_port, mail_server, serving
+from tests.bench.processes import Server, mail_server, serving
 from tests.bench.product import Product
 from tests.bench.table import Row, interleaved, median, say, spread
+from tests.support.ports import free_port
 from tests.support.processes import python
 from tests.support.valkey import Valkey
 

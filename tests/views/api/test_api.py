@@ -52,40 +52,39 @@ def test_an_unusable_idempotency_key_is_refused(api: FlaskClient, app: Flask) ->
     assert count(app) == 0
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"to": "jane"}, "to"),
-        ({"to": ""}, "to"),
-        ({"to": "jane@customer.example, bob@customer.example"}, "to"),
-        ({"to": "jane@customer.example\r\nBcc: x@y.example"}, "to"),
-        ({"to": "a" * 255 + "@customer.example"}, "to"),
-        ({"to": "jörg@customer.example"}, "to"),
-        ({"to": "Jane <jane@customer.example>, Bob <bob@customer.example>"}, "to"),
-        ({"to": "Jane\r\nBcc: x@y.example <jane@customer.example>"}, "to"),
-        ({"to": "boss@bank.example <jane@customer.example>"}, "to"),
-        ({"to": "J" * 79 + " <jane@customer.example>"}, "to"),
-        ({"to": "Jane <>"}, "to"),
-        ({"reply_to": "nobody"}, "reply_to"),
-        ({"locale": "d"}, "locale"),
-        ({"locale": "de\r\nBcc: x@y.example"}, "locale"),
-        ({"locale": ""}, "locale"),
-        ({"subject": ""}, "subject"),
-        ({"subject": "a\r\nBcc: x@y.example"}, "subject"),
-        ({"subject": "x" * 501}, "subject"),
-        ({"kind": "newsletter"}, "kind"),
-        ({"tenant": "unknown"}, "tenant"),
-        ({"tenant": 7}, "tenant"),
-        ({"text": "x" * (1024 * 1024 + 1)}, "text"),
-        ({"html": "x" * (1024 * 1024 + 1)}, "html"),
-        ({"text": "ä" * (512 * 1024 + 1)}, "text"),
-        ({"text": "a\x00b"}, "text"),
-        ({"text": "\ud800"}, "text"),
-        ({"cc": "x@y.example"}, "cc"),
+REFUSED: dict[str, list[Any]] = {
+    "to": [
+        "jane",
+        "",
+        "jane@customer.example, bob@customer.example",
+        "jane@customer.example\r\nBcc: x@y.example",
+        "a" * 255 + "@customer.example",
+        "jörg@customer.example",
+        "Jane <jane@customer.example>, Bob <bob@customer.example>",
+        "Jane\r\nBcc: x@y.example <jane@customer.example>",
+        "boss@bank.example <jane@customer.example>",
+        "J" * 79 + " <jane@customer.example>",
+        "Jane <>",
     ],
-)
-def test_what_cannot_be_sent_is_refused(api: FlaskClient, app: Flask, change: dict[str, Any], field: str) -> None:
-    sentence = refusal_at(api.post("/api/v1/messages", json=MESSAGE | change), field)
+    "reply_to": ["nobody"],
+    "locale": ["d", "de\r\nBcc: x@y.example", ""],
+    "subject": ["", "a\r\nBcc: x@y.example", "x" * 501],
+    "kind": ["newsletter"],
+    "tenant": ["unknown", 7],
+    "text": ["x" * (1024 * 1024 + 1), "ä" * (512 * 1024 + 1), "a\x00b", "\ud800"],
+    "html": ["x" * (1024 * 1024 + 1)],
+    "cc": ["x@y.example"],
+}
+EACH = [
+    pytest.param(field, value, id=f"{field} {str(value)[:20]!r}")
+    for field, values in REFUSED.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize(("field", "value"), EACH)
+def test_what_cannot_be_sent_is_refused(api: FlaskClient, app: Flask, field: str, value: Any) -> None:
+    sentence = refusal_at(api.post("/api/v1/messages", json=MESSAGE | {field: value}), field)
     assert sentence.endswith(".") and len(sentence) > 10
     assert count(app) == 0
 
