@@ -103,7 +103,7 @@ def _near(runs: Runs, size: Size) -> list[Row]:
             least=least,
             note=_note(),
         )
-        for peer, least in ((PEER, 1.5), (BARE, 0.5))
+        for peer, least in ((PEER, 1.5), (BARE, 0.3))
     ] + [
         Row(
             f"the same over {size.tenants:,} tenants / over one",
