@@ -63,7 +63,7 @@ def test_neither_the_wire_nor_what_is_known_of_providers_knows_the_web_or_the_da
         *modules("portal/transport"),
         *modules("portal/mailauth"),
         *modules("portal/providers"),
-        *modules("portal/reasons.py"),
+        *modules("portal/reasons"),
     ]:
         assert not {name.split(".")[0] for name in imports(path)} & banned, path
 

@@ -12,11 +12,11 @@ from alembic.migration import MigrationContext
 from flask import Flask
 from sqlalchemy import bindparam, func, insert, select, text
 
-from portal import reasons
 from portal.extensions import db
 from portal.models import ApiKey, Base, Driver, LogEntry, Message, Tenant, User, utcnow
 from portal.models.api_key import Scope
 from portal.models.driver import DriverState
+from portal.reasons import words as reasons
 from portal.services.accounts import api_keys
 from portal.services.delivery import driver_stopped
 from portal.services.outbox import accept as outbox

@@ -4,7 +4,8 @@ import ast
 
 import pytest
 
-from portal.reasons import EARLIER, WORDS, Reason
+from portal.reasons import EARLIER, Reason
+from portal.reasons.words import WORDS
 from portal.transport.smtp.replies import ACTIONS
 from tests.support.processes import ROOT
 

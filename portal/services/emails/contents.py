@@ -8,6 +8,7 @@ from portal import reasons
 from portal.config import settings
 from portal.models import Driver, Tenant
 from portal.models.message import Kind
+from portal.reasons import words
 from portal.services.emails import environment
 from portal.transport.mime.addresses import parse_mailbox
 from portal.transport.mime.attachments import Attachment
@@ -90,8 +91,8 @@ def driver_stopped(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
         host=driver.host,
         reason=driver.reason,
         link=f"{settings().base_url}/settings/email",
-        why=reasons.sentence(driver.reason, translate),
-        fix=reasons.fix(driver.reason, translate),
+        why=words.sentence(driver.reason, translate),
+        fix=words.fix(driver.reason, translate),
         is_credentials=reasons.is_credentials(driver.reason),
         needs_password=reasons.needs_password(driver.reason),
     )

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from flask_babel import format_decimal
 
-from portal import reasons
 from portal.models import DriverTest
 from portal.models.driver import DriverState
 from portal.providers import PROVIDERS, by_host
 from portal.providers.base import Group, Provider
+from portal.reasons import words as reasons
 from portal.services.drivers.save_gate import PASS_LIFE
 from portal.services.senders.settings_page import DriverStatus
 from portal.transport.base import STEPS

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from portal import reasons
 from portal.models import LogEntry, Message, utcnow
+from portal.reasons import words as reasons
 from portal.services.outbox.message_log import Listed
 from portal.services.routing.lanes import Wait
 from portal.web.i18n import clock, gettext, lazy_gettext

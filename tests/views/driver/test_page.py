@@ -12,11 +12,12 @@ from flask import Flask
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from portal import encryption, reasons
+from portal import encryption
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, DriverTest, Message, Tenant, utcnow
 from portal.providers import PROVIDERS
+from portal.reasons import words as reasons
 from portal.services.accounts import tenants
 from portal.services.drivers import probe
 from portal.transport.smtp.replies import ACTIONS
