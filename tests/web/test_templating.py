@@ -1,7 +1,5 @@
 """How templates are compiled."""
 
-from __future__ import annotations
-
 from flask import Flask
 
 

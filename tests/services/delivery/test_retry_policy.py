@@ -1,7 +1,5 @@
 """When a message is tried again."""
 
-from __future__ import annotations
-
 import pytest
 
 from portal.services.delivery.retry_policy import seconds_until_next
