@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import json
 import re
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,13 @@ from portal.config import settings
 from portal.models import Driver, DriverTest, Tenant
 from portal.services.errors import InvalidField, InvalidFields
 from portal.transport.destinations import MAIL_PORTS
-from portal.transport.mime.addresses import InvalidAddress, ascii_domain, check_display_name, validate_address
+from portal.transport.mime.addresses import (
+    MAX_DOMAIN,
+    InvalidAddress,
+    ascii_domain,
+    check_display_name,
+    validate_address,
+)
 from portal.transport.smtp.account import Account, Encryption
 
 MAX_SECRET = 512  # characters; the longest keys of providers known are below 200
@@ -89,6 +96,8 @@ def of(stored: Driver | DriverTest) -> DriverSettings:
 def _host(s: DriverSettings, tenant: Tenant) -> DriverSettings:
     if not s.host:
         raise InvalidField("host", "empty")
+    if len(s.host) > MAX_DOMAIN:  # before any pattern: what is typed here may have a megabyte
+        raise InvalidField("host", "not_a_host")
     if _SCHEME.match(s.host) or (re.search(r"[/\\?#@\s:]", s.host) and not _is_ipv6(s.host)):
         raise InvalidField("host", "not_a_host")
     if _is_ipv6(s.host) or re.fullmatch(r"[0-9.]+|[a-zA-Z0-9-]{1,63}", s.host):
@@ -100,7 +109,10 @@ def _host(s: DriverSettings, tenant: Tenant) -> DriverSettings:
 
 
 def _is_ipv6(host: str) -> bool:
-    return re.fullmatch(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", host) is not None
+    try:
+        return ipaddress.IPv6Address(host).scope_id is None
+    except ValueError:
+        return False
 
 
 def _port(s: DriverSettings, tenant: Tenant) -> DriverSettings:

@@ -1,5 +1,6 @@
 """A driver's settings as typed: trimmed, and refused at their field."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -64,3 +65,33 @@ def test_only_an_app_password_loses_the_spaces_within_it(
     tenant: Tenant, user: User, wanted: DriverSettings, preset: str, pasted: str, kept: str
 ) -> None:
     assert replace(wanted, preset=preset, secret=pasted).cleaned(tenant).secret == kept
+
+
+def seconds(host: str, tenant: Tenant, wanted: DriverSettings) -> float:
+    began = time.process_time()
+    with pytest.raises(InvalidFields):
+        replace(wanted, host=host).cleaned(tenant)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("piece", ["0:", "a.", "-", "::", "0.", "["])
+def test_the_work_on_a_servers_name_grows_no_faster_than_the_name(
+    tenant: Tenant, wanted: DriverSettings, piece: str
+) -> None:
+    """`"0:" * 3500 + "x"` once held a process for half a minute."""
+    once, twice = (piece * (size // len(piece)) + "x" for size in (500_000, 1_000_000))
+    short = min(seconds(once, tenant, wanted) for _ in range(5))
+    long = min(seconds(twice, tenant, wanted) for _ in range(5))
+    assert long <= 3 * short + 0.001
+
+
+@pytest.mark.parametrize("host", ["::1", "2001:db8::25"])
+def test_an_ipv6_address_is_a_server_too(tenant: Tenant, wanted: DriverSettings, host: str) -> None:
+    assert replace(wanted, host=host).cleaned(tenant).host == host
+
+
+@pytest.mark.parametrize("host", ["1:2:3", "fe80::1%eth0", ":", "0:0:0:0:0:0:0:0:0"])
+def test_what_only_looks_like_an_address_is_none(tenant: Tenant, wanted: DriverSettings, host: str) -> None:
+    with pytest.raises(InvalidFields) as refused:
+        replace(wanted, host=host).cleaned(tenant)
+    assert ("host", "not_a_host") in refused.value.errors
