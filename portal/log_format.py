@@ -22,7 +22,8 @@ ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType 
 # These say what the infrastructure did. Any other exception's words may quote a mail, so only its type is written.
 _SPEAKING = (OSError, RedisError, OperationalError)
 # The second line of defence, for whatever a library says; the user and password of a URL look the same.
-_ADDRESS = re.compile(r"[^\s\"'<>@]+@[^\s\"'<>@]+")
+# Only from a word's beginning, so that each word is read once.
+_ADDRESS = re.compile(r"(?<![^\s\"'<>@])[^\s\"'<>@]+@[^\s\"'<>@]+")
 _PLAIN = re.compile(r"[^\s\"=\\]+")
 _quoted = json.encoder.encode_basestring  # json.dumps(text, ensure_ascii=False), without an encoder made for each call
 

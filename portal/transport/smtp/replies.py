@@ -63,13 +63,16 @@ _RETRY_IN = re.compile(
 )
 
 
+_MOST_READ = 4000  # characters: the rules' patterns look back and forth; the longest refusals known are below 3,000
+
+
 def classify(phase: str, code: int, text: str) -> Verdict:
     """The verdict on a reply, or on its absence (code 0; text is lost, timeout, dns, tls or unsupported).
 
     `phase` is what had been sent: connect ehlo starttls auth mail rcpt data dot. `text` is everything after the code;
     lines may be joined by a line feed or by backslash and n.
     """
-    return _without_reply(phase, text) if code == 0 else _with_reply(phase, code, text)
+    return _without_reply(phase, text) if code == 0 else _with_reply(phase, code, text[:_MOST_READ])
 
 
 @lru_cache(maxsize=256)
