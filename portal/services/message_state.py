@@ -58,7 +58,7 @@ def change(came_from: Iterable[State], to: State, **values: Any) -> Update:
     """Return the UPDATE that takes messages from these states to another; `.where()` says which messages.
 
     It finds only messages that are in one of these states still, so of two changes at a time one finds nothing.
-    `values` are further columns. Whoever runs it tells the subscribers. Raises IllegalChange.
+    `values` sets further columns. The caller that runs it must call tell(). Raises IllegalChange.
     """
     before = tuple(came_from)
     for state in before:

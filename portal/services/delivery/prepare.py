@@ -36,7 +36,7 @@ from portal.transport.base import Action, Mail, Reply, Verdict
 from portal.transport.mime.addresses import Mailbox
 from portal.transport.mime.build import MailContent, Stamp
 
-# Mail that holds a link with power has no stored body: whoever knows the link builds it, or raises NotPending.
+# Mail with a link that grants access has no stored body: the service that owns the link builds it or raises NotPending.
 _BUILT_AT_SENDING: dict[Kind, Callable[[Message], MailContent]] = {
     Kind.SIGN_IN: login_links.mail_content,
     Kind.VERIFICATION: verification.mail_content,

@@ -1,4 +1,4 @@
-"""A tenant's driver: saved only as it was tested, paused and resumed, stopped by its provider and mended, removed."""
+"""A tenant's driver: saved only as it was tested, paused, resumed, removed, and started again once it is accepted."""
 
 from __future__ import annotations
 
