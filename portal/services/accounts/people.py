@@ -1,16 +1,17 @@
 """A tenant's people, as its admins manage them: invite, change the role, remove, sign out.
 
-The platform decides too: a launch sets the role, and brings back whom an admin removed.
+The platform decides too: a launch sets the role, and brings back whom an admin removed before it was signed; and the
+platform removes whom it likes.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from portal.config import settings
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import DriverTest, Tenant, User, utcnow
+from portal.models import Tenant, User, utcnow
 from portal.models.base import MAX_ID
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
@@ -98,16 +99,34 @@ def remove(tenant: Tenant, by: User, user_id: int) -> User:
 
     Raises NotFound, LastAdmin.
     """
-    with transaction() as session:
+    with transaction():
         tenant = tenants.lock(tenant)
         user = get(tenant, user_id)
         _require_another_admin(tenant, user)
-        audit.record(tenant, by, "user_removed", audit.shown(user), {"role": user.role})
-        # A test that runs must find its row when it ends; it goes to the test of a settings page that others share.
-        other = select(func.min(User.id)).where(User.tenant_id == tenant.id, User.id != user.id).scalar_subquery()
-        session.execute(update(DriverTest).where(DriverTest.user_id == user.id).values(user_id=other))
-        session.delete(user)
+        _remove(tenant, by, user)
     return user
+
+
+def remove_for_platform(tenant: Tenant, by: audit.Actor, subject: str) -> User:
+    """Remove whom the platform knows by this id, an only administrator too. Raises NotFound.
+
+    Even where nobody has the id: a launch for it that was signed before is refused from now on.
+    """
+    with transaction():
+        tenant = tenants.lock(tenant)
+        user = users.by_subject(tenant.id, subject)
+        if user is not None:
+            _remove(tenant, by, user)
+        else:
+            users.note_removal(tenant.id, subject)
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _remove(tenant: Tenant, by: User | audit.Actor, user: User) -> None:
+    audit.record(tenant, by, "user_removed", audit.shown(user), {"role": user.role})
+    users.remove(user)
 
 
 def sign_out(tenant: Tenant, by: User, user_id: int) -> User:
