@@ -273,6 +273,13 @@ def test_a_token_of_before_sessions_had_ids_is_not_taken(app: Flask, person: Per
 
 def test_a_launch_that_says_viewer_takes_the_right_from_a_running_session(arrive: Arrive) -> None:
     admin = arrive(role="admin", sub="17", email="jo@shop.example")
-    arrive(role="viewer", sub="18", email="Jo@shop.example")  # the same person, by another id
+    arrive(role="viewer", sub="17", email="jo@shop.example")
     assert admin.post("/settings/email/default").status_code == 403
     assert admin.get(SETTINGS).status_code == 200
+
+
+def test_a_session_of_another_id_ends_when_its_address_is_somebody_elses(arrive: Arrive) -> None:
+    """It may be another human being, who would work with the right of the new one."""
+    before = arrive(role="viewer", sub="17", email="office@shop.example")
+    after = arrive(role="admin", sub="18", email="Office@shop.example")
+    assert before.get(SETTINGS).status_code == 401 and after.get(SETTINGS).status_code == 200

@@ -142,7 +142,8 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         theme=optional["theme"] if optional["theme"] in THEMES else "auto",
         parent=parent,
         jti=claims["jti"],
-        issued_at=datetime.fromtimestamp(claims["iat"], UTC),
+        # Never later than now: where the platform's clock is ahead, the launch after this one is newer all the same.
+        issued_at=datetime.fromtimestamp(min(claims["iat"], time.time()), UTC),
         expires_at=datetime.fromtimestamp(claims["exp"], UTC),
     )
 

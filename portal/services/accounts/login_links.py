@@ -25,7 +25,7 @@ from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
 from portal.models.tenant import TenantState
 from portal.services import audit
-from portal.services.accounts import tenants
+from portal.services.accounts import tenants, users
 from portal.services.emails import contents
 from portal.services.errors import NotPending
 from portal.services.outbox import accept as outbox
@@ -176,7 +176,6 @@ def _places(link: SignInLink) -> tuple[Place, ...]:
     Whom launches bring the platform vouches for, as long as the last one isn't too old; whom an admin invited, or the
     operator added, comes in until they are removed. Somebody who was removed and is back needs a new link.
     """
-    vouched_since = utcnow() - timedelta(days=settings().sign_in_days)
     rows = db.session.execute(
         select(User, Tenant)
         .outerjoin(Tenant, Tenant.id == User.tenant_id)
@@ -184,7 +183,7 @@ def _places(link: SignInLink) -> tuple[Place, ...]:
             User.email_key == link.address,
             User.created_at <= link.created_at,
             or_(Tenant.id.is_(None), Tenant.state == TenantState.ACTIVE),
-            or_(Tenant.id.is_(None), User.launched_at.is_(None), User.launched_at > vouched_since),
+            or_(Tenant.id.is_(None), User.launched_at.is_(None), User.launched_at > users.vouched_since()),
         )
         .order_by(Tenant.id.is_(None), Tenant.name, User.id)
     )

@@ -51,7 +51,8 @@ def get(tenant: Tenant, user_id: int) -> User:
 def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
     """Let somebody sign in by mailed links, and tell them. Who was invited and hasn't come is told again.
 
-    Raises InvalidField, also for somebody who has been here.
+    Raises InvalidField, also for somebody who has been here; unless their last launch is too old for mailed links,
+    which work by the invitation from now on.
     """
     _check_role(role)
     try:
@@ -63,12 +64,12 @@ def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
         user = session.scalar(
             select(User).where(User.tenant_id == tenant.id, User.email_key == address.lower()).order_by(User.id)
         )
-        if user is not None and user.invited_at is None:
+        if user is not None and user.invited_at is None and not _is_too_long_ago(user):
             raise InvalidField("address", "already_there")
         if user is None:
             user = User(tenant_id=tenant.id, subject=users.invited_subject(address), email=address)
             session.add(user)
-        user.role, user.invited_at = role, utcnow()
+        user.role, user.invited_at, user.launched_at = role, utcnow(), None
         subject = contents.subject(Kind.INVITATION, tenant.locale, tenant=tenant.name)
         about = {"tenant": tenant.name, "by": by.email, "role": role, "link": f"{settings().base_url}/sign-in"}
         content = contents.build(Kind.INVITATION, subject, tenant.locale, **about)
@@ -155,6 +156,10 @@ def _other_admins(tenant: Tenant, user: User) -> int:
         User.tenant_id == tenant.id, User.role == "admin", User.invited_at.is_(None), User.id != user.id
     )
     return db.session.scalar(query) or 0
+
+
+def _is_too_long_ago(user: User) -> bool:
+    return user.launched_at is not None and user.launched_at <= users.vouched_since()
 
 
 def _check_role(role: str) -> None:

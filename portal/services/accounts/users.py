@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Text, bindparam, cast, exists, func, or_, select, update
 
+from portal.config import settings
 from portal.db.bulk_insert import insert_rows
 from portal.db.prepared import Statement
 from portal.db.transaction import transaction
@@ -131,7 +132,8 @@ def from_launch(tenant: Tenant, *, subject: str, email: str, name: str, role: st
         return user
     elif user.role != role:
         audit.record(tenant, audit.PLATFORM, "user_role", audit.shown(user), {"role": user.role}, {"role": role})
-    user.subject, user.email, user.name, user.role = subject, email, name, role
+    _now_known_as(user, subject)
+    user.email, user.name, user.role = email, name, role
     user.seen_at, user.launched_at, user.invited_at = utcnow(), issued, None
     return user
 
@@ -144,7 +146,8 @@ def staff_from_launch(*, subject: str, email: str, name: str, issued: datetime) 
         db.session.add(user)
     elif _is_told_later(user, issued):
         return user
-    user.subject, user.email, user.name = subject, email, name
+    _now_known_as(user, subject)
+    user.email, user.name = email, name
     user.seen_at, user.launched_at = utcnow(), issued
     return user
 
@@ -170,8 +173,20 @@ def _one_person(tenant_id: int | None, subject: str, email: str, issued: datetim
     return user or holder
 
 
+def _now_known_as(user: User, subject: str) -> None:
+    """Another id of the platform's may be another human being, who got the address: the sessions of before end."""
+    if user.launched_at is not None and user.subject != subject:
+        user.session_version = new_session_version()
+    user.subject = subject
+
+
 def _is_told_later(user: User, issued: datetime) -> bool:
     return user.launched_at is not None and user.launched_at > issued
+
+
+def vouched_since() -> datetime:
+    """How new somebody's last launch must be, so that mailed links let them in."""
+    return utcnow() - timedelta(days=settings().sign_in_days)
 
 
 def remove(user: User) -> None:

@@ -143,3 +143,10 @@ def test_a_suspended_shop_is_neither_entered_nor_changed_and_its_sessions_stay_e
     tenants.upsert("acme", state="active")
     assert users.find(user.id, tenant.id, before) is None
     assert launches.accept(launches.make_token("acme", email=user.email)).user.id == user.id
+
+
+def test_a_clock_that_is_ahead_does_not_make_the_next_launch_old(tenant: Tenant, user: User) -> None:
+    now = time.time()
+    for ahead, role in ((4, "admin"), (0.5, "viewer")):
+        token = launches.make_token("acme", email="jo@shop.example", role=role, iat=now + ahead, exp=now + 50)
+        assert launches.accept(token).user.role == role

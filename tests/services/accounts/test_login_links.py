@@ -238,3 +238,14 @@ def test_a_mailed_link_gives_the_role_that_the_platform_said_last(user: User, te
     launches.accept(launches.make_token("acme", email="jo@shop.example", sub="18", role="viewer"))
     entered = login_links.enter(token(ask("jo@shop.example")))
     assert isinstance(entered, Place) and entered.user.role == "viewer"
+
+
+def test_whose_last_launch_is_too_old_an_admin_can_invite_again(user: User, tenant: Tenant) -> None:
+    """As the page behind a link says that leads nowhere any more."""
+    jo = launches.accept(launches.make_token("acme", email="jo@shop.example")).user
+    with transaction():
+        jo.launched_at = utcnow() - timedelta(days=400)
+    assert login_links.read_link(token(ask("jo@shop.example"))).state == "removed"
+    assert people.invite(tenant, user, "jo@shop.example", "viewer").id == jo.id
+    entered = login_links.enter(token(ask("jo@shop.example")))
+    assert isinstance(entered, Place) and (entered.user.id, entered.user.role) == (jo.id, "viewer")
