@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     launch_rate: str = "600/minute"  # launches from one address
     verification_rate: str = "30/minute"  # requests for verification mail of one tenant
     sign_in_rate: str = "30/hour"  # sign-in links asked for from one address
+    sign_in_days: int = Field(90, ge=1, le=3650)  # after somebody's last launch, in which mailed links let them in
     test_send_rate: str = "30/minute"  # test sends of one tenant
 
     provider_endpoints: Path | None = None  # a TOML file of stand-ins for providers' servers

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import warnings
+from datetime import timedelta
 from pathlib import Path
 
 import flask_migrate
@@ -13,7 +14,7 @@ from flask import Flask
 from sqlalchemy import bindparam, func, insert, select, text
 
 from portal.extensions import db
-from portal.models import ApiKey, Base, Driver, LogEntry, Message, Tenant, User, utcnow
+from portal.models import ApiKey, AuditEntry, Base, Driver, DriverTest, LogEntry, Message, Tenant, User, utcnow
 from portal.models.api_key import Scope
 from portal.models.driver import DriverState
 from portal.reasons import words as reasons
@@ -21,6 +22,7 @@ from portal.services.accounts import api_keys
 from portal.services.delivery import driver_stopped
 from portal.services.outbox import accept as outbox
 
+ONE_PERSON = "0015"
 WIDER_NAME = """
 import sqlalchemy as sa
 from alembic import op
@@ -107,6 +109,55 @@ def test_an_upgrade_keeps_refused_drivers_and_what_their_logs_say(tenant: Tenant
     assert (kept.state, kept.reason) == (DriverState.STOPPED, "bad_credentials")
     (told,) = db.session.scalars(select(LogEntry).where(LogEntry.event == "sender_changed"))
     assert reasons.phrase(told.reason, str) == "your mail service can't send at the moment"
+
+
+def test_rows_of_one_address_become_one_person_with_the_newest_role(tenant: Tenant) -> None:
+    rows = [  # subject, address, role, hours since they were seen, invited
+        ("old", "Jo@shop.example", "admin", 5, False),
+        ("new", "jo@shop.example", "viewer", 1, False),
+        ("invited:1", "jo@shop.example", "admin", 0, True),
+        ("other", "kim@shop.example", "admin", 9, False),
+        ("invited:2", "lee@shop.example", "viewer", 2, True),
+    ]
+    staff = [("sam", 3), ("sam-2", 2)]
+    audited = AuditEntry(
+        tenant_id=tenant.id, user_id=1, who="Jo@shop.example", role="admin", action="held_mail", subject="", before={},
+        after={},
+    )  # fmt: skip
+    db.session.add(audited)
+    test = outbox.record_test(tenant, to="jo@shop.example", subject="Test")
+    db.session.commit()
+    db.session.remove()
+    flask_migrate.downgrade(revision=ONE_PERSON)
+    flask_migrate.downgrade()  # of this one alone
+    try:
+        with db.engine.begin() as connection:
+            made = text(
+                'INSERT INTO "user" (tenant_id, subject, email, email_key, name, role, created_at, seen_at, invited_at,'
+                " session_version) VALUES (:tenant, :subject, :email, :key, '', :role, :at, :at, :invited, 'x')"
+            ).bindparams(bindparam("at", type_=User.seen_at.type), bindparam("invited", type_=User.seen_at.type))
+            for subject, email, role, hours, invited in rows:
+                at = utcnow() - timedelta(hours=hours)
+                values = {"tenant": test.tenant_id, "subject": subject, "email": email, "key": email.lower()}
+                connection.execute(made, values | {"role": role, "at": at, "invited": at if invited else None})
+            for subject, hours in staff:
+                email = "sam@marketplace.example"
+                values = {"tenant": None, "subject": subject, "email": email, "key": email, "role": "support"}
+                connection.execute(made, values | {"at": utcnow() - timedelta(hours=hours), "invited": None})
+            first = connection.scalar(text("""SELECT id FROM "user" WHERE subject = 'old'"""))
+            about = {"tenant_id": test.tenant_id, "user_id": first, "message_id": test.id, "state": "running"}
+            account = {"host": "h", "port": 465, "encryption": "tls", "username": "u", "secret": "s"}
+            more = {"fingerprint": "", "preset": "other", "from_address": "", "from_name": "", "steps": []}
+            connection.execute(insert(DriverTest), [about | account | more | {"created_at": utcnow()}])
+    finally:
+        flask_migrate.upgrade()
+    kept = db.session.scalars(select(User).order_by(User.email_key)).all()
+    assert [(user.subject, user.role) for user in kept] == [
+        ("new", "viewer"), ("other", "admin"), ("invited:2", "viewer"), ("sam-2", "support"),
+    ]  # fmt: skip
+    assert [user.launched_at is not None for user in kept] == [True, True, False, True]
+    assert db.session.scalars(select(DriverTest.user_id)).all() == [kept[0].id]
+    assert "Jo@shop.example" in db.session.scalars(select(AuditEntry.who)).all()
 
 
 def test_a_worker_of_the_version_before_may_go_on_meanwhile(tenant: Tenant, driver: Driver) -> None:

@@ -9,10 +9,10 @@ from portal.models.lane import Lane
 from portal.models.log import LogEntry
 from portal.models.message import IdempotencyKey, Message, MessageAttachment, MessageBody
 from portal.models.tenant import Tenant
-from portal.models.user import BurntToken, SignInLink, User
+from portal.models.user import BurntToken, EndedSession, Removal, SignInLink, User
 
 __all__ = [
-    "ApiKey", "AuditEntry", "Base", "BurntToken", "Driver", "DriverTest", "IdempotencyKey", "Lane", "LogEntry",
-    "Message", "MessageAttachment", "MessageBody",
+    "ApiKey", "AuditEntry", "Base", "BurntToken", "Driver", "DriverTest", "EndedSession", "IdempotencyKey", "Lane",
+    "LogEntry", "Message", "MessageAttachment", "MessageBody", "Removal",
     "SenderIdentity", "SignInLink", "Tenant", "User", "VerificationMail", "now", "statement_time", "utcnow",
 ]  # fmt: skip

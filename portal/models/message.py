@@ -149,7 +149,7 @@ class Message(Base):
     accepted_at: Mapped[datetime] = mapped_column(default=utcnow)
     due_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime]  # given up then; held time is added
-    held_at: Mapped[datetime | None]  # since when it waits for its driver
+    held_at: Mapped[datetime | None]  # since when it waits for its sender
     finished_at: Mapped[datetime | None]
 
     route: Mapped[Route] = mapped_column(RouteColumn)

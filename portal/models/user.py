@@ -36,6 +36,9 @@ class User(Base):
         UniqueConstraint("tenant_id", "subject"),
         # The platform's own people, among whom NULLs would make every subject unique.
         Index("uq_user_staff", "subject", unique=True, sqlite_where=_STAFF, postgresql_where=_STAFF),
+        # One row for each address, whatever ids the platform has of its holder.
+        Index("uq_user_address", "tenant_id", "email_key", unique=True),
+        Index("uq_user_staff_address", "email_key", unique=True, sqlite_where=_STAFF, postgresql_where=_STAFF),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -48,6 +51,7 @@ class User(Base):
     locale: Mapped[str | None] = mapped_column(String(10))  # chosen on the page; None follows the launch
     session_version: Mapped[str] = mapped_column(String(16), default=new_session_version, server_default="")
     invited_at: Mapped[datetime | None]  # until they have come for the first time
+    launched_at: Mapped[datetime | None]  # when the platform signed their newest launch; None: only an admin knows them
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     seen_at: Mapped[datetime] = mapped_column(default=utcnow)
 
@@ -64,6 +68,30 @@ class BurntToken(Base):
 
     jti: Mapped[str] = mapped_column(String(200), primary_key=True)
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class EndedSession(Base):
+    """A session that was signed out before its end; kept until no token of it could be good any more."""
+
+    __tablename__ = "ended_session"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    ends_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Removal(Base):
+    """Somebody was removed: no launch that the platform signed before lets them in. Kept as long as one could be good.
+
+    Also of a subject that nobody had, whose first launch may be on its way.
+    """
+
+    __tablename__ = "removal"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))  # None: support
+    subject: Mapped[str] = mapped_column(String(200))
+    address: Mapped[str] = mapped_column(String(320), default="")  # lower-case; "" where nobody had the subject
+    at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
 
 
 class SignInLink(Base):

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     SENDER_NOT_VERIFIED = "sender_not_verified"
     SERVICE_UNAVAILABLE = "service_unavailable"
     SMTP_AUTH_DISABLED = "smtp_auth_disabled"
+    TENANT_SUSPENDED = "tenant_suspended"
     TLS_FAILED = "tls_failed"
     TLS_REQUIRED = "tls_required"
     TOO_MANY_CONNECTIONS = "too_many_connections"

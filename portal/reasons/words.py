@@ -158,6 +158,10 @@ WORDS: dict[Reason, Words] = {
         N_("sending with a password is switched off for the mail account"),
         N_("Switch it on at your provider as the guide describes; Microsoft calls it Authenticated SMTP."),
     ),
+    Reason.TENANT_SUSPENDED: Words(
+        N_("your marketplace has suspended the shop"),
+        N_("Ask your marketplace's support. What waits is sent when the shop is active again."),
+    ),
     Reason.TLS_FAILED: Words(
         N_("no secure connection to the mail server could be made"),
         N_(

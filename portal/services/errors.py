@@ -66,7 +66,10 @@ class LastAdmin(ServiceError):
 
 
 class LaunchRefused(ServiceError):
-    """A launch token that isn't accepted; `reason` says why: expired, future, used, invalid, incomplete, role, plan."""
+    """A launch token that isn't accepted; `reason` says why.
+
+    expired, future, used, invalid, incomplete, role, plan; suspended: its shop is; removed: its person was, since.
+    """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)

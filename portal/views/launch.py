@@ -52,7 +52,9 @@ def launch() -> Response:
 
 def refuse(reason: str) -> Response:
     again = gettext("Go back to your marketplace's dashboard and open the email settings again.")
-    if reason in ("role", "plan"):  # another try would end the same way
+    if reason == "suspended":
+        again = gettext("Please ask your marketplace's support why, and what can be done.")
+    elif reason in ("role", "plan"):  # another try would end the same way
         again = gettext(
             "Please tell your marketplace's support; opening the settings again won't help until it is mended."
         )
@@ -61,6 +63,10 @@ def refuse(reason: str) -> Response:
         "used": gettext("The link that brought you here works once, and it has been used already."),
         "future": gettext("The clocks of your marketplace and of this service disagree, so the link isn't valid yet."),
         "role": gettext("Your marketplace gave you a role that this service doesn't know."),
+        "suspended": gettext(
+            "Your marketplace has suspended your shop. Nobody can sign in, and the shop's emails wait."
+        ),
+        "removed": gettext("You were removed from this shop a moment ago, by your marketplace or an administrator."),
         "plan": gettext("Your marketplace named a plan for your shop that this service doesn't know."),
     }
     text = sentences.get(reason) or gettext("The link that brought you here is incomplete or was changed on its way.")
@@ -87,7 +93,9 @@ def get_root() -> Response:
         session, _ = sessions.presented()
     except sessions.SessionRefused:
         session = None
-    known = users.find(session.user_id, session.tenant_id, session.version) if session is not None else None
+    known = None
+    if session is not None:
+        known = users.find(session.user_id, session.tenant_id, session.version, session.id)
     if known is not None:
         g.user = known[0]
         return see_other(home())

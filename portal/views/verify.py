@@ -18,7 +18,7 @@ from portal.web.rate_limits import NEW_LINK, limited
 blueprint = Blueprint("verify", __name__)
 
 # What a link's state is in HTTP; gone is for links that were good once.
-_STATUS = {"invalid": 404, "expired": 410, "superseded": 410, "cancelled": 410}
+_STATUS = {"invalid": 404, "expired": 410, "superseded": 410, "cancelled": 410, "suspended": 403}
 
 
 @blueprint.get("/verify/<token>")

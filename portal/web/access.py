@@ -166,10 +166,10 @@ def _look_up(session: sessions.Session, *, only_reads: bool) -> Known | None:
     """
     known: Known | None
     if only_reads and session.tenant_id is not None:
-        glance = users.glance(session.user_id, session.tenant_id, session.version)
+        glance = users.glance(session.user_id, session.tenant_id, session.version, session.id)
         known, g.newest_entry = (glance[:2], glance[2]) if glance else (None, None)
     else:
-        known = users.find(session.user_id, session.tenant_id, session.version)
+        known = users.find(session.user_id, session.tenant_id, session.version, session.id)
     if known is not None:
         g.user, g.tenant = known
     return known

@@ -7,8 +7,10 @@ Bearer` of each htmx request, and as a partitioned cookie for reloads, plain for
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -18,11 +20,13 @@ from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal.models import User
+from portal.services.accounts import users
 
 COOKIE = "__Host-absender"
 FIELD = "portal_session"  # a form that opens a new tab carries the token in its body
 RENEWED = "Portal-Session"  # the response header that hands a renewed token to portal.js
-LIFETIMES = {"launch": 30 * 60, "sign-in": 12 * 60 * 60}  # seconds
+LIFETIMES = {"launch": 30 * 60, "sign-in": 12 * 60 * 60}  # seconds after the last thing that was done
+LONGEST = 12 * 60 * 60  # seconds after its beginning a session ends, whatever is done in it
 RENEW_AFTER = 60  # seconds; a token younger than this is good enough
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
@@ -40,8 +44,8 @@ class SessionRefused(Exception):
 class Session:
     """One person at work: of a tenant, or of the platform's staff, whose `tenant_id` is None.
 
-    `version` is the user's session_version: a new one ends all sessions that name the old. `parent` is the origin that
-    may frame the pages, or None.
+    `version` is the user's session_version: a new one ends all sessions that name the old. `id` is the same in all
+    tokens of a session: signing out ends them together. `parent` is the origin that may frame the pages, or None.
     """
 
     user_id: int
@@ -53,18 +57,28 @@ class Session:
     issued: int = 0
     expires: int = 0
     version: str = ""
+    id: str = ""
+    began: int = 0
 
     @classmethod
     def of(cls, user: User, locale: str, **how: Any) -> Session:
         """A session for this person; `how`: theme, parent, kind."""
-        return cls(user.id, user.tenant_id, locale, version=user.session_version, **how)
+        return cls(
+            user.id, user.tenant_id, locale, version=user.session_version, id=secrets.token_hex(16),
+            began=int(time.time()), **how,
+        )  # fmt: skip
 
     def signed(self) -> str:
         return _signed(self, _key())
 
     def renewed(self) -> Session:
         now = int(time.time())
-        return replace(self, issued=now, expires=now + LIFETIMES[self.kind])
+        return replace(self, issued=now, expires=min(now + LIFETIMES[self.kind], self.ends))
+
+    @property
+    def ends(self) -> int:
+        """When the last of its tokens ends, in seconds since the epoch."""
+        return self.began + LONGEST
 
 
 def read(token: str) -> Session:
@@ -73,7 +87,8 @@ def read(token: str) -> Session:
         session = _authentic(token, _key())
     except (BadSignature, TypeError):
         raise SessionRefused("invalid") from None
-    if session.expires <= time.time():
+    # A token of the version before names no session, so that signing out couldn't end it.
+    if session.expires <= time.time() or not session.id:
         raise SessionRefused("expired", session.parent)
     return session
 
@@ -116,7 +131,8 @@ def keep(session: Session) -> None:
 
 
 def end(response: BaseResponse) -> None:
-    """Forget the session in this browser."""
+    """End the request's session: no token of it is good any more, and this browser forgets it."""
+    users.end_session(g.session.id, datetime.fromtimestamp(g.session.ends, UTC))
     g.session_is_new = False
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="None", partitioned=True)
 
@@ -158,7 +174,7 @@ def init_app(app: Flask) -> None:
             return response
         response.headers[RENEWED] = g.session_token
         response.set_cookie(
-            COOKIE, g.session_token, max_age=LIFETIMES[g.session.kind],
+            COOKIE, g.session_token, max_age=g.session.expires - g.session.issued,
             secure=True, httponly=True, samesite="None", partitioned=True,
         )  # fmt: skip
         return response

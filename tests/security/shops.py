@@ -43,6 +43,7 @@ class Shop:
                 "awaited": pending.id,
                 "public_id": self._message(tenant),
                 "user_id": user.id,
+                "sub": user.subject,
                 "test": self._test(tenant, user),
                 "token": verification._token(pending),
                 "tenant": word,

@@ -1,5 +1,6 @@
 """Signing in without the dashboard, page by page."""
 
+import re
 import time
 import zlib
 from collections.abc import Callable
@@ -240,3 +241,27 @@ def test_it_speaks_german(app: Flask, client: FlaskClient, person: Person) -> No
     assert "Link senden" in client.get("/sign-in", headers={"Accept-Language": "de-AT"}).text
     link = ask(app, client, language="de")
     assert "Drücken Sie den Knopf" in client.get(link, headers={"Accept-Language": "en"}).text
+
+
+def test_signing_out_ends_every_token_of_the_session_and_no_other(
+    app: Flask, client: FlaskClient, person: Person
+) -> None:
+    client.post(ask(app, client))
+    old = client.get_cookie(session.COOKIE)
+    csrf = re.search(r'name="csrf_token" value="([^"]+)"', client.get(SETTINGS).text)
+    assert old and csrf
+    with time_machine.travel(time.time() + 120, tick=False):
+        client.get(SETTINGS)
+        renewed = client.get_cookie(session.COOKIE)
+        assert renewed and renewed.value != old.value
+        client.post("/sign-out", data={"csrf_token": csrf[1]})
+        for kept in (old.value, renewed.value):
+            for path in (SETTINGS, "/settings/email/sender"):
+                headers = {"Authorization": f"Bearer {kept}"}
+                assert app.test_client().get(path, headers=headers).status_code == 401
+        assert person.get(SETTINGS).status_code == 200
+
+
+def test_a_bearer_can_be_signed_out_too(person: Person) -> None:
+    assert person.as_htmx("POST", "/sign-out").status_code == 303
+    assert person.as_htmx("GET", SETTINGS).status_code == 401 and person.get(SETTINGS).status_code == 401

@@ -111,3 +111,14 @@ def test_the_page_speaks_the_tenants_language(app: Flask, client: FlaskClient, t
     answer = client.get(f"/verify/{token}", headers={"Accept-Language": "en"})
     assert "E-Mail bestätigen" in answer.text and '<html lang="de"' in answer.text
     assert "Dieser Link funktioniert nicht" in client.get("/verify/x", headers={"Accept-Language": "de-AT,de"}).text
+
+
+def test_while_the_shop_is_suspended_there_is_nothing_to_confirm(app: Flask, client: FlaskClient, token: str) -> None:
+    with app.app_context():
+        tenants.upsert("acme", state="suspended")
+    for answer in (client.get(f"/verify/{token}"), client.post(f"/verify/{token}")):
+        assert answer.status_code == 403 and "This shop is suspended" in answer.text
+    assert client.post(f"/verify/{token}/resend").status_code == 403
+    with app.app_context():
+        tenants.upsert("acme", state="active")
+    assert "Confirmed" in client.post(f"/verify/{token}").text

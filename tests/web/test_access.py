@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 import time_machine
@@ -246,3 +247,39 @@ def test_a_new_tab_never_leads_to_another_site(app: Flask, person: Person, elsew
 
 def test_a_bad_token_in_the_forms_body_is_refused(person: Person) -> None:
     assert person.client.post("/open", data={session.FIELD: "nonsense", "csrf_token": person.csrf}).status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["launch", "sign-in"])
+def test_a_session_ends_after_twelve_hours_however_active(app: Flask, person: Person, kind: str) -> None:
+    with app.app_context():
+        user = db.session.query(User).one()
+        token = session.Session.of(user, "en", kind=kind).renewed().signed()
+    client, began = app.test_client(use_cookies=False), time.time()
+    for minutes in range(20, 12 * 60, 20):
+        with time_machine.travel(began + minutes * 60, tick=False):
+            answer = client.get(SETTINGS, headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == 200
+            token = answer.headers[session.RENEWED]
+    with time_machine.travel(began + 12 * 3600 + 1, tick=False):
+        assert client.get(SETTINGS, headers={"Authorization": f"Bearer {token}"}).status_code == 401
+
+
+def test_a_token_of_before_sessions_had_ids_is_not_taken(app: Flask, person: Person) -> None:
+    with app.app_context():
+        token = replace(session.Session.of(db.session.query(User).one(), "en").renewed(), id="").signed()
+    answer = app.test_client().get(SETTINGS, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401 and "Your session has ended" in answer.text
+
+
+def test_a_launch_that_says_viewer_takes_the_right_from_a_running_session(arrive: Arrive) -> None:
+    admin = arrive(role="admin", sub="17", email="jo@shop.example")
+    arrive(role="viewer", sub="17", email="jo@shop.example")
+    assert admin.post("/settings/email/default").status_code == 403
+    assert admin.get(SETTINGS).status_code == 200
+
+
+def test_a_session_of_another_id_ends_when_its_address_is_somebody_elses(arrive: Arrive) -> None:
+    """It may be another human being, who would work with the right of the new one."""
+    before = arrive(role="viewer", sub="17", email="office@shop.example")
+    after = arrive(role="admin", sub="18", email="Office@shop.example")
+    assert before.get(SETTINGS).status_code == 401 and after.get(SETTINGS).status_code == 200

@@ -16,6 +16,7 @@ from portal import launch_keys
 from portal.config import settings
 from portal.db.transaction import transaction
 from portal.models import BurntToken, Tenant, User
+from portal.models.tenant import TenantState
 from portal.models.user import TENANT_ROLES, Role
 from portal.services import entitlements
 from portal.services.accounts import staff, tenants, users
@@ -26,6 +27,7 @@ AUDIENCE = "absender"
 MAX_LIFE = 60  # seconds between `iat` and `exp`
 _LEEWAY = 5  # seconds that the platform's clock may be ahead
 _REQUIRED = ("sub", "email", "tenant", "role", "iat", "exp", "jti")
+_MAX_SUBJECT = 200
 THEMES = ("light", "dark", "auto")
 
 
@@ -44,6 +46,7 @@ class LaunchClaims:
     theme: str
     parent: str | None  # origin that may frame the portal
     jti: str
+    issued_at: datetime
     expires_at: datetime
 
 
@@ -114,7 +117,7 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
     optional = {name: claims.get(name) for name in ("name", "tenant_name", "plan", "locale", "theme", "parent")}
     if any(value is not None and not isinstance(value, str) for value in optional.values()):
         raise LaunchRefused("incomplete", "a claim is no text")
-    if len(claims["jti"]) > 200 or len(claims["sub"]) > 200:
+    if len(claims["jti"]) > 200 or not is_subject(claims["sub"]):
         raise LaunchRefused("incomplete", "jti or sub too long")
     if claims["role"] not in (*TENANT_ROLES, Role.SUPPORT):
         raise LaunchRefused("role")
@@ -139,8 +142,15 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         theme=optional["theme"] if optional["theme"] in THEMES else "auto",
         parent=parent,
         jti=claims["jti"],
+        # Never later than now: where the platform's clock is ahead, the launch after this one is newer all the same.
+        issued_at=datetime.fromtimestamp(min(claims["iat"], time.time()), UTC),
         expires_at=datetime.fromtimestamp(claims["exp"], UTC),
     )
+
+
+def is_subject(text: str) -> bool:
+    """Whether the platform may call a person so."""
+    return 1 <= len(text) <= _MAX_SUBJECT and text.isprintable()
 
 
 def _parent(claims: dict[str, Any]) -> str | None:
@@ -169,23 +179,41 @@ def accept(token: str) -> Launch:
         used = LaunchRefused("used")
         used.parent = claims.parent
         raise used from None
-    if claims.role == Role.SUPPORT:
-        with transaction():
-            user = staff.from_launch(subject=claims.subject, email=claims.email, name=claims.name)
-        return Launch(user, None, user.locale or claims.locale or entitlements.LOCALES[0], claims.theme, claims.parent)
-    return _accept_merchant(claims)
+    try:
+        return _accept_staff(claims) if claims.role == Role.SUPPORT else _accept_merchant(claims)
+    except LaunchRefused as refused:
+        refused.parent = claims.parent
+        raise
+
+
+def _accept_staff(claims: LaunchClaims) -> Launch:
+    with transaction():
+        user = staff.from_launch(subject=claims.subject, email=claims.email, name=claims.name, issued=claims.issued_at)
+    return Launch(user, None, user.locale or claims.locale or entitlements.LOCALES[0], claims.theme, claims.parent)
 
 
 def _accept_merchant(claims: LaunchClaims) -> Launch:
+    known = tenants.find(claims.tenant)
+    if known is not None:
+        _refuse_suspended(known)  # before anything of it is changed
     try:
-        name = claims.tenant_name or (None if tenants.find(claims.tenant) else claims.tenant)
+        name = claims.tenant_name or (None if known else claims.tenant)
         tenant, _ = tenants.upsert(claims.tenant, name=name, plan=claims.plan, locale=claims.locale)
     except InvalidField as error:
         raise LaunchRefused("incomplete", error.field) from None
     with transaction():
         tenant = tenants.lock(tenant)
-        user = users.from_launch(tenant, subject=claims.subject, email=claims.email, name=claims.name, role=claims.role)
+        _refuse_suspended(tenant)
+        user = users.from_launch(
+            tenant, subject=claims.subject, email=claims.email, name=claims.name, role=claims.role,
+            issued=claims.issued_at,
+        )  # fmt: skip
     return Launch(user, tenant, user.locale or tenant.locale, claims.theme, claims.parent)
+
+
+def _refuse_suspended(tenant: Tenant) -> None:
+    if tenant.state == TenantState.SUSPENDED:
+        raise LaunchRefused("suspended")
 
 
 def make_token(
@@ -202,7 +230,7 @@ def make_token(
     """
     if not settings().launch_secret:
         raise NoLaunchSecret
-    now = int(time.time())
+    now = time.time()  # with its fraction: what a second later is newer, the same second is not
     body = {
         "aud": AUDIENCE,
         "iss": settings().launch_issuer,
@@ -210,7 +238,7 @@ def make_token(
         "email": email,
         "role": role,
         "iat": now,
-        "exp": now + MAX_LIFE,
+        "exp": int(now) + MAX_LIFE,
         "jti": secrets.token_urlsafe(16),
     } | claims
     body |= {key: value for key, value in (("tenant", tenant), ("tenant_name", tenant_name)) if value}

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from portal import job_queue
 from portal.config import settings
@@ -23,8 +23,9 @@ from portal.models import Message, SignInLink, Tenant, User, utcnow
 from portal.models.identity import new_nonce
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
+from portal.models.tenant import TenantState
 from portal.services import audit
-from portal.services.accounts import tenants
+from portal.services.accounts import tenants, users
 from portal.services.emails import contents
 from portal.services.errors import NotPending
 from portal.services.outbox import accept as outbox
@@ -81,7 +82,7 @@ def send(link_id: int) -> None:
         if claimed.rowcount != 1:  # type: ignore[attr-defined]
             return
         link = session.get_one(SignInLink, link_id, populate_existing=True)
-        places = _places(link.address)
+        places = _places(link)
         if not places:
             log.info("sign-in asked for by an address that nobody has")
             return
@@ -109,7 +110,7 @@ def send_forgotten() -> None:
 def mail_content(message: Message) -> MailContent:
     """The mail, built at sending: its link is kept nowhere. Raises NotPending when it would be of no use any more."""
     link = db.session.get(SignInLink, (message.data or {}).get("link"), populate_existing=True)
-    if link is None or link.used_at is not None or _is_old(link):
+    if link is None or link.used_at is not None or _is_old(link) or not _places(link):
         raise NotPending
     url = f"{settings().base_url}/sign-in/{_token(link)}"
     minutes = LINK_LIFE // timedelta(minutes=1)
@@ -130,7 +131,7 @@ def read_link(token: str) -> Link:
         return Link("used", link.locale)
     if _is_old(link):
         return Link("expired", link.locale)
-    places = _places(link.address)
+    places = _places(link)
     return Link("pending" if places else "removed", link.locale, places)
 
 
@@ -146,6 +147,8 @@ def enter(token: str, user_id: int | None = None) -> Link | Place:
     number = int(_serializer().loads(token)["i"])
     with transaction() as session:
         place = chosen[0]
+        if place.tenant is not None:
+            tenants.lock(place.tenant)  # it isn't suspended, nor its people changed, before this is done
         # Of many presses at once one goes on; the older links of the same person have served, too.
         burnt = session.execute(
             update(SignInLink).where(SignInLink.id == number, SignInLink.used_at.is_(None)).values(used_at=utcnow())
@@ -153,7 +156,7 @@ def enter(token: str, user_id: int | None = None) -> Link | Place:
         if burnt.rowcount != 1:  # type: ignore[attr-defined]
             return Link("used", link.locale)
         user = session.get(User, place.user.id, populate_existing=True)
-        if user is None:
+        if user is None or user.id not in {one.user.id for one in _places(session.get_one(SignInLink, number))}:
             return Link("removed", link.locale)
         session.execute(
             update(SignInLink)
@@ -167,12 +170,21 @@ def enter(token: str, user_id: int | None = None) -> Link | Place:
     return Place(user, place.tenant)
 
 
-def _places(address: str) -> tuple[Place, ...]:
-    """The shops by name, then staff."""
+def _places(link: SignInLink) -> tuple[Place, ...]:
+    """Where the link leads its reader now: the shops by name, then staff.
+
+    Whom launches bring the platform vouches for, as long as the last one isn't too old; whom an admin invited, or the
+    operator added, comes in until they are removed. Somebody who was removed and is back needs a new link.
+    """
     rows = db.session.execute(
         select(User, Tenant)
         .outerjoin(Tenant, Tenant.id == User.tenant_id)
-        .where(User.email_key == address)
+        .where(
+            User.email_key == link.address,
+            User.created_at <= link.created_at,
+            or_(Tenant.id.is_(None), Tenant.state == TenantState.ACTIVE),
+            or_(Tenant.id.is_(None), User.launched_at.is_(None), User.launched_at > users.vouched_since()),
+        )
         .order_by(Tenant.id.is_(None), Tenant.name, User.id)
     )
     return tuple(Place(user, tenant) for user, tenant in rows)

@@ -1,16 +1,17 @@
 """A tenant's people, as its admins manage them: invite, change the role, remove, sign out.
 
-The platform decides too: a launch sets the role, and brings back whom an admin removed.
+The platform decides too: a launch sets the role, and brings back whom an admin removed before it was signed; and the
+platform removes whom it likes.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from portal.config import settings
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import DriverTest, Tenant, User, utcnow
+from portal.models import Tenant, User, utcnow
 from portal.models.base import MAX_ID
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
@@ -50,7 +51,8 @@ def get(tenant: Tenant, user_id: int) -> User:
 def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
     """Let somebody sign in by mailed links, and tell them. Who was invited and hasn't come is told again.
 
-    Raises InvalidField, also for somebody who has been here.
+    Raises InvalidField, also for somebody who has been here; unless their last launch is too old for mailed links,
+    which work by the invitation from now on.
     """
     _check_role(role)
     try:
@@ -62,12 +64,12 @@ def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
         user = session.scalar(
             select(User).where(User.tenant_id == tenant.id, User.email_key == address.lower()).order_by(User.id)
         )
-        if user is not None and user.invited_at is None:
+        if user is not None and user.invited_at is None and not _is_too_long_ago(user):
             raise InvalidField("address", "already_there")
         if user is None:
             user = User(tenant_id=tenant.id, subject=users.invited_subject(address), email=address)
             session.add(user)
-        user.role, user.invited_at = role, utcnow()
+        user.role, user.invited_at, user.launched_at = role, utcnow(), None
         subject = contents.subject(Kind.INVITATION, tenant.locale, tenant=tenant.name)
         about = {"tenant": tenant.name, "by": by.email, "role": role, "link": f"{settings().base_url}/sign-in"}
         content = contents.build(Kind.INVITATION, subject, tenant.locale, **about)
@@ -98,16 +100,34 @@ def remove(tenant: Tenant, by: User, user_id: int) -> User:
 
     Raises NotFound, LastAdmin.
     """
-    with transaction() as session:
+    with transaction():
         tenant = tenants.lock(tenant)
         user = get(tenant, user_id)
         _require_another_admin(tenant, user)
-        audit.record(tenant, by, "user_removed", audit.shown(user), {"role": user.role})
-        # A test that runs must find its row when it ends; it goes to the test of a settings page that others share.
-        other = select(func.min(User.id)).where(User.tenant_id == tenant.id, User.id != user.id).scalar_subquery()
-        session.execute(update(DriverTest).where(DriverTest.user_id == user.id).values(user_id=other))
-        session.delete(user)
+        _remove(tenant, by, user)
     return user
+
+
+def remove_for_platform(tenant: Tenant, by: audit.Actor, subject: str) -> User:
+    """Remove whom the platform knows by this id, an only administrator too. Raises NotFound.
+
+    Even where nobody has the id: a launch for it that was signed before is refused from now on.
+    """
+    with transaction():
+        tenant = tenants.lock(tenant)
+        user = users.by_subject(tenant.id, subject)
+        if user is not None:
+            _remove(tenant, by, user)
+        else:
+            users.note_removal(tenant.id, subject)
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _remove(tenant: Tenant, by: User | audit.Actor, user: User) -> None:
+    audit.record(tenant, by, "user_removed", audit.shown(user), {"role": user.role})
+    users.remove(user)
 
 
 def sign_out(tenant: Tenant, by: User, user_id: int) -> User:
@@ -136,6 +156,10 @@ def _other_admins(tenant: Tenant, user: User) -> int:
         User.tenant_id == tenant.id, User.role == "admin", User.invited_at.is_(None), User.id != user.id
     )
     return db.session.scalar(query) or 0
+
+
+def _is_too_long_ago(user: User) -> bool:
+    return user.launched_at is not None and user.launched_at <= users.vouched_since()
 
 
 def _check_role(role: str) -> None:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import select
 
 from portal.db.transaction import serialize, transaction
 from portal.extensions import db
-from portal.models import User, utcnow
+from portal.models import User
 from portal.models.user import Role
 from portal.services.accounts import users
 from portal.transport.mime.addresses import validate_address
 
 
-def from_launch(*, subject: str, email: str, name: str) -> User:
+def from_launch(*, subject: str, email: str, name: str, issued: datetime) -> User:
     """Create the person or bring them up to date. Runs within a transaction.
 
-    Whoever was added by their address before is taken over by the platform's own id of them.
+    Whoever was added by their address before is taken over by the platform's own id of them. Raises LaunchRefused
+    where they were removed since the launch was `issued`.
     """
     serialize("staff")
-    user = _by_subject(subject) or _by_subject(users.invited_subject(email))
-    if user is None:
-        user = User(role=Role.SUPPORT)
-        db.session.add(user)
-    user.subject, user.email, user.name, user.seen_at = subject, email, name, utcnow()
-    return user
+    return users.staff_from_launch(subject=subject, email=email, name=name, issued=issued)
 
 
 def add(address: str, name: str = "") -> tuple[User, bool]:
@@ -46,20 +44,17 @@ def add(address: str, name: str = "") -> tuple[User, bool]:
 
 def remove(address: str) -> int:
     """Put out everybody of the staff with this address, at once. Returns how many that were."""
-    with transaction() as session:
+    with transaction():
+        serialize("staff")
         found = _at(address.strip())
         for user in found:
-            session.delete(user)
+            users.remove(user)
     return len(found)
 
 
 def everybody() -> list[User]:
     """The staff, by address."""
     return list(db.session.scalars(select(User).where(User.tenant_id.is_(None)).order_by(User.email_key, User.id)))
-
-
-def _by_subject(subject: str) -> User | None:
-    return db.session.scalar(select(User).where(User.tenant_id.is_(None), User.subject == subject))
 
 
 def _at(address: str) -> list[User]:

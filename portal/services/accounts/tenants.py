@@ -13,10 +13,13 @@ from sqlalchemy.exc import IntegrityError
 from portal.db.transaction import serialize, transaction
 from portal.extensions import db
 from portal.models import ApiKey, Tenant, User
+from portal.models.tenant import TenantState
 from portal.services import audit, entitlements
+from portal.services.accounts import users
 from portal.services.emails import contents
 from portal.services.entitlements import LOCALES
 from portal.services.errors import InvalidField
+from portal.services.routing import suspension
 from portal.services.routing.reroute import reroute
 
 PLATFORM_ID = "@platform"
@@ -59,6 +62,7 @@ class Described(TypedDict, total=False):
     locale: str | None
     timezone: str | None
     frame_ancestors: Iterable[str] | None
+    state: str | None  # active, suspended
 
 
 def upsert(
@@ -91,6 +95,10 @@ def _write(external_id: str, changes: dict[str, object], by: audit.Actor) -> tup
         if created or changes:
             session.flush()
             audit.record(tenant, by, "tenant_created" if created else "tenant_changed", external_id, before, changes)
+        if not created and "state" in changes:
+            if tenant.state == TenantState.SUSPENDED:
+                users.end_all_sessions(tenant)
+            suspension.follow(tenant)
         if not created and "plan" in changes:
             reroute(tenant)  # what the plan allows now; nothing is deleted, so an upgrade brings it back
     return tenant, created
@@ -122,6 +130,10 @@ def _checked(external_id: str, described: Described) -> dict[str, object]:
         if len(origins) > 20 or not all(is_origin(origin) for origin in origins):
             raise InvalidField("frame_ancestors", "not_an_origin")
         changes["frame_ancestors"] = origins
+    if (state := described.get("state")) is not None:
+        if state not in tuple(TenantState):
+            raise InvalidField("state", "unknown")
+        changes["state"] = state
     return changes
 
 

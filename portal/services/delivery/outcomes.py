@@ -140,7 +140,7 @@ def backed_off(attempt: Attempt, route: Route, verdict: Verdict, reply: Reply) -
 
 
 def held(attempt: Attempt, reason: str, reply: Reply | None = None) -> None:
-    """The message waits for its driver, without its time running out."""
+    """The message waits for its sender, without its time running out."""
     with transaction():
         lanes.extend(attempt.lease)
         _write(attempt, State.HELD, Entry("held", reason, reply), reason=reason, held_at=now(), dot_at=None)

@@ -161,10 +161,10 @@ def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[A
 
 def _sender(attempt: Attempt, message: Row, bench: Workbench) -> Sender:
     if message.route == INTERACTIVE:
-        return senders.platform_sender(INTERACTIVE)
+        return senders.interactive(senders.facts(attempt.tenant_id))
     in_force = bench.sender(attempt.tenant_id)
     dot = _recorded(message)
-    if not dot:
+    if not dot or in_force.held_reason == Reason.TENANT_SUSPENDED:
         return in_force
     recorded = Sender.from_json(dot)
     with read():

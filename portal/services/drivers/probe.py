@@ -17,6 +17,7 @@ from portal.extensions import db
 from portal.models import DriverTest, LogEntry, Message, Tenant, User, utcnow
 from portal.models.driver import PROBING, DriverState
 from portal.models.message import Kind, State
+from portal.models.tenant import TenantState
 from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.accounts import tenants
@@ -54,7 +55,7 @@ class _Run:
     def __init__(self, test_id: int, timeouts: Timeouts) -> None:
         with read() as session:
             self.test = session.get_one(DriverTest, test_id, populate_existing=True)
-            self.tenant = session.get_one(Tenant, self.test.tenant_id)
+            self.tenant = session.get_one(Tenant, self.test.tenant_id, populate_existing=True)
             self.message = session.get_one(Message, self.test.message_id)
             self.user = session.get_one(User, self.test.user_id)
         self.timeouts = timeouts
@@ -63,6 +64,8 @@ class _Run:
 
     def go(self) -> None:
         test = self.test
+        if self.tenant.state == TenantState.SUSPENDED:
+            return self._end("failed", Reply(0, "internal"), Reason.TENANT_SUSPENDED)
         try:
             account = driver_settings.of(test).account()
         except encryption.Unreadable:

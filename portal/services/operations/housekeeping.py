@@ -10,10 +10,20 @@ from sqlalchemy import ColumnElement, delete, select
 from portal.db import sqlite
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import BurntToken, DriverTest, IdempotencyKey, SignInLink, VerificationMail, utcnow
+from portal.models import (
+    BurntToken,
+    DriverTest,
+    EndedSession,
+    IdempotencyKey,
+    Removal,
+    SignInLink,
+    VerificationMail,
+    utcnow,
+)
 from portal.services.outbox import idempotency
 
 _BATCH = 500
+_LAUNCHES = timedelta(minutes=5)  # longer than one is good, and than clocks differ
 _TESTS = timedelta(days=1)  # they hold a password, encrypted; a pass is good for 30 minutes
 _LINKS = timedelta(days=1)  # so long a sign-in link's page can say whether it was used or is too old
 _LONGEST_LIMIT = timedelta(days=2)  # the limits on verification mail look back a day
@@ -23,7 +33,9 @@ def clean_up() -> int:
     """Delete some of each kind; the clock's work. Returns how many rows went."""
     now = utcnow()
     return (
-        _delete(BurntToken.jti, BurntToken.expires_at < now - timedelta(minutes=5))
+        _delete(BurntToken.jti, BurntToken.expires_at < now - _LAUNCHES)
+        + _delete(Removal.id, Removal.at < now - _LAUNCHES)
+        + _delete(EndedSession.id, EndedSession.ends_at < now)
         + _delete(DriverTest.id, DriverTest.created_at < now - _TESTS)
         + _delete(SignInLink.id, SignInLink.created_at < now - _LINKS)
         + _delete(VerificationMail.id, VerificationMail.at < now - _LONGEST_LIMIT)

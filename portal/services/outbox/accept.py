@@ -77,6 +77,7 @@ class Accepted:
     public_id: str
     state: str
     id: int
+    reason: str | None = None  # why it is held
 
 
 def accept(tenant: Tenant, *, to: Mailbox | str, **fields: Any) -> Message:
@@ -99,7 +100,7 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
     rows = _rows(drafts, in_force)
     insert_rows(MESSAGE, rows, _WRITTEN_OUT)
     ids = _ids([row["public_id"] for row in rows])
-    accepted = [Accepted(row["public_id"], row["state"], ids[row["public_id"]]) for row in rows]
+    accepted = [Accepted(row["public_id"], row["state"], ids[row["public_id"]], row.get("reason")) for row in rows]
     bodies = [_body(a.id, draft) for a, draft in zip(accepted, drafts, strict=True) if draft.data is None]
     if bodies:
         insert_rows(_BODY, bodies)

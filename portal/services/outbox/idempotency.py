@@ -43,7 +43,7 @@ class HandedIn:
 
 
 _MADE_BY = (
-    select(_KEY, Message.public_id, Message.state)
+    select(_KEY, Message.public_id, Message.state, Message.reason)
     .join(Message, Message.id == _KEY.c.message_id)
     .where(_KEY.c.api_key_id == bindparam("by"), _KEY.c.key.in_(bindparam("wanted", expanding=True)))
 )
@@ -120,7 +120,7 @@ def _known(api_key: ApiKey, keys: Iterable[str]) -> dict[str, _Known]:
     if old:
         db.session.execute(delete(_KEY).where(_KEY.c.id.in_(old)))
     return {
-        row.key: _Known(row.digest, Accepted(row.public_id, row.state, row.message_id))
+        row.key: _Known(row.digest, Accepted(row.public_id, row.state, row.message_id, row.reason))
         for row in rows
         if row.created_at >= oldest
     }

@@ -12,7 +12,8 @@ from portal.db.prepared import Statement
 from portal.extensions import db
 from portal.models import Driver, SenderIdentity, Tenant
 from portal.models.driver import DriverState
-from portal.models.route import RELAY, Route
+from portal.models.route import INTERACTIVE, RELAY, Route
+from portal.models.tenant import TenantState
 from portal.reasons import Reason
 from portal.services import entitlements
 from portal.transport.mime.addresses import Mailbox, parse_mailbox
@@ -30,7 +31,7 @@ class Sender:
     route: Route
     identity_id: int | None = None
     driver_id: int | None = None
-    held_reason: str | None = None  # why the tenant's mail waits for a driver that can't send now; None: it doesn't
+    held_reason: str | None = None  # why the tenant's mail waits: its driver, or it is suspended; None: it doesn't
     stands_in: bool = False  # the default sender in place of a driver that can't send now
     reply_to: Mailbox | None = None
 
@@ -72,6 +73,7 @@ class Facts(NamedTuple):
     driver_reason: str | None  # why its provider refuses it; None where a person paused it
     driver_address: str
     driver_name: str
+    state: str  # of the tenant: active, suspended
 
 
 _COLUMNS = {
@@ -87,6 +89,7 @@ _COLUMNS = {
     "driver_reason": Driver.reason,
     "driver_address": Driver.from_address,
     "driver_name": Driver.from_name,
+    "state": Tenant.state,
 }
 _FACTS = (
     select(*(_COLUMNS[name].label(name) for name in Facts._fields))
@@ -111,7 +114,24 @@ def facts(tenant_id: int) -> Facts:
 
 
 def decide(given: Facts) -> Sender:
-    """Who mail comes from, where these facts hold."""
+    """Who mail comes from, where these facts hold, and whether it waits."""
+    sender = _chosen(given)
+    return _held(sender) if given.state == TenantState.SUSPENDED else sender
+
+
+def interactive(given: Facts) -> Sender:
+    """Whom mail that people wait for comes from: the platform, whatever the tenant has chosen. It waits only while the
+    tenant is suspended.
+    """
+    sender = platform_sender(INTERACTIVE)
+    return _held(sender) if given.state == TenantState.SUSPENDED else sender
+
+
+def _held(sender: Sender) -> Sender:
+    return replace(sender, held_reason=Reason.TENANT_SUSPENDED, stands_in=False)
+
+
+def _chosen(given: Facts) -> Sender:
     if given.mode == "driver" and given.driver_id is not None and entitlements.has(given.plan, "own_driver"):
         mailbox = Mailbox(given.driver_name, given.driver_address)
         # From and reverse-path are the account's own, so that SPF and DKIM are its provider's.

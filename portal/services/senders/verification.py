@@ -18,6 +18,7 @@ from portal.models import Message, SenderIdentity, Tenant, User, VerificationMai
 from portal.models.identity import new_nonce
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
+from portal.models.tenant import TenantState
 from portal.services import audit, entitlements, limits
 from portal.services.accounts import tenants
 from portal.services.emails import contents
@@ -36,7 +37,10 @@ _SALT = "sender-verification"
 
 @dataclass(frozen=True)
 class VerificationLink:
-    """What a link leads to; `state`: pending, confirmed, already_confirmed, expired, superseded, cancelled, invalid."""
+    """What a link leads to.
+
+    `state`: pending, confirmed, already_confirmed, expired, superseded, cancelled, invalid; suspended: its shop is.
+    """
 
     state: str
     identity: SenderIdentity | None = None
@@ -119,6 +123,8 @@ def read_link(token: str) -> VerificationLink:
     if identity is None or _address_digest(identity) != claim["a"]:
         return VerificationLink("invalid")
     tenant = db.session.get(Tenant, identity.tenant_id)
+    if tenant is not None and tenant.state == TenantState.SUSPENDED:
+        return VerificationLink("suspended", identity, tenant)
     return VerificationLink(_link_state(identity, claim), identity, tenant)
 
 
@@ -164,6 +170,8 @@ def mail_content(message: Message) -> MailContent:
         raise NotPending from None
     if identity.state != "pending" or identity.nonce != data["nonce"]:
         raise NotPending
+    if identity.nonce_at + LINK_LIFE <= utcnow():
+        raise NotPending  # it waited for longer than its link is good, while the shop was suspended
     link = f"{settings().base_url}/verify/{_token(identity)}"
     about = {"tenant": tenant.name, "address": identity.address, "link": link, "hours": LINK_LIFE // timedelta(hours=1)}
     return contents.build(Kind.VERIFICATION, message.subject, data["locale"], **about)

@@ -51,10 +51,13 @@ FIELDS = {
     "locale": lazy_gettext("Language"),
     "timezone": lazy_gettext("Timezone"),
     "frame_ancestors": lazy_gettext("May embed these pages"),
+    "state": lazy_gettext("State"),
     "message": lazy_gettext("New message"),
 }
 
 VALUES = {
+    ("state", "active"): lazy_gettext("active"),
+    ("state", "suspended"): lazy_gettext("suspended"),
     ("held_mail", "wait"): lazy_gettext("waits"),
     ("held_mail", "default"): lazy_gettext("goes out through the default sender"),
     ("secret", "replaced"): lazy_gettext("replaced"),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from portal.models import LogEntry, Message, Tenant
 from portal.models.api_key import Scope
+from portal.models.message import State
 from portal.services.accounts import tenants
 from portal.services.errors import Busy, NotCancellable, NotFound
 from portal.services.outbox import accept as outbox
@@ -58,7 +59,7 @@ def post_message() -> ResponseReturnValue:
     result = _result(answer)
     if result["status"] != 202:
         return respond(result)
-    shown: MessageState = {"id": result["id"], "state": result["state"]}
+    shown = {name: value for name, value in result.items() if name != "status"}
     return jsonify(shown), 202, {"Location": url_for("api_messages.get_message", public_id=result["id"])}
 
 
@@ -152,7 +153,8 @@ def _result(answer: Answer) -> dict[str, Any]:
     """The answer for one message: a BatchAccepted or a Problem."""
     if isinstance(answer, str):
         return PROBLEMS[answer]
-    return {"status": 202, "id": answer.public_id, "state": answer.state}
+    held = {"reason": answer.reason} if answer.state == State.HELD else {}
+    return {"status": 202, "id": answer.public_id, "state": answer.state} | held
 
 
 def _shown(message: Message, tenant: str, entries: list[LogEntry]) -> MessageShown:

@@ -25,6 +25,7 @@ blueprint = Blueprint("api_openapi", __name__, url_prefix="/api/v1")
 _REFS = "#/components/schemas/{model}"
 _PARAMETERS = {
     "tenant": "The platform's own id of the tenant.",
+    "sub": "The platform's own id of the person, as in the `sub` of a launch.",
     "public_id": "The message's id, as it was answered when it was handed in.",
 }
 _HOURS = idempotency.KEPT // timedelta(hours=1)
@@ -36,8 +37,9 @@ and while the first request is still in progress with 409 and `Retry-After`. Key
 them.
 
 Each API key has scopes: `send` hands in mail and withdraws it, `read` shows what became of it, `manage` creates and
-changes tenants. An operation's `security` names the one that it needs; without it the answer is 403. A key can be
-limited to certain tenants, and finds nobody else's messages. A key that has ended or was revoked is answered 401.
+changes tenants, and removes people. An operation's `security` names the one that it needs; without it the answer is
+403. A key can be limited to certain tenants, and finds nobody else's messages. A key that has ended or was revoked is
+answered 401.
 
 Each API key has a rate limit, counted in messages; beyond it the answer is 429 with `Retry-After`."""
 
@@ -116,11 +118,8 @@ def _idempotency_header() -> dict[str, Any]:
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
-    model, example = operation.answer
-    good: dict[str, Any] = {
-        "description": HTTP_STATUS_CODES[operation.status],
-        "content": {"application/json": _content(model, example)},
-    }
+    content = {"application/json": _content(*operation.answer)} if operation.answer else {}
+    good: dict[str, Any] = {"description": HTTP_STATUS_CODES[operation.status], "content": content}
     if operation.headers:
         good["headers"] = {n: {"description": d, "schema": {"type": "string"}} for n, d in operation.headers.items()}
     responses = {str(operation.status): good}

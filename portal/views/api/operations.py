@@ -25,6 +25,7 @@ _TENANT = {
     "locale": "en",
     "timezone": "Europe/Berlin",
     "frame_ancestors": ["https://dashboard.marketplace.example"],
+    "state": "active",
 }
 _LOG = [
     {"at": "2026-11-23T09:14:03.118204+00:00", "event": "queued", "reason": None, "code": None, "text": None,
@@ -59,7 +60,7 @@ class Operation:
     path: str
     name: str
     summary: str
-    answer: tuple[Any, dict[str, Any]]
+    answer: tuple[Any, dict[str, Any]] | None  # None: there is nothing to say (204)
     problems: tuple[str, ...] = ()
     status: int = 200
     body: tuple[Any, dict[str, Any]] | None = None
@@ -78,7 +79,19 @@ OPERATIONS = (
         scope=Scope.MANAGE,
         body=(schemas.TenantRequest, _TENANT),
         created=True,
-        details="The id is the platform's own. What is left out stays as it is.",
+        details="The id is the platform's own. What is left out stays as it is. `state` `suspended` signs out all of "
+        "its people at once and lets nobody in; its mail is still accepted, and is `held` with reason "
+        "`tenant_suspended` until `state` is `active` again.",
+    ),
+    Operation(
+        "delete", "/tenants/{tenant}/users/{sub}", "deleteUser", "Remove a person",
+        None,
+        ("lacks_manage", "other_tenant", "no_user", *_ALWAYS),
+        scope=Scope.MANAGE,
+        status=204,
+        details="`sub` is the one of their launches, percent-encoded. Their sessions and mailed links end at once, and "
+        "a launch that was signed before is refused; one that is signed later brings them back. 404 where nobody has "
+        "it (any more): nothing is left to do, and earlier launches are refused then, too.",
     ),
     Operation(
         "post", "/messages", "postMessage", "Hand in a message",

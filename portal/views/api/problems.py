@@ -25,6 +25,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     **{f"lacks_{scope}": document(403, "Forbidden", f"This API key lacks the scope {scope}.") for scope in Scope},
     "other_tenant": document(403, "Forbidden", "This API key is limited to other tenants."),
     "no_message": document(404, "Not found", "There is no message of this id."),
+    "no_user": document(404, "Not found", "The tenant has nobody of this id."),
     "conflict": document(409, "Idempotency-Key used before", "This key came before with another body: take a new key."),
     "in_progress": document(
         409,

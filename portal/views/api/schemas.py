@@ -150,6 +150,7 @@ class TenantRequest(parsing.Request):
     locale: str | None = Field(None, max_length=35)
     timezone: str | None = None
     frame_ancestors: list[str] | None = None
+    state: Literal["active", "suspended"] | None = None
 
 
 State = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATES)})]
@@ -157,10 +158,11 @@ Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 class MessageState(TypedDict):
-    """Which message it is, and where it is now."""
+    """Which message it is, and where it is now; `reason` says why it is held."""
 
     id: str
     state: State
+    reason: NotRequired[str]
 
 
 class BatchAccepted(MessageState):
@@ -206,6 +208,7 @@ class TenantShown(TypedDict):
     locale: str
     timezone: str
     frame_ancestors: list[str]
+    state: str
 
 
 class FieldProblem(TypedDict):

@@ -1,4 +1,4 @@
-"""`PUT /api/v1/tenants/{tenant}`: the platform creates a tenant or brings it up to date."""
+"""The platform creates a tenant, brings it up to date, suspends it, and removes people of it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from flask.typing import ResponseReturnValue
 from portal.models import Tenant
 from portal.models.api_key import Scope
 from portal.services import audit
-from portal.services.accounts import tenants
-from portal.services.errors import InvalidField
+from portal.services.accounts import people, tenants
+from portal.services.accounts.launches import is_subject
+from portal.services.errors import InvalidField, NotFound
 from portal.views.api import parsing
 from portal.views.api.problems import PROBLEMS
 from portal.views.api.schemas import TenantRequest, TenantShown
@@ -38,14 +39,35 @@ _SENTENCES = {
 @access("api_key", scope=Scope.MANAGE)
 @limited(rate_limits.API)
 def put_tenant(tenant: str) -> ResponseReturnValue:
-    if not g.api_key.covers(tenant):  # before the first look at it: the answer must not tell whether it exists
-        abort(respond(PROBLEMS["other_tenant"]))
+    _require_tenant(tenant)
     wanted = parsing.read(TenantRequest)
     try:
         row, created = tenants.upsert(tenant, **wanted.model_dump(), by=audit.by_api_key(g.api_key.name))
     except InvalidField as error:
         parsing.refuse([(error.field, _SENTENCES[error.field, error.reason])])
     return jsonify(_shown(row)), 201 if created else 200
+
+
+# A subject is the platform's own, and may have slashes.
+@blueprint.delete("/tenants/<tenant>/users/<path:sub>", merge_slashes=False)
+@access("api_key", scope=Scope.MANAGE)
+@limited(rate_limits.API)
+def delete_user(tenant: str, sub: str) -> ResponseReturnValue:
+    _require_tenant(tenant)
+    row = tenants.find(tenant)
+    try:
+        if row is None or not is_subject(sub):
+            raise NotFound
+        people.remove_for_platform(row, audit.by_api_key(g.api_key.name), sub)
+    except NotFound:
+        abort(respond(PROBLEMS["no_user"]))
+    return "", 204
+
+
+def _require_tenant(tenant: str) -> None:
+    """The key must be for it; before the first look at it, because the answer must not tell whether it exists."""
+    if not g.api_key.covers(tenant):
+        abort(respond(PROBLEMS["other_tenant"]))
 
 
 def _shown(tenant: Tenant) -> TenantShown:
@@ -56,4 +78,5 @@ def _shown(tenant: Tenant) -> TenantShown:
         "locale": tenant.locale,
         "timezone": tenant.timezone,
         "frame_ancestors": tenant.frame_ancestors,
+        "state": tenant.state,
     }

@@ -8,7 +8,8 @@ from flask import Flask
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from portal.services.accounts import launches, tenants
+from portal.models import Tenant, User
+from portal.services.accounts import launches, tenants, users
 from portal.services.errors import LaunchRefused
 from tests.support.at_once import at_once
 
@@ -126,3 +127,26 @@ def test_a_token_of_another_secret_is_refused(ctx: Flask) -> None:
 @pytest.mark.parametrize("token", ["", "abc", "a.b.c", "é", "." * 100])
 def test_what_is_no_token_is_refused(ctx: Flask, token: str) -> None:
     assert reason(token) == "invalid"
+
+
+def test_a_suspended_shop_is_neither_entered_nor_changed_and_its_sessions_stay_ended(
+    tenant: Tenant, user: User
+) -> None:
+    before = user.session_version
+    tenants.upsert("acme", state="suspended")
+    token = launches.make_token("acme", tenant_name="Renamed", plan="enterprise", parent="https://dash.example")
+    with pytest.raises(LaunchRefused, match="suspended") as refused:
+        launches.accept(token)
+    assert refused.value.parent == "https://dash.example"  # so that the page is seen in its frame
+    kept = tenants.find("acme")
+    assert kept is not None and kept.name != "Renamed"
+    tenants.upsert("acme", state="active")
+    assert users.find(user.id, tenant.id, before) is None
+    assert launches.accept(launches.make_token("acme", email=user.email)).user.id == user.id
+
+
+def test_a_clock_that_is_ahead_does_not_make_the_next_launch_old(tenant: Tenant, user: User) -> None:
+    now = time.time()
+    for ahead, role in ((4, "admin"), (0.5, "viewer")):
+        token = launches.make_token("acme", email="jo@shop.example", role=role, iat=now + ahead, exp=now + 50)
+        assert launches.accept(token).user.role == role

@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import timedelta
 
 import pytest
 import time_machine
@@ -10,11 +11,12 @@ from sqlalchemy import func, select
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import AuditEntry, Message, MessageBody, SignInLink, Tenant, User
-from portal.services.accounts import launches, login_links, people, tenants
+from portal.models import AuditEntry, Message, MessageBody, SignInLink, Tenant, User, utcnow
+from portal.services.accounts import launches, login_links, people, staff, tenants
 from portal.services.accounts.login_links import Link, Place
 from portal.transport.mime.addresses import InvalidAddress
 from tests.support.at_once import at_once
+from tests.support.settings import configure
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
 
@@ -172,3 +174,78 @@ def test_nobody_can_be_launched_into_the_platforms_own_log(ctx: Flask) -> None:
     ask("sam@marketplace.example")
     with pytest.raises(launches.LaunchRefused):
         launches.accept(launches.make_token(tenants.PLATFORM_ID))
+
+
+def test_a_link_works_only_while_the_last_launch_is_younger_than_the_setting(ctx: Flask, user: User) -> None:
+    configure(ctx, sign_in_days=30)
+    link = token(ask())
+    with transaction():
+        user.launched_at = utcnow() - timedelta(days=30)
+    assert login_links.read_link(link).state == "removed"
+    assert isinstance(login_links.enter(link), Link)
+    count = len(mails())
+    ask()
+    assert len(mails()) == count
+    with transaction():
+        user.launched_at = utcnow() - timedelta(days=30) + timedelta(minutes=1)
+    assert isinstance(login_links.enter(link), Place)
+
+
+def test_whom_only_an_admin_knows_comes_in_until_they_are_removed_and_staff_too(user: User, tenant: Tenant) -> None:
+    invited = people.invite(tenant, user, "jo@partner.example", "viewer")
+    sam, _ = staff.add("sam@marketplace.example")
+    staff_launched = launches.accept(launches.make_token(role="support", email="kim@marketplace.example")).user
+    with time_machine.travel(time.time() + 3000 * 24 * 3600, tick=False):
+        for person in (invited, sam, staff_launched):
+            entered = login_links.enter(token(ask(person.email)))
+            assert isinstance(entered, Place) and entered.user.id == person.id
+
+
+def test_who_was_removed_and_is_back_needs_a_new_link(user: User, tenant: Tenant, smtp: SMTPSink) -> None:
+    jo = launches.accept(launches.make_token("acme", email="jo@shop.example")).user
+    link = token(ask("jo@shop.example"))
+    people.remove(tenant, user, jo.id)
+    launches.accept(launches.make_token("acme", email="jo@shop.example"))
+    assert login_links.read_link(link).state == "removed"
+    drain("interactive")
+    assert smtp.received == []  # nor is the mail sent that was on its way
+    assert isinstance(login_links.enter(token(ask("jo@shop.example"))), Place)
+
+
+def test_a_link_does_nothing_while_the_shop_is_suspended(user: User, tenant: Tenant, smtp: SMTPSink) -> None:
+    link = token(ask())
+    tenants.upsert("acme", state="suspended")
+    assert login_links.read_link(link).state == "removed"
+    assert isinstance(login_links.enter(link), Link)
+    count = len(mails())
+    ask()
+    drain("interactive")
+    assert len(mails()) == count and smtp.received == []
+    tenants.upsert("acme", state="active")
+    assert isinstance(login_links.enter(link), Place)
+
+
+def test_somebody_of_two_shops_still_gets_into_the_one_that_is_active(user: User, tenant: Tenant) -> None:
+    launches.accept(launches.make_token("rival", tenant_name="Rival"))
+    tenants.upsert("acme", state="suspended")
+    entered = login_links.enter(token(ask()))
+    assert isinstance(entered, Place) and entered.tenant is not None and entered.tenant.external_id == "rival"
+
+
+def test_a_mailed_link_gives_the_role_that_the_platform_said_last(user: User, tenant: Tenant) -> None:
+    people.invite(tenant, user, "jo@shop.example", "admin")
+    launches.accept(launches.make_token("acme", email="jo@shop.example", sub="17", role="viewer"))
+    launches.accept(launches.make_token("acme", email="jo@shop.example", sub="18", role="viewer"))
+    entered = login_links.enter(token(ask("jo@shop.example")))
+    assert isinstance(entered, Place) and entered.user.role == "viewer"
+
+
+def test_whose_last_launch_is_too_old_an_admin_can_invite_again(user: User, tenant: Tenant) -> None:
+    """As the page behind a link says that leads nowhere any more."""
+    jo = launches.accept(launches.make_token("acme", email="jo@shop.example")).user
+    with transaction():
+        jo.launched_at = utcnow() - timedelta(days=400)
+    assert login_links.read_link(token(ask("jo@shop.example"))).state == "removed"
+    assert people.invite(tenant, user, "jo@shop.example", "viewer").id == jo.id
+    entered = login_links.enter(token(ask("jo@shop.example")))
+    assert isinstance(entered, Place) and (entered.user.id, entered.user.role) == (jo.id, "viewer")

@@ -8,10 +8,11 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.models import AuditEntry, DriverTest, Message, Tenant, User
-from portal.services.accounts import launches, people, tenants
+from portal.services import audit
+from portal.services.accounts import launches, people, tenants, users
 from portal.services.drivers import save_gate
 from portal.services.drivers.settings import DriverSettings
-from portal.services.errors import InvalidField, LastAdmin, NotFound
+from portal.services.errors import InvalidField, LastAdmin, LaunchRefused, NotFound
 from tests.support.at_once import at_once
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
@@ -143,3 +144,67 @@ def test_another_shops_people_do_not_exist(user: User, tenant: Tenant) -> None:
     ):
         with pytest.raises(NotFound):
             change()  # type: ignore[no-untyped-call]
+
+
+PLATFORM = audit.by_api_key("backend")
+
+
+def test_whom_the_platform_removes_is_out_at_once(user: User, tenant: Tenant) -> None:
+    jo = arrive("jo@shop.example", "viewer", sub="17", name="Jo")
+    people.remove_for_platform(tenant, PLATFORM, "17")
+    assert users.find(jo.id, tenant.id, jo.session_version) is None
+    assert [person.email for person in people.everybody(tenant)] == [user.email]
+    assert entries(tenant) == [("user_removed", "Jo <jo@shop.example>", {"role": "viewer"}, {})]
+    entry = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert entry and (entry.who, entry.role) == ("API: backend", "platform")
+
+
+def test_only_a_launch_signed_after_the_removal_brings_somebody_back(user: User, tenant: Tenant) -> None:
+    arrive("jo@shop.example", sub="17")
+    before = [
+        launches.make_token("acme", email="jo@shop.example", sub="17"),
+        launches.make_token("acme", email="Jo@shop.example", sub="18"),  # the same person
+        launches.make_token("acme", email="new@shop.example", sub="17"),
+    ]
+    people.remove_for_platform(tenant, PLATFORM, "17")
+    for token in before:
+        with pytest.raises(LaunchRefused, match="removed"):
+            launches.accept(token)
+    assert [person.email for person in people.everybody(tenant)] == [user.email]
+    assert arrive("jo@shop.example", "viewer", sub="17").role == "viewer"
+
+
+def test_what_holds_for_the_platform_holds_for_an_admin_who_removes(user: User, tenant: Tenant) -> None:
+    jo = arrive("jo@shop.example", sub="17")
+    before = launches.make_token("acme", email="jo@shop.example", sub="17")
+    people.remove(tenant, user, jo.id)
+    with pytest.raises(LaunchRefused, match="removed"):
+        launches.accept(before)
+
+
+def test_somebody_who_never_came_cannot_come_by_a_launch_of_before(user: User, tenant: Tenant) -> None:
+    before = launches.make_token("acme", email="jo@shop.example", sub="17")
+    with pytest.raises(NotFound):
+        people.remove_for_platform(tenant, PLATFORM, "17")
+    with pytest.raises(LaunchRefused, match="removed"):
+        launches.accept(before)
+
+
+def test_a_removal_concerns_one_shop(user: User, tenant: Tenant) -> None:
+    there = arrive("jo@shop.example", sub="17", tenant="rival", tenant_name="Rival")
+    arrive("jo@shop.example", sub="17")
+    before = launches.make_token("rival", email="jo@shop.example", sub="17")
+    people.remove_for_platform(tenant, PLATFORM, "17")
+    assert launches.accept(before).user.id == there.id
+
+
+def test_the_platform_removes_the_last_administrator_and_calls_off_their_test(user: User, tenant: Tenant) -> None:
+    wanted = DriverSettings(
+        preset="other", host="mail.acme.example", port=587, encryption="starttls", username="u", secret="s",
+        from_address="hello@acme.example", from_name="Acme",
+    )  # fmt: skip
+    test = save_gate.start(tenant, user, wanted)
+    people.remove_for_platform(tenant, PLATFORM, user.subject)
+    assert people.everybody(tenant) == []
+    mail = db.session.get_one(Message, test.message_id, populate_existing=True)
+    assert (mail.state, mail.reason) == ("cancelled", "no_longer_wanted")

@@ -9,6 +9,7 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import AuditEntry, Tenant, User
 from portal.services.accounts import launches, staff, tenants
+from portal.services.errors import LaunchRefused
 from portal.transport.mime.addresses import InvalidAddress
 
 ADDRESS = "sam@marketplace.example"
@@ -87,3 +88,18 @@ def test_the_operator_gets_a_link_that_opens_the_portal_as_support(app: Flask) -
 def test_what_is_no_address_is_not_added(ctx: Flask, address: str) -> None:
     with pytest.raises(InvalidAddress):
         staff.add(address)
+
+
+def test_a_launch_signed_before_the_removal_lets_nobody_in(ctx: Flask) -> None:
+    launches.accept(launches.make_token(role="support", email=ADDRESS, sub="sam"))
+    before = launches.make_token(role="support", email=ADDRESS, sub="sam")
+    assert staff.remove(ADDRESS) == 1
+    with pytest.raises(LaunchRefused, match="removed"):
+        launches.accept(before)
+    assert launches.accept(launches.make_token(role="support", email=ADDRESS, sub="sam")).tenant is None
+
+
+def test_another_subject_with_the_same_address_is_the_same_person(ctx: Flask) -> None:
+    for subject in ("sam", "sam-2"):
+        launches.accept(launches.make_token(role="support", email=ADDRESS, sub=subject))
+    assert [person.subject for person in staff.everybody()] == ["sam-2"]

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from portal.extensions import db
 from portal.models import DriverTest, Message, Tenant, User, utcnow
+from portal.services.accounts import tenants
 from portal.services.drivers import probe, save_gate
 from portal.services.drivers.settings import DriverSettings
 from portal.transport.base import Timeouts, Transport
@@ -99,3 +100,16 @@ def test_a_server_that_cannot_be_used_fails_at_its_step_and_gets_no_password(
     assert test.failed_step in (step, "connect")
     assert not [command for command in server.commands if command.startswith("AUTH")]
     assert "OpenSSH" not in (test.text or "")
+
+
+def test_no_test_mail_is_sent_once_the_shop_is_suspended(
+    tenant: Tenant, user: User, wanted: DriverSettings, service: MailService
+) -> None:
+    test = save_gate.start(tenant, user, wanted)
+    tenants.upsert("acme", state="suspended")
+    probe.run(test.id, PATIENT)
+    ended = db.session.get_one(DriverTest, test.id, populate_existing=True)
+    assert (ended.state, ended.reason) == ("failed", "tenant_suspended")
+    assert service.sign_ins == 0 and service.sink.received == []
+    message = db.session.get_one(Message, test.message_id, populate_existing=True)
+    assert (message.state, message.reason) == ("failed", "tenant_suspended")

@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 from flask import Flask
+from sqlalchemy import select
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import BurntToken, utcnow
+from portal.models import BurntToken, EndedSession, Removal, utcnow
 from portal.services.operations import housekeeping
 
 
@@ -17,3 +18,14 @@ def test_a_used_launch_token_goes_once_it_has_expired(ctx: Flask) -> None:
     assert housekeeping.clean_up() == 1 and housekeeping.clean_up() == 0
     assert db.session.get(BurntToken, "new")
     housekeeping.checkpoint()
+
+
+def test_removals_and_ended_sessions_go_once_nothing_could_be_good_any_more(ctx: Flask) -> None:
+    with transaction() as session:
+        for name, age in (("old", 6), ("new", 4)):
+            session.add(Removal(subject=name, at=utcnow() - timedelta(minutes=age)))
+        session.add(EndedSession(id="old", ends_at=utcnow() - timedelta(seconds=1)))
+        session.add(EndedSession(id="new", ends_at=utcnow() + timedelta(minutes=1)))
+    assert housekeeping.clean_up() == 2
+    assert db.session.scalars(select(Removal.subject)).all() == ["new"]
+    assert db.session.scalars(select(EndedSession.id)).all() == ["new"]

@@ -297,3 +297,14 @@ def test_a_change_of_language_and_a_new_tab_come_back_to_the_shop(sam: Person) -
     assert f'name="next" value="{SHOP}/logs"' in sam.post(f"{SHOP}/logs/search", {"recipient": SEARCHED}).text
     assert f'name="next" value="{HOME}"' in sam.post(f"{HOME}/shops", {"shop": "acme"}).text
     assert f'name="next" value="{HOME}"' in sam.landing.text
+
+
+def test_a_suspended_shop_is_shown_as_such_wherever_support_looks(app: Flask, sam: Person, shop: str) -> None:
+    with app.app_context():
+        tenants.upsert("acme", state="suspended")
+    for path in ("", "/logs", "/people", "/activity"):
+        assert "Suspended: nobody can sign in" in sam.get(f"/support/tenants/acme{path}").text
+    assert "suspended" in sam.post("/support/shops", {"shop": "acme"}).text
+    with app.app_context():
+        tenants.upsert("acme", state="active")
+    assert "Suspended: nobody" not in sam.get("/support/tenants/acme").text
