@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import warnings
+from datetime import timedelta
 from pathlib import Path
 
 import flask_migrate
@@ -13,7 +14,7 @@ from flask import Flask
 from sqlalchemy import bindparam, func, insert, select, text
 
 from portal.extensions import db
-from portal.models import ApiKey, Base, Driver, LogEntry, Message, Tenant, User, utcnow
+from portal.models import ApiKey, Base, Driver, LogEntry, MailCount, Message, SignInLink, Tenant, User, utcnow
 from portal.models.api_key import Scope
 from portal.models.driver import DriverState
 from portal.reasons import words as reasons
@@ -107,6 +108,28 @@ def test_an_upgrade_keeps_refused_drivers_and_what_their_logs_say(tenant: Tenant
     assert (kept.state, kept.reason) == (DriverState.STOPPED, "bad_credentials")
     (told,) = db.session.scalars(select(LogEntry).where(LogEntry.event == "sender_changed"))
     assert reasons.phrase(told.reason, str) == "your mail service can't send at the moment"
+
+
+def test_an_upgrade_goes_on_counting_and_keeps_links_that_are_out(tenant: Tenant, user: User) -> None:
+    db.session.remove()
+    flask_migrate.downgrade(revision="0012")
+    try:
+        with db.engine.begin() as connection:
+            at = utcnow().isoformat(sep=" ").removesuffix("+00:00")
+            connection.execute(
+                text("INSERT INTO verification_mail (tenant_id, address_key, at) VALUES (1, 'a@b.example', :at)"),
+                {"at": at},
+            )
+            columns = "(address, nonce, locale, created_at)"
+            connection.execute(
+                text(f"INSERT INTO sign_in_link {columns} VALUES ('a@b.example', 'x', 'en', :at)"), {"at": at}
+            )
+    finally:
+        db.session.remove()
+        flask_migrate.upgrade()
+    counted, link = db.session.scalars(select(MailCount)).one(), db.session.scalars(select(SignInLink)).one()
+    assert (counted.mailbox, counted.kind, counted.tenant_id) == ("a@b.example", "verification", 1)
+    assert abs(link.expires_at - link.created_at - timedelta(minutes=15)) < timedelta(milliseconds=2)
 
 
 def test_a_worker_of_the_version_before_may_go_on_meanwhile(tenant: Tenant, driver: Driver) -> None:

@@ -6,7 +6,8 @@ from flask import Flask
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import BurntToken, utcnow
+from portal.models import BurntToken, MailCount, utcnow
+from portal.services import limits
 from portal.services.operations import housekeeping
 
 
@@ -17,3 +18,14 @@ def test_a_used_launch_token_goes_once_it_has_expired(ctx: Flask) -> None:
     assert housekeeping.clean_up() == 1 and housekeeping.clean_up() == 0
     assert db.session.get(BurntToken, "new")
     housekeeping.checkpoint()
+
+
+def test_a_count_goes_once_no_limit_looks_back_that_far(ctx: Flask) -> None:
+    longest = max(
+        window for allowed in limits.ALLOWANCES.values() for _, window in (*allowed.to_mailbox, *allowed.by_tenant)
+    )
+    assert longest < limits.KEPT
+    with transaction() as session:
+        for age in (limits.KEPT + timedelta(minutes=1), longest):
+            session.add(MailCount(mailbox="jo@shop.example", kind="invitation", at=utcnow() - age))
+    assert housekeeping.clean_up() == 1 and housekeeping.clean_up() == 0
