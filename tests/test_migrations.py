@@ -14,7 +14,20 @@ from flask import Flask
 from sqlalchemy import bindparam, func, insert, select, text
 
 from portal.extensions import db
-from portal.models import ApiKey, AuditEntry, Base, Driver, DriverTest, LogEntry, Message, Tenant, User, utcnow
+from portal.models import (
+    ApiKey,
+    AuditEntry,
+    Base,
+    Driver,
+    DriverTest,
+    LogEntry,
+    MailCount,
+    Message,
+    SignInLink,
+    Tenant,
+    User,
+    utcnow,
+)  # fmt: skip
 from portal.models.api_key import Scope
 from portal.models.driver import DriverState
 from portal.reasons import words as reasons
@@ -158,6 +171,28 @@ def test_rows_of_one_address_become_one_person_with_the_newest_role(tenant: Tena
     assert [user.launched_at is not None for user in kept] == [True, True, False, True]
     assert db.session.scalars(select(DriverTest.user_id)).all() == [kept[0].id]
     assert "Jo@shop.example" in db.session.scalars(select(AuditEntry.who)).all()
+
+
+def test_an_upgrade_goes_on_counting_and_keeps_links_that_are_out(tenant: Tenant, user: User) -> None:
+    db.session.remove()
+    flask_migrate.downgrade(revision="0012")
+    try:
+        with db.engine.begin() as connection:
+            at = utcnow().isoformat(sep=" ").removesuffix("+00:00")
+            connection.execute(
+                text("INSERT INTO verification_mail (tenant_id, address_key, at) VALUES (1, 'a@b.example', :at)"),
+                {"at": at},
+            )
+            columns = "(address, nonce, locale, created_at)"
+            connection.execute(
+                text(f"INSERT INTO sign_in_link {columns} VALUES ('a@b.example', 'x', 'en', :at)"), {"at": at}
+            )
+    finally:
+        db.session.remove()
+        flask_migrate.upgrade()
+    counted, link = db.session.scalars(select(MailCount)).one(), db.session.scalars(select(SignInLink)).one()
+    assert (counted.mailbox, counted.kind, counted.tenant_id) == ("a@b.example", "verification", 1)
+    assert abs(link.expires_at - link.created_at - timedelta(minutes=15)) < timedelta(milliseconds=2)
 
 
 def test_a_worker_of_the_version_before_may_go_on_meanwhile(tenant: Tenant, driver: Driver) -> None:

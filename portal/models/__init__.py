@@ -4,15 +4,16 @@ from portal.models.api_key import ApiKey
 from portal.models.audit import AuditEntry
 from portal.models.base import Base, now, statement_time, utcnow
 from portal.models.driver import Driver, DriverTest
-from portal.models.identity import SenderIdentity, VerificationMail
+from portal.models.identity import SenderIdentity
 from portal.models.lane import Lane
 from portal.models.log import LogEntry
+from portal.models.mail_count import MailCount
 from portal.models.message import IdempotencyKey, Message, MessageAttachment, MessageBody
 from portal.models.tenant import Tenant
 from portal.models.user import BurntToken, EndedSession, Removal, SignInLink, User
 
 __all__ = [
     "ApiKey", "AuditEntry", "Base", "BurntToken", "Driver", "DriverTest", "EndedSession", "IdempotencyKey", "Lane",
-    "LogEntry", "Message", "MessageAttachment", "MessageBody", "Removal",
-    "SenderIdentity", "SignInLink", "Tenant", "User", "VerificationMail", "now", "statement_time", "utcnow",
+    "LogEntry", "MailCount", "Message", "MessageAttachment", "MessageBody", "Removal",
+    "SenderIdentity", "SignInLink", "Tenant", "User", "now", "statement_time", "utcnow",
 ]  # fmt: skip

@@ -45,18 +45,3 @@ class SenderIdentity(Base):
     nonce_at: Mapped[datetime] = mapped_column(default=utcnow)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     verified_at: Mapped[datetime | None]
-
-
-class VerificationMail(Base):
-    """One verification mail asked for: what the limits per address and per tenant count."""
-
-    __tablename__ = "verification_mail"
-    __table_args__ = (
-        Index("ix_verification_mail_address", "address_key", "at"),
-        Index("ix_verification_mail_tenant", "tenant_id", "at"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
-    address_key: Mapped[str] = mapped_column(String(320))
-    at: Mapped[datetime] = mapped_column(default=utcnow)

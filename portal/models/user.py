@@ -104,5 +104,6 @@ class SignInLink(Base):
     nonce: Mapped[str] = mapped_column(String(64))
     locale: Mapped[str] = mapped_column(String(10))  # of the page on which it was asked for
     created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    expires_at: Mapped[datetime]  # never before the next one may be asked for
     considered_at: Mapped[datetime | None]  # when the address was looked up, and the mail made if anybody has it
     used_at: Mapped[datetime | None]

@@ -42,7 +42,11 @@ class NotPending(ServiceError):
 
 
 class NotResendable(ServiceError):
-    """The message can't be sent again; `reason`: not_ended, kind, gone (its text is no longer stored)."""
+    """The message can't be sent again.
+
+    `reason`: not_ended, kind, gone (its text is no longer stored), copy_not_ended, often (there are as many copies as
+    there may be).
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -54,11 +58,19 @@ class NotVerified(ServiceError):
 
 
 class SendLimit(ServiceError):
-    """Too many verification mails; the next is possible at `next_at` (UTC)."""
+    """Too much mail of this kind to a mailbox or by a tenant; the next is possible at `next_at` (UTC)."""
 
     def __init__(self, next_at: datetime) -> None:
         super().__init__(f"next at {next_at.isoformat()}")
         self.next_at = next_at
+
+
+class LinkSent(SendLimit):
+    """A sign-in link for this address was asked for at `sent_at` (UTC) and is good until the next is possible."""
+
+    def __init__(self, sent_at: datetime, next_at: datetime) -> None:
+        super().__init__(next_at)
+        self.sent_at = sent_at
 
 
 class LastAdmin(ServiceError):

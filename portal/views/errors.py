@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
@@ -14,7 +15,7 @@ from werkzeug.exceptions import NotFound as PageNotFound
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Response as BaseResponse
 
-from portal.services.errors import NotFound, PlanLocked
+from portal.services.errors import NotFound, PlanLocked, SendLimit
 from portal.views import plan_texts
 from portal.web.htmx import wants_fragment
 from portal.web.i18n import ago, gettext
@@ -44,13 +45,29 @@ def respond(described: dict[str, Any]) -> Response:
 
 
 class PageError(HTTPException):
-    """A refusal whose sentence the view knows better than the status code does."""
+    """A refusal whose sentence the view knows better than the status code does; `retry_after` is in seconds."""
 
-    def __init__(self, code: int, title: str, text: str) -> None:
+    def __init__(self, code: int, title: str, text: str, retry_after: int | None = None) -> None:
         super().__init__(text)
         self.code = code
         self.title = title
         self.text = text
+        self.retry_after = retry_after
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        later = [("Retry-After", str(self.retry_after))] if self.retry_after is not None else []
+        return [*super().get_headers(*args, **kwargs), *later]
+
+
+def retry_after(limit: SendLimit) -> int:
+    """When to come again (RFC 9110, 10.2.3), in seconds."""
+    return max(1, ceil((limit.next_at - datetime.now(UTC)).total_seconds()))
+
+
+def asked_too_often(response: BaseResponse, limit: SendLimit) -> BaseResponse:
+    """The view's own answer to a refusal, which says when to come again."""
+    response.headers["Retry-After"] = str(retry_after(limit))
+    return response
 
 
 @dataclass(frozen=True)

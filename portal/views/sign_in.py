@@ -12,7 +12,9 @@ from wtforms import StringField
 
 from portal.services.accounts import login_links
 from portal.services.accounts.login_links import Link, Place
+from portal.services.errors import LinkSent
 from portal.transport.mime.addresses import InvalidAddress
+from portal.views.errors import asked_too_often
 from portal.views.forms import Form, sentence
 from portal.views.people import texts as users_texts
 from portal.web import rate_limits
@@ -45,11 +47,13 @@ def post_form() -> Response:
     form = SignInForm()
     try:
         rate_limits.spend(rate_limits.SIGN_IN_CLIENT)
-        rate_limits.spend(rate_limits.SIGN_IN_ADDRESS)
         address = login_links.ask(form.address.data or "", select_locale())
     except InvalidAddress as error:
         form.mark("address", sentence(error.reason))
         return show("ask", 422, form=form)
+    except LinkSent as before:
+        times = {"sent_at": before.sent_at, "next_at": before.next_at}
+        return asked_too_often(show("sent_before", 429, address=form.address.data, **times), before)
     except TooManyRequests as limit:
         wait = int(limit.retry_after) if isinstance(limit.retry_after, int) else 3600
         again = clock(datetime.now(UTC) + timedelta(seconds=wait))

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from portal.services.errors import NotPending, SendLimit
 from portal.services.senders import verification
 from portal.services.senders.verification import VerificationLink
-from portal.views.sender.page import asked_too_often
+from portal.views.errors import asked_too_often
 from portal.web.access import access
 from portal.web.i18n import clock, gettext, speak
 from portal.web.rate_limits import NEW_LINK, limited

@@ -25,6 +25,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         LOCALES=LOCALES,
         _=_template_text,
+        ago=ago,
         ngettext=_template_number,
         clock=clock,
         current_locale=locale,

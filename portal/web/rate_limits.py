@@ -6,7 +6,6 @@ there may be several; nobody waits for it, and nobody is refused because of it (
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import math
 import time
@@ -42,7 +41,7 @@ class Limit:
 # In messages: a batch spends as many as it holds, any other request one.
 API = Limit("api", lambda: settings().api_rate, lambda: str(g.api_key.id))
 LAUNCH = Limit("launch", lambda: settings().launch_rate, lambda: client_network())
-# Beside the limits on the mails themselves (services.verification), which no lost Redis can undo.
+# Beside the limits on the mails themselves (services.limits), which no lost Redis can undo.
 VERIFICATION = Limit("verification", lambda: settings().verification_rate, lambda: str(g.tenant.id))
 NEW_LINK = Limit("new link", lambda: settings().verification_rate, lambda: client_network())
 TEST_SEND = Limit("test send", lambda: settings().test_send_rate, lambda: str(g.tenant.id))
@@ -57,15 +56,8 @@ def client_network() -> str:
         return address
 
 
-# Whose count it is goes into Redis, so an address goes as a digest.
-SIGN_IN_ADDRESS = Limit("sign-in address", lambda: "5/hour", lambda: digest(request.form.get("address", "")))
+# Beside the limits on the mails themselves (services.limits), which are per mailbox.
 SIGN_IN_CLIENT = Limit("sign-in client", lambda: settings().sign_in_rate, lambda: client_network())
-INVITED_ADDRESS = Limit("invited address", lambda: "5/day", lambda: digest(request.form.get("address", "")))
-INVITING_SHOP = Limit("inviting shop", lambda: "50/day", lambda: str(g.tenant.id))
-
-
-def digest(address: str) -> str:
-    return hashlib.sha256(address.strip().lower().encode()).hexdigest()[:32]
 
 
 def limited(limit: Limit) -> Callable[[View], View]:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 from sqlalchemy import update
 
 from portal.extensions import db
-from portal.models import Message, VerificationMail, utcnow
+from portal.models import MailCount, Message, utcnow
 from tests.browser.site import Site, WithoutCookies, another_page, dashboard, serve
 from tests.browser.test_driver import fill, pass_a_test
 from tests.support.figures import Figure
@@ -71,7 +71,7 @@ def ask_resend_and_cancel(walk: Walk) -> None:
     other = walk.address.replace("hello-", "other-")
     walk.ask_for(other)
     walk.site.mail_to(other)
-    walk.site.change(lambda: db.session.execute(update(VerificationMail).values(at=utcnow().replace(year=2020))))
+    walk.site.change(lambda: db.session.execute(update(MailCount).values(at=utcnow().replace(year=2020))))
     walk.tab("Email logs")
     walk.tab("Email configuration")
     walk.button("Resend verification")

@@ -64,6 +64,7 @@ def test_back_to_the_question_and_again_makes_no_second_copy_by_itself(site: Sit
     page.get_by_role("button", name="Send again").click()
     expect(page.locator(".row")).to_have_count(2)
     expect(page).to_have_url(re.compile("/settings/email/logs[?]open="))
+    expect(page.locator(".row-open")).to_contain_text("Accepted by the mail server")
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Send this message again?")
     expect(page.locator("main")).to_contain_text("It was sent again before")

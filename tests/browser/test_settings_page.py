@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
 from portal.extensions import db
-from portal.models import VerificationMail, utcnow
+from portal.models import MailCount, utcnow
 from portal.services.accounts import tenants
 from portal.services.senders import identities
 from portal.services.senders.settings_page import sender_settings
@@ -51,7 +51,7 @@ def test_the_countdown_ends_in_a_link(site: Site, page: Page, shop: str, address
     resend.click(force=True)  # too early: nothing happens
     expect(page.locator("#notices")).to_contain_text("We sent an email")
     site.mail_to(address)  # or the new one would take its place before it is made
-    site.change(lambda: db.session.execute(update(VerificationMail).values(at=utcnow().replace(year=2020))))
+    site.change(lambda: db.session.execute(update(MailCount).values(at=utcnow().replace(year=2020))))
     page.reload()
     expect(resend).not_to_have_attribute("aria-disabled", "true")
     resend.click()

@@ -9,7 +9,7 @@ from sqlalchemy import Executable, select, update
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import Lane, Message, SenderIdentity, Tenant, User, VerificationMail, now, utcnow
+from portal.models import Lane, MailCount, Message, SenderIdentity, Tenant, User, now, utcnow
 from portal.services.delivery import drain as delivery
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import message_log
@@ -49,8 +49,8 @@ def link_of_last_mail(smtp: SMTPSink) -> str:
 
 
 def forget_the_limits() -> None:
-    """As if some days had passed since the last verification mails."""
-    execute(update(VerificationMail).values(at=utcnow() - timedelta(days=2)))
+    """As if some days had passed since the last mails that people have caused."""
+    execute(update(MailCount).values(at=utcnow() - timedelta(days=2)))
 
 
 def verified(tenant: Tenant, user: User, smtp: SMTPSink, address: str) -> SenderIdentity:

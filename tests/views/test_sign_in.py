@@ -4,6 +4,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -179,12 +180,38 @@ def test_nonsense_is_refused_at_the_field_and_kept(client: FlaskClient) -> None:
     assert "It needs the form name@domain" in answer.text and 'value="no&lt;address"' in answer.text
 
 
-def test_asking_for_one_address_is_limited_whether_it_is_known_or_not(client: FlaskClient, person: Person) -> None:
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        (
+            "en",
+            ("Look at the email that we sent to", "at 2:03\u202fPM (4 minutes ago)", "at 2:18\u202fPM (in 11 minutes)"),
+        ),
+        ("de", ("Sehen Sie sich die E-Mail an", "vor 4 Minuten (14:03)", "in 11 Minuten anfordern (14:18)")),
+    ],
+)
+def test_while_a_link_is_good_the_page_points_to_it_whether_anybody_has_the_address_or_nobody(
+    client: FlaskClient, person: Person, language: str, sentences: tuple[str, ...]
+) -> None:
+    headers = {"Accept-Language": language}
+    answers = []
     for address in (ADDRESS, "nobody@shop.example"):
-        for _ in range(5):
-            assert client.post("/sign-in", data={"address": address}).status_code == 200
-        answer = client.post("/sign-in", data={"address": address.upper()})
-        assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0 and "try again at" in answer.text
+        with time_machine.travel(datetime(2026, 11, 25, 14, 3, tzinfo=UTC), tick=False):
+            assert client.post("/sign-in", data={"address": address}, headers=headers).status_code == 200
+        with time_machine.travel(datetime(2026, 11, 25, 14, 7, tzinfo=UTC), tick=False):
+            answer = client.post("/sign-in", data={"address": address}, headers=headers)
+        assert answer.status_code == 429 and answer.headers["Retry-After"] == "660"
+        answers.append((answer.text.replace(address, ""), [name for name, _ in answer.headers]))
+    assert answers[0] == answers[1]
+    for sentence in sentences:
+        assert sentence in answers[0][0]
+
+
+def test_whether_the_link_was_used_meanwhile_is_not_told(app: Flask, client: FlaskClient, person: Person) -> None:
+    other, link = app.test_client(), ask(app, client)
+    before = other.post("/sign-in", data={"address": ADDRESS})
+    client.post(link)
+    assert other.post("/sign-in", data={"address": ADDRESS}).text == before.text
 
 
 def test_asking_from_one_place_is_limited_over_all_addresses(client: FlaskClient) -> None:

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from portal.extensions import db
-from portal.models import SenderIdentity, VerificationMail, utcnow
+from portal.models import MailCount, SenderIdentity
 from portal.services.accounts import tenants
 from portal.services.senders import verification
 from tests.support.person import Person
@@ -71,7 +71,7 @@ def test_too_many_new_links_name_the_next_time(app: Flask, client: FlaskClient, 
     with time_machine.travel(time.time() + 25 * 3600):
         with app.app_context():
             tenant = tenants.upsert("acme")[0]
-            db.session.add(VerificationMail(tenant_id=tenant.id, address_key="hello@acme.example", at=utcnow()))
+            db.session.add(MailCount(tenant_id=tenant.id, kind="verification", mailbox="hello@acme.example"))
             db.session.commit()
         answer = client.post(f"/verify/{token}/resend")
         assert answer.status_code == 429 and "The next email is possible at" in answer.text

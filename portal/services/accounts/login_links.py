@@ -16,7 +16,7 @@ from sqlalchemy import or_, select, update
 
 from portal import job_queue
 from portal.config import settings
-from portal.db.transaction import after_commit, transaction
+from portal.db.transaction import after_commit, serialize, transaction
 from portal.extensions import db
 from portal.job_queue import Work
 from portal.models import Message, SignInLink, Tenant, User, utcnow
@@ -24,15 +24,18 @@ from portal.models.identity import new_nonce
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
 from portal.models.tenant import TenantState
-from portal.services import audit
+from portal.services import audit, limits
 from portal.services.accounts import tenants, users
 from portal.services.emails import contents
-from portal.services.errors import NotPending
+from portal.services.errors import LinkSent, NotPending, SendLimit
+from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
 from portal.transport.mime.addresses import validate_address
 from portal.transport.mime.build import MailContent
 
 LINK_LIFE = timedelta(minutes=15)
+# For one address, whether anybody has it or nobody: one link at a time, and no more than the mailbox has room for.
+ASKED: limits.Limits = ((1, LINK_LIFE), *limits.ALLOWANCES[Cause.SIGN_IN].to_mailbox)
 _JOB = Work.SIGN_IN
 _SALT = "sign-in"
 _BATCH = 100
@@ -58,13 +61,22 @@ class Link:
 
 
 def ask(address: str, locale: str) -> str:
-    """Write down that somebody wants to sign in; returns the address as it was understood. Raises InvalidAddress.
+    """Write down that somebody wants to sign in; returns the address as it was understood.
 
     The same work for known and unknown addresses. `locale` is the page's: the mail speaks it, too.
+    Raises InvalidAddress, LinkSent.
     """
     address = validate_address(address)
+    key = address.lower()
+    asked = SignInLink.address == key
     with transaction() as session:
-        link = SignInLink(address=address.lower(), nonce=new_nonce(), locale=locale)
+        serialize(f"sign-in:{key}")
+        next_at = limits.room_at(SignInLink.created_at, asked, ASKED)
+        if next_at is not None:
+            newest = select(SignInLink.created_at).where(asked).order_by(SignInLink.id.desc()).limit(1)
+            raise LinkSent(session.scalars(newest).one(), next_at)
+        at = utcnow()
+        link = SignInLink(address=key, nonce=new_nonce(), locale=locale, created_at=at, expires_at=at + LINK_LIFE)
         session.add(link)
         session.flush()
         after_commit(partial(job_queue.enqueue_interactive, _JOB, link.id))
@@ -88,6 +100,9 @@ def send(link_id: int) -> None:
             return
         # What one shop's people see in their log tells nothing about another's, or about staff.
         only = places[0].tenant if len({place.tenant for place in places}) == 1 else None
+        if not _counted(link, places, only):
+            log.info("sign-in link not mailed: the mailbox has had as many as it gets")
+            return
         outbox.accept(
             only or tenants.platform(),
             kind=Kind.SIGN_IN,
@@ -100,9 +115,7 @@ def send(link_id: int) -> None:
 
 def send_forgotten() -> None:
     """Those whose job was lost, or never made because Redis was away. The clock's work."""
-    waiting = select(SignInLink.id).where(
-        SignInLink.created_at > utcnow() - LINK_LIFE, SignInLink.considered_at.is_(None)
-    )
+    waiting = select(SignInLink.id).where(SignInLink.expires_at > utcnow(), SignInLink.considered_at.is_(None))
     for link_id in db.session.scalars(waiting.limit(_BATCH)).all():
         send(link_id)
 
@@ -113,8 +126,9 @@ def mail_content(message: Message) -> MailContent:
     if link is None or link.used_at is not None or _is_old(link) or not _places(link):
         raise NotPending
     url = f"{settings().base_url}/sign-in/{_token(link)}"
-    minutes = LINK_LIFE // timedelta(minutes=1)
-    return contents.build(Kind.SIGN_IN, message.subject, link.locale, link=url, minutes=minutes)
+    life = link.expires_at - link.created_at
+    about = {"link": url, "minutes": life // timedelta(minutes=1), "hours": life // timedelta(hours=1)}
+    return contents.build(Kind.SIGN_IN, message.subject, link.locale, **about)
 
 
 def read_link(token: str) -> Link:
@@ -170,6 +184,24 @@ def enter(token: str, user_id: int | None = None) -> Link | Place:
     return Place(user, place.tenant)
 
 
+def _counted(link: SignInLink, places: tuple[Place, ...], tenant: Tenant | None) -> bool:
+    """Whether the mailbox has room for the link's mail, which then is counted. Within a transaction.
+
+    Asking is limited by address, mails by mailbox, in which one person may be known by several. The last link that fits
+    in stays good until there is room for the next: nobody who asks in another's name can keep that person out.
+    """
+    come = any(place.user.invited_at is None for place in places)
+    cause, mailbox = Cause.SIGN_IN if come else Cause.FIRST_SIGN_IN, limits.mailbox_of(link.address)
+    try:
+        limits.count(cause, mailbox, tenant)
+    except SendLimit:
+        return False
+    next_at = limits.next_possible(cause, mailbox)
+    if next_at is not None:
+        link.expires_at = max(link.expires_at, next_at)
+    return True
+
+
 def _places(link: SignInLink) -> tuple[Place, ...]:
     """Where the link leads its reader now: the shops by name, then staff.
 
@@ -191,7 +223,7 @@ def _places(link: SignInLink) -> tuple[Place, ...]:
 
 
 def _is_old(link: SignInLink) -> bool:
-    return link.created_at + LINK_LIFE <= datetime.now(UTC)
+    return link.expires_at <= datetime.now(UTC)
 
 
 def _token(link: SignInLink) -> str:

@@ -16,10 +16,11 @@ from portal.models.base import MAX_ID
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
 from portal.models.user import TENANT_ROLES, new_session_version
-from portal.services import audit
+from portal.services import audit, limits
 from portal.services.accounts import tenants, users
 from portal.services.emails import contents
 from portal.services.errors import InvalidField, LastAdmin, NotFound
+from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
 from portal.transport.mime.addresses import InvalidAddress, validate_address
 
@@ -51,8 +52,8 @@ def get(tenant: Tenant, user_id: int) -> User:
 def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
     """Let somebody sign in by mailed links, and tell them. Who was invited and hasn't come is told again.
 
-    Raises InvalidField, also for somebody who has been here; unless their last launch is too old for mailed links,
-    which work by the invitation from now on.
+    Raises InvalidField, also for somebody who has been here, unless their last launch is too old for mailed links,
+    which the invitation cures; and SendLimit.
     """
     _check_role(role)
     try:
@@ -66,6 +67,7 @@ def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
         )
         if user is not None and user.invited_at is None and not _is_too_long_ago(user):
             raise InvalidField("address", "already_there")
+        limits.count(Cause.INVITATION, limits.mailbox_of(address), tenant)
         if user is None:
             user = User(tenant_id=tenant.id, subject=users.invited_subject(address), email=address)
             session.add(user)

@@ -15,12 +15,13 @@ from portal.job_queue import Work
 from portal.models import Driver, DriverTest, Tenant, User, utcnow
 from portal.models.driver import PROBED, PROBING, DriverState
 from portal.models.message import Kind
-from portal.services import entitlements
+from portal.services import entitlements, limits
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle, quota
 from portal.services.drivers.settings import TESTED, DriverSettings
 from portal.services.emails import contents
 from portal.services.errors import AlreadyTesting, InvalidFields, SettingsUntested
+from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
 
 PASS_LIFE = timedelta(minutes=30)
@@ -31,7 +32,7 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
     """Try the settings with a mail to the person's own address; a job does it.
 
     An empty secret means the stored one, as long as host and username are its. Raises InvalidFields, AlreadyTesting,
-    PlanLocked.
+    PlanLocked, SendLimit.
     """
     entitlements.require(tenant, "own_driver")
     wanted = wanted.cleaned(tenant)
@@ -42,6 +43,7 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
             raise AlreadyTesting
         driver = lifecycle.find(tenant)
         wanted = _with_stored_secret(wanted, last, driver)
+        limits.count(Cause.DRIVER_TEST, limits.account_of(wanted.username, wanted.host), tenant)
         subject = contents.subject(Kind.DRIVER_TEST, user.locale or tenant.locale, tenant=tenant.name)
         message = outbox.record_test(tenant, to=user.email, subject=subject)
         test = DriverTest(

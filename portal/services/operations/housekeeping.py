@@ -15,18 +15,18 @@ from portal.models import (
     DriverTest,
     EndedSession,
     IdempotencyKey,
+    MailCount,
     Removal,
     SignInLink,
-    VerificationMail,
     utcnow,
 )
+from portal.services import limits
 from portal.services.outbox import idempotency
 
 _BATCH = 500
 _LAUNCHES = timedelta(minutes=5)  # longer than one is good, and than clocks differ
 _TESTS = timedelta(days=1)  # they hold a password, encrypted; a pass is good for 30 minutes
-_LINKS = timedelta(days=1)  # so long a sign-in link's page can say whether it was used or is too old
-_LONGEST_LIMIT = timedelta(days=2)  # the limits on verification mail look back a day
+_LINKS = timedelta(days=2)  # so long a sign-in link's page can say whether it was used or is too old
 
 
 def clean_up() -> int:
@@ -38,7 +38,7 @@ def clean_up() -> int:
         + _delete(EndedSession.id, EndedSession.ends_at < now)
         + _delete(DriverTest.id, DriverTest.created_at < now - _TESTS)
         + _delete(SignInLink.id, SignInLink.created_at < now - _LINKS)
-        + _delete(VerificationMail.id, VerificationMail.at < now - _LONGEST_LIMIT)
+        + _delete(MailCount.id, MailCount.at < now - limits.KEPT)
         + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - idempotency.KEPT)
     )
 

@@ -12,9 +12,9 @@ from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy import update
 
 from portal.config import settings
-from portal.db.transaction import serialize, transaction
+from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import Message, SenderIdentity, Tenant, User, VerificationMail, utcnow
+from portal.models import Message, SenderIdentity, Tenant, User, utcnow
 from portal.models.identity import new_nonce
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
@@ -22,16 +22,14 @@ from portal.models.tenant import TenantState
 from portal.services import audit, entitlements, limits
 from portal.services.accounts import tenants
 from portal.services.emails import contents
-from portal.services.errors import InvalidField, NotFound, NotPending, SendLimit
+from portal.services.errors import InvalidField, NotFound, NotPending
+from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
 from portal.services.senders import identities
 from portal.transport.mime.addresses import InvalidAddress, check_display_name, validate_address
 from portal.transport.mime.build import MailContent
 
 LINK_LIFE = timedelta(hours=24)
-# How many verification mails may go out in which time: to one address over all tenants, and from one tenant.
-ADDRESS_LIMITS: limits.Limits = ((1, timedelta(minutes=1)), (3, timedelta(hours=1)), (5, timedelta(days=1)))
-TENANT_LIMITS: limits.Limits = ((20, timedelta(days=1)),)
 _SALT = "sender-verification"
 
 
@@ -104,13 +102,7 @@ def cancel_pending(tenant: Tenant, user: User, identity_id: int) -> None:
 
 def next_possible(tenant: Tenant, address_key: str) -> datetime | None:
     """When the next mail to this address may be asked for; None: now."""
-    to_mailbox = VerificationMail.address_key == limits.mailbox_of(address_key)
-    from_tenant = VerificationMail.tenant_id == tenant.id
-    waits = (
-        limits.room_at(VerificationMail.at, to_mailbox, ADDRESS_LIMITS),
-        limits.room_at(VerificationMail.at, from_tenant, TENANT_LIMITS),
-    )
-    return max((at for at in waits if at is not None), default=None)
+    return limits.next_possible(Cause.VERIFICATION, limits.mailbox_of(address_key), tenant)
 
 
 def read_link(token: str) -> VerificationLink:
@@ -190,11 +182,7 @@ def _checked(address: str, display_name: str, tenant: Tenant) -> tuple[str, str]
 
 def _count(tenant: Tenant, address_key: str) -> None:
     """Count one mail against the limits. Within a transaction; raises SendLimit."""
-    serialize(f"verification:{limits.mailbox_of(address_key)}")
-    next_at = next_possible(tenant, address_key)
-    if next_at is not None:
-        raise SendLimit(next_at)
-    db.session.add(VerificationMail(tenant_id=tenant.id, address_key=limits.mailbox_of(address_key)))
+    limits.count(Cause.VERIFICATION, limits.mailbox_of(address_key), tenant)
 
 
 def _send(tenant: Tenant, identity: SenderIdentity, locale: str) -> None:

@@ -13,13 +13,14 @@ from portal.providers import PROVIDERS, by_key
 from portal.services import entitlements
 from portal.services.drivers import lifecycle, save_gate, setup_page
 from portal.services.drivers.setup_page import DriverSetup
-from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, NotFound, SettingsUntested
+from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, NotFound, SendLimit, SettingsUntested
 from portal.services.routing import sender as senders
 from portal.services.senders.settings_page import driver_status, sender_settings
 from portal.views import plan_texts
 from portal.views.driver import form_values as driver_form
 from portal.views.driver import texts as driver_texts
 from portal.views.driver.form import DriverForm
+from portal.views.errors import asked_too_often
 from portal.views.sender import page as sender
 from portal.views.sender.page import Notice
 from portal.web.access import access
@@ -106,6 +107,8 @@ def post_test() -> Response:
         return refused(form, 422)
     except AlreadyTesting:
         return refused(form, 409, busy=True)
+    except SendLimit as limit:
+        return asked_too_often(refused(form, 429, next_test=limit.next_at), limit)
     if not wants_fragment():
         return see_other(url_for("driver.get_page"))
     found = setup_page.read(g.tenant)
@@ -157,6 +160,8 @@ def post_again() -> Response:
         save_gate.start(g.tenant, g.user, driver_form.wanted(form))
     except AlreadyTesting:
         return see_other(url_for("driver.get_page", notice="testing"))
+    except SendLimit as limit:
+        return asked_too_often(refused(form, 429, next_test=limit.next_at), limit)
     except InvalidFields as error:  # allowed when it was saved, and no longer
         form.refuse(error)
         return refused(form, 422)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
-from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
 from portal.models.user import TENANT_ROLES
 from portal.services.accounts import people
-from portal.services.errors import InvalidField, LastAdmin
+from portal.services.errors import InvalidField, LastAdmin, SendLimit
+from portal.views.errors import asked_too_often
 from portal.views.people import texts as users_texts
 from portal.views.people.form import InvitationForm
-from portal.web import rate_limits
 from portal.web.access import access
 from portal.web.htmx import see_other
-from portal.web.i18n import gettext
+from portal.web.i18n import clock, gettext
 
 blueprint = Blueprint("people", __name__, url_prefix="/settings/people")
 
@@ -44,15 +43,14 @@ def get_page() -> Response:
 def post_invitation() -> Response:
     form = InvitationForm()
     try:
-        rate_limits.spend(rate_limits.INVITING_SHOP)
-        rate_limits.spend(rate_limits.INVITED_ADDRESS)
         people.invite(g.tenant, g.user, form.address.data or "", form.role.data or "")
     except InvalidField as error:
         form.refuse(error)
         return page(form, 422)
-    except TooManyRequests:
-        form.mark("address", gettext("Too many invitations were sent. Please wait until tomorrow."))
-        return page(form, 429)
+    except SendLimit as limit:
+        at = clock(limit.next_at)
+        form.mark("address", gettext("Too many invitations were sent. The next one is possible at %(time)s.", time=at))
+        return asked_too_often(page(form, 429), limit)
     return done("invited")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import ceil
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
@@ -16,6 +15,7 @@ from portal.services.errors import InvalidField, NotPending, NotVerified, SendLi
 from portal.services.senders import identities, verification
 from portal.services.senders.settings_page import DriverStatus, SenderSettings, driver_status, sender_settings
 from portal.views.driver import texts as driver_texts
+from portal.views.errors import asked_too_often
 from portal.views.log import texts as log_texts
 from portal.views.sender.form import SenderForm
 from portal.web.access import access
@@ -213,12 +213,6 @@ def post_use(identity_id: int) -> Response:
 def post_default() -> Response:
     identities.use_default(g.tenant, g.user)
     return done("in_use")
-
-
-def asked_too_often(response: Response, limit: SendLimit) -> Response:
-    """When to come again (RFC 9110, 10.2.3), in seconds."""
-    response.headers["Retry-After"] = str(max(1, ceil((limit.next_at - datetime.now(UTC)).total_seconds())))
-    return response
 
 
 def is_pending(address: str) -> bool:

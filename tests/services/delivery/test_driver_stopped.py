@@ -1,12 +1,16 @@
 """A stopped driver: one attempt, a word to the admins, and where its mail goes meanwhile."""
 
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import select, update
+import time_machine
+from sqlalchemy import insert, select, update
 
 from portal.db import prepared
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import Driver, Lane, LogEntry, Message, Tenant, User, now
+from portal.models import Driver, Lane, LogEntry, MailCount, Message, Tenant, User, now, utcnow
+from portal.services.accounts import launches, people
 from portal.services.delivery import claims, driver_stopped, prepare
 from portal.services.drivers import lifecycle
 from portal.services.emails import contents
@@ -88,6 +92,51 @@ def test_nobody_is_told_of_a_driver_that_was_resumed_meanwhile(
     lifecycle.resume(tenant, user)
     driver_stopped.tell(driver.id)
     assert driver_stopped.tell_forgotten() == 0 and notices(smtp) == 0
+
+
+def stop(driver: Driver) -> None:
+    """As if the provider refused it at this moment."""
+    execute(update(Driver).values(state="stopped", reason="bad_credentials", told_at=None))
+    driver_stopped.tell(driver.id)
+
+
+def test_only_who_has_come_is_told(tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink) -> None:
+    for name in ("anna", "ben", "carla"):
+        people.invite(tenant, user, f"{name}@elsewhere.example", "admin")
+    drain("interactive")
+    smtp.clear()
+    stop(driver)
+    drain("interactive")
+    assert [mail.rcpt_to for mail in smtp.received] == [(user.email,)]
+
+
+def test_one_mailbox_is_told_once_however_many_names_it_has(tenant: Tenant, driver: Driver, smtp: SMTPSink) -> None:
+    for number in range(5):
+        launches.accept(launches.make_token("acme", email=f"admin+{number}@shop.example"))
+    stop(driver)
+    assert notices(smtp) == 1
+
+
+def test_a_driver_that_stops_again_and_again_is_told_of_once_in_six_hours_and_then_if_it_still_is(
+    tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
+) -> None:
+    for _ in range(20):
+        stop(driver)
+        assert driver_stopped.tell_forgotten() == 0
+    assert notices(smtp) == 1
+    assert lifecycle.get(tenant).told_at is None
+    with time_machine.travel(utcnow() + timedelta(hours=6, seconds=1), tick=False):
+        assert driver_stopped.tell_forgotten() == 1
+        assert driver_stopped.tell_forgotten() == 0
+    execute(update(Message).values(due_at=now(-1)))
+    assert notices(smtp) == 2
+
+
+def test_a_mailbox_gets_two_notices_a_day_of_all_shops(tenant: Tenant, user: User, driver: Driver) -> None:
+    execute(insert(MailCount).values([{"mailbox": user.email, "kind": "notice", "at": utcnow()}] * 2))
+    stop(driver)
+    assert db.session.scalars(select(Message).where(Message.kind == "notice")).all() == []
+    assert driver_stopped.tell_forgotten() == 0, "and isn't asked for again and again"
 
 
 @pytest.mark.parametrize("locale", ["en", "de"])

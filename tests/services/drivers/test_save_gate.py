@@ -9,16 +9,16 @@ from flask import Flask
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from jobs.worker import Worker
 from portal import job_queue
 from portal.extensions import db
-from portal.models import DriverTest, Tenant, User, utcnow
+from portal.models import DriverTest, MailCount, Tenant, User, utcnow
 from portal.services.accounts import launches, tenants
 from portal.services.drivers import lifecycle, probe, save_gate
 from portal.services.drivers.settings import DriverSettings
-from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, PlanLocked, SettingsUntested
+from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, PlanLocked, SendLimit, SettingsUntested
 from portal.services.routing import sender as senders
 from tests.support.driver_steps import run_test, saved
 from tests.support.mail_service import MailService
@@ -84,6 +84,20 @@ def test_a_test_passed_31_minutes_ago_is_too_old(tenant: Tenant, user: User, wan
     with pytest.raises(SettingsUntested) as refused:
         save_gate.save(tenant, user, wanted, 0)
     assert refused.value.reason == "expired"
+
+
+def test_tests_count_for_the_account_and_take_nothing_from_the_persons_mailbox(
+    tenant: Tenant, user: User, wanted: DriverSettings
+) -> None:
+    run_test(tenant, user, wanted)
+    counted = db.session.scalars(select(MailCount)).one()
+    assert (counted.kind, counted.mailbox) == ("driver_test", "shop@acme.example at 127.0.0.1")
+    execute(insert(MailCount).values([{"kind": counted.kind, "mailbox": counted.mailbox, "at": utcnow()}] * 29))
+    other = launches.accept(launches.make_token("other", plan="enterprise"))
+    for shop, person in ((tenant, user), (other.tenant, other.user)):
+        with pytest.raises(SendLimit):
+            save_gate.start(shop, person, replace(wanted, username="Shop@Acme.example"))
+    save_gate.start(tenant, user, replace(wanted, username="another@acme.example"))
 
 
 def test_another_tenants_test_opens_nothing(tenant: Tenant, user: User, wanted: DriverSettings) -> None:

@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import BurntToken, EndedSession, Removal, utcnow
+from portal.models import BurntToken, EndedSession, MailCount, Removal, utcnow
+from portal.services import limits
 from portal.services.operations import housekeeping
 
 
@@ -29,3 +30,14 @@ def test_removals_and_ended_sessions_go_once_nothing_could_be_good_any_more(ctx:
     assert housekeeping.clean_up() == 2
     assert db.session.scalars(select(Removal.subject)).all() == ["new"]
     assert db.session.scalars(select(EndedSession.id)).all() == ["new"]
+
+
+def test_a_count_goes_once_no_limit_looks_back_that_far(ctx: Flask) -> None:
+    longest = max(
+        window for allowed in limits.ALLOWANCES.values() for _, window in (*allowed.to_mailbox, *allowed.by_tenant)
+    )
+    assert longest < limits.KEPT
+    with transaction() as session:
+        for age in (limits.KEPT + timedelta(minutes=1), longest):
+            session.add(MailCount(mailbox="jo@shop.example", kind="invitation", at=utcnow() - age))
+    assert housekeeping.clean_up() == 1 and housekeeping.clean_up() == 0

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import LogEntry, Message, MessageBody, Tenant, User, VerificationMail, utcnow
+from portal.models import LogEntry, MailCount, Message, MessageBody, Tenant, User, utcnow
 from portal.services.accounts import launches, tenants
 from portal.services.errors import NotPending, SendLimit
 from portal.services.routing import sender as senders
@@ -163,7 +163,7 @@ def ask_often(minutes_between: float, times: int, address: str = "hello@acme.exa
         except SendLimit:
             pass
         with transaction() as session:
-            for mail in session.scalars(select(VerificationMail)):
+            for mail in session.scalars(select(MailCount)):
                 mail.at -= timedelta(minutes=minutes_between)
     return sent
 
@@ -207,7 +207,7 @@ def test_of_many_requests_at_once_one_mail_comes(app: Flask) -> None:
 
     at_once(*(partial(ask, *person) for person in people), app=app)
     with app.app_context():
-        assert db.session.scalar(select(func.count(VerificationMail.id))) == 1
+        assert db.session.scalar(select(func.count(MailCount.id))) == 1
     assert len(refused) == 7
 
 

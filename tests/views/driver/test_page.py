@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from werkzeug.test import TestResponse
 
 from portal import encryption
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import Driver, DriverTest, Message, Tenant, utcnow
+from portal.models import Driver, DriverTest, MailCount, Message, Tenant, utcnow
 from portal.providers import PROVIDERS
 from portal.reasons import words as reasons
 from portal.services.accounts import tenants
@@ -286,6 +286,28 @@ def test_a_second_test_while_one_runs_is_refused_with_words(app: Flask, admin: P
     assert answer.status_code == 409 and "A test is running already." in text_of(answer)
     with app.app_context():
         assert len(db.session.scalars(select(DriverTest)).all()) == 1
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+def test_too_many_tests_of_an_account_are_refused_with_words(
+    app: Flask, arrive: Arrive, fields: dict[str, str], locale: str
+) -> None:
+    admin = arrive(plan="enterprise", locale=locale)
+    saved(app, admin, fields)
+    fields = fields | {"version": "1"}
+    account = {"kind": "driver_test", "mailbox": f"{fields['username']} at 127.0.0.1", "at": utcnow()}
+    change(app, insert(MailCount).values([account] * 29))
+    words = {
+        "en": "Too many tests of this account. The next one is possible at",
+        "de": "Zu viele Tests dieses Kontos. Der nächste ist möglich:",
+    }
+    for answer in (
+        admin.post(f"{PAGE}/test", fields),
+        admin.as_htmx("POST", f"{PAGE}/test", data=fields),
+        admin.post(f"{PAGE}/again"),
+    ):
+        assert answer.status_code == 429 and words[locale] in text_of(answer)
+        assert 3500 < int(answer.headers["Retry-After"]) <= 3600
 
 
 def test_a_test_whose_worker_died_ends_with_words(app: Flask, admin: Person, fields: dict[str, str]) -> None:

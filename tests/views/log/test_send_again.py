@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import delete, select, update
+from werkzeug.test import TestResponse
 
 from portal.db.transaction import transaction
 from portal.extensions import db
@@ -98,10 +99,50 @@ def test_a_form_that_comes_twice_makes_one_copy(app: Flask, person: Person) -> N
 def test_a_page_that_knows_of_the_first_copy_can_make_another(app: Flask, person: Person) -> None:
     message = ended(app)
     person.post(f"{LOG}/{message}/send-again", form_of(person.get(f"{LOG}/{message}/send-again").text))
+    end_all(app)
     again = person.get(f"{LOG}/{message}/send-again").text
     assert "It was sent again before" in again
     person.post(f"{LOG}/{message}/send-again", form_of(again))
     assert len(copies(app, message)) == 2
+
+
+def end_all(app: Flask) -> None:
+    with app.app_context():
+        execute(update(Message).values(state="sent"))
+
+
+def send(person: Person, message: str) -> TestResponse:
+    page = person.get(f"{LOG}/{message}/send-again")
+    return person.post(f"{LOG}/{message}/send-again", form_of(page.text)) if page.status_code == 200 else page
+
+
+@pytest.mark.parametrize(
+    ("locale", "waits", "often", "limit"),
+    [
+        ("en", "that copy is still on its way", "already been sent again 3 times", "The next one is possible at "),
+        ("de", "diese Kopie ist noch unterwegs", "schon 3-mal erneut gesendet", "Die nächste ist möglich: "),
+    ],
+)
+def test_why_there_is_no_further_copy_is_said_in_words(
+    app: Flask, arrive: Arrive, locale: str, waits: str, often: str, limit: str
+) -> None:
+    person, message = arrive(locale=locale), ended(app)
+    assert send(person, message).status_code == 303
+    for answer in (
+        send(person, message),
+        person.post(f"{LOG}/{message}/send-again", {"known": copies(app, message)[-1]}),
+    ):
+        assert answer.status_code == 409 and waits in answer.text
+    for _ in range(2):
+        end_all(app)
+        assert send(person, message).status_code == 303
+    end_all(app)
+    answer = send(person, message)
+    assert answer.status_code == 409 and often in answer.text
+    answer = send(person, ended(app))
+    assert answer.status_code == 429 and limit in answer.text
+    assert 23 * 3600 < int(answer.headers["Retry-After"]) <= 24 * 3600
+    assert len(copies(app, message)) == 3
 
 
 def refused(app: Flask, person: Person, message: str, sentence: str) -> None:

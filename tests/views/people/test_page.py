@@ -58,11 +58,18 @@ def test_a_wrong_invitation_is_refused_and_kept(person: Person, address: str, wa
         assert answer.status_code == 422 and sentence in answer.text and f'value="{address}"' in answer.text
 
 
-def test_invitations_to_one_address_are_limited(person: Person) -> None:
-    for _ in range(5):
-        assert person.post(PATH, {"address": "jo@partner.example", "role": "viewer"}).status_code == 303
-    answer = person.post(PATH, {"address": "jo@partner.example", "role": "viewer"})
-    assert answer.status_code == 429 and "Too many invitations" in answer.text
+@pytest.mark.parametrize(
+    ("locale", "sentence"),
+    [("en", "The next one is possible at"), ("de", "Die nächste ist möglich: ")],
+)
+def test_invitations_to_one_mailbox_are_limited_however_it_is_spelled(
+    arrive: Arrive, locale: str, sentence: str
+) -> None:
+    shops = [arrive(f"shop-{number}", tenant_name="Shop", locale=locale) for number in range(3)]
+    spellings = ["jo@partner.example", "Jo+1@Partner.example", "jo@ｐartner.example"]
+    answers = [shop.post(PATH, {"address": to, "role": "viewer"}) for shop, to in zip(shops, spellings, strict=True)]
+    assert [answer.status_code for answer in answers] == [303, 303, 429]
+    assert sentence in answers[2].text and 23 * 3600 < int(answers[2].headers["Retry-After"]) <= 24 * 3600
 
 
 def test_a_new_role_holds_at_once(app: Flask, person: Person, arrive: Arrive) -> None:
