@@ -17,10 +17,10 @@ from portal.extensions import db
 from portal.models import DriverTest, LogEntry, Message, Tenant, User, utcnow
 from portal.models.driver import PROBING, DriverState
 from portal.models.message import Kind, State
-from portal.reasons import Reason
+from portal.reasons import Reason, is_credentials
 from portal.services import message_state
 from portal.services.accounts import tenants
-from portal.services.drivers import lifecycle, quota
+from portal.services.drivers import guesses, lifecycle, quota
 from portal.services.drivers import settings as driver_settings
 from portal.services.drivers.save_gate import GIVE_UP
 from portal.services.emails import contents
@@ -121,6 +121,10 @@ class _Run:
             if ended.rowcount != 1:  # type: ignore[attr-defined]
                 return  # given up meanwhile
             _close_message(message, State.SENT if state == "passed" else State.FAILED, reason, reply, test)
+            if state == "passed":
+                guesses.forget(tenant, test)
+            elif not is_credentials(reason):
+                guesses.take_back(tenant, test)
             driver = lifecycle.find(tenant)
             if driver is not None:
                 session.flush()
@@ -141,6 +145,7 @@ def give_up_old() -> int:
             test.state, test.finished_at, test.reason = "unfinished", utcnow(), Reason.INTERRUPTED
             message = session.get_one(Message, test.message_id)
             _close_message(message, State.FAILED, Reason.INTERRUPTED, Reply(0, "lost"), test)
+            guesses.take_back(session.get_one(Tenant, test.tenant_id), test)
     return len(old)
 
 

@@ -10,7 +10,16 @@ from sqlalchemy import ColumnElement, delete, select
 from portal.db import sqlite
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import BurntToken, DriverTest, IdempotencyKey, SignInLink, VerificationMail, utcnow
+from portal.models import (
+    BurntToken,
+    DriverTest,
+    IdempotencyKey,
+    RefusedSignIn,
+    SignInLink,
+    VerificationMail,
+    utcnow,
+)
+from portal.services.drivers import guesses
 from portal.services.outbox import idempotency
 
 _BATCH = 500
@@ -25,6 +34,7 @@ def clean_up() -> int:
     return (
         _delete(BurntToken.jti, BurntToken.expires_at < now - timedelta(minutes=5))
         + _delete(DriverTest.id, DriverTest.created_at < now - _TESTS)
+        + _delete(RefusedSignIn.key, RefusedSignIn.at < now - guesses.KEPT)
         + _delete(SignInLink.id, SignInLink.created_at < now - _LINKS)
         + _delete(VerificationMail.id, VerificationMail.at < now - _LONGEST_LIMIT)
         + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - idempotency.KEPT)
