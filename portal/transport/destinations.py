@@ -191,6 +191,15 @@ def embedded(address: Address) -> Address:
     return address.ipv4_mapped or address.sixtofour or address
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, as a name or an address without brackets, is this machine to itself (RFC 6761, 6.3)."""
+    name = host.strip("[]").lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    literal = _literal(name)
+    return literal is not None and embedded(ipaddress.ip_address(literal)).is_loopback
+
+
 def _literal(name: str) -> str | None:
     try:
         return str(ipaddress.ip_address(name))

@@ -51,10 +51,16 @@ TEST_SEND = Limit("test send", lambda: settings().test_send_rate, lambda: str(g.
 def client_network() -> str:
     """Who asks, as far as an address tells: with IPv6 a household has a whole /64, and it counts as one."""
     address = request.remote_addr or ""
+    # Some proxies name the port, too: 192.0.2.1:5678, [2001:db8::1]:443 (RFC 7239, section 6).
+    bare = address[1:].partition("]")[0] if address.startswith("[") else address
+    bare = bare.partition(":")[0] if bare.count(":") == 1 else bare
     try:
-        return str(ipaddress.ip_network(f"{address}/{64 if ':' in address else 32}", strict=False))
+        found = ipaddress.ip_address(bare.partition("%")[0])
     except ValueError:
         return address
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or found  # an IPv4 client of a socket that takes both
+    return str(ipaddress.ip_network((found, 64 if found.version == 6 else 32), strict=False))
 
 
 # Whose count it is goes into Redis, so an address goes as a digest.
