@@ -32,6 +32,7 @@ from portal.transport.mime.addresses import Mailbox
 from portal.transport.mime.build import Stamp
 
 _TIMEOUTS = Timeouts(connect=10, command=20, dot=40, session=80)
+_SIGN_IN_REFUSED = 535  # RFC 4954, 6: whatever else the server says with it
 _UNREACHED = Reply(0, "lost")  # closed, filtered, or open and silent: a test is no port scanner
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class _Run:
             _close_message(message, State.SENT if state == "passed" else State.FAILED, reason, reply, test)
             if state == "passed":
                 guesses.forget(tenant, test)
-            elif not is_credentials(reason):
+            elif reply.code != _SIGN_IN_REFUSED and not is_credentials(reason):
                 guesses.take_back(tenant, test)
             driver = lifecycle.find(tenant)
             if driver is not None:

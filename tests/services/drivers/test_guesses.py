@@ -17,6 +17,8 @@ from portal.services.operations import housekeeping
 from tests.support.at_once import at_once
 from tests.support.driver_steps import run_test, saved
 from tests.support.mail_service import MailService
+from tests.support.scripted_server import ScriptedServer
+from tests.support.settings import configure
 from tests.support.steps import execute
 from tests.support.valkey import Valkey
 
@@ -64,7 +66,13 @@ def test_an_account_is_counted_over_all_shops_however_its_name_is_written(
 ) -> None:
     for number in range(3):
         guess(tenant, user, wanted, number)
-    for same in (wanted, replace(wanted, username="Shop@Acme.Example"), replace(wanted, from_address="x@y.example")):
+    ways = [
+        {},
+        {"username": "Shop@Acme.Example"},
+        {"username": "s.hop+1@acme.example"},
+        {"from_address": "x@y.example"},
+    ]
+    for same in (replace(wanted, **way) for way in ways):
         assert minutes_to_wait(other.tenant, other.user, same) == 1
     save_gate.start(other.tenant, other.user, replace(wanted, username="else@acme.example"))
 
@@ -95,6 +103,26 @@ def test_strangers_cannot_keep_a_shop_from_its_own_account(
         guess(other.tenant, other.user, wanted, number)
     assert minutes_to_wait(other.tenant, other.user, wanted) == 1
     assert run_test(tenant, user, wanted).state == "passed"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "5.7.8 Username and Password not accepted",
+        "5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant",
+        "words that nobody knows",
+    ],
+)
+def test_a_535_is_a_refusal_whatever_stands_behind_it(
+    tenant: Tenant, user: User, wanted: DriverSettings, service: MailService, ctx: Flask, said: str
+) -> None:
+    answers = {"AUTH": f"535 {said}"}
+    with ScriptedServer(answers, extensions=("STARTTLS", "AUTH PLAIN"), tls=service.context) as server:
+        configure(ctx, smtp_allowed_ports=str(server.port))
+        account = replace(wanted, port=server.port)
+        for number in range(3):
+            assert guess(tenant, user, account, number) == "failed"
+    assert minutes_to_wait(tenant, user, account) == 1
 
 
 def test_what_fails_for_another_reason_is_no_guess(
