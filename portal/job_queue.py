@@ -38,7 +38,12 @@ def wake(lane_id: int, queue_name: str = MAIL) -> bool:
     """
 
     def enqueue(client: Redis) -> None:
-        if client.set(_pending(lane_id), 1, nx=True, ex=_PENDING_SECONDS):
+        flag = _pending(lane_id)
+        mine = client.set(flag, 1, nx=True, ex=_PENDING_SECONDS)
+        # A flag that doesn't end in time isn't ours, and would keep the lane asleep.
+        if mine or not 0 <= client.ttl(flag) <= _PENDING_SECONDS:
+            if not mine:
+                client.set(flag, 1, ex=_PENDING_SECONDS)
             _put(client, queue_name, Work.DRAIN, lane_id)
 
     return redis_client.line().ask(enqueue)

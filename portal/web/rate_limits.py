@@ -119,8 +119,11 @@ class Counters:
 def _take(counter: RateLimiter, item: RateLimitItem, name: str, who: str, cost: int) -> int:
     if counter.hit(item, name, who, cost=min(cost, item.amount)):
         return 0
-    reset = counter.get_window_stats(item, name, who).reset_time
-    return max(1, math.ceil(reset - time.time()))
+    left = counter.get_window_stats(item, name, who).reset_time - time.time()
+    if not 0 < left <= item.get_expiry() + 1:  # a window that doesn't end in time isn't ours: Redis isn't trusted
+        counter.clear(item, name, who)
+        return 0 if counter.hit(item, name, who, cost=min(cost, item.amount)) else 1
+    return max(1, math.ceil(left))
 
 
 def init_app(app: Flask) -> None:

@@ -20,6 +20,7 @@ from rq.suspension import suspend
 from sqlalchemy import select
 
 from jobs.worker import Worker
+from portal import job_queue
 from portal.extensions import db
 from portal.job_queue import Work
 from portal.models import SignInLink
@@ -243,3 +244,12 @@ def test_figures_in_redis_that_are_none_count_as_nought(redis: Redis) -> None:
     redis.delete("absender:drains:relay")
     redis.set("absender:drains:relay", "x")
     assert b"absender_database_up 1.0" in metrics.text()
+
+
+@pytest.mark.parametrize("life", [None, 10**9])
+def test_a_lane_is_woken_although_somebody_says_for_ever_that_it_is(redis: Redis, life: int | None) -> None:
+    redis.set("absender:wake:1", "x", ex=life)
+    assert job_queue.wake(1)
+    assert redis.llen("rq:queue:mail") == 1
+    assert job_queue.wake(1) and redis.llen("rq:queue:mail") == 1, "by now it is under way"
+    assert 0 < redis.ttl("absender:wake:1") <= 15

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from redis import Redis
 from werkzeug.test import TestResponse
 
 from portal.config import SettingsError, load_settings
@@ -94,6 +95,18 @@ def test_nobody_uses_up_the_limit_of_an_address_that_is_not_theirs(make: Make) -
         for _ in range(3)
     ]  # fmt: skip
     assert answers == [401, 401, 429], "without a trusted proxy the header counts for nothing at all"
+
+
+@pytest.mark.parametrize("life", [None, 10**9])
+def test_nobody_is_locked_out_for_ever_by_what_stands_in_redis(make: Make, life: int | None) -> None:
+    app = make(launch_rate="2/hour")
+    assert launch(app).status_code == 200
+    with Redis.from_url(app.extensions["settings"].redis_url) as redis:
+        (key,) = redis.keys("absender:limit*")
+        redis.set(key, 10**6, ex=life)
+        assert [launch(app).status_code for _ in range(3)] == [200, 200, 429]
+        redis.set(key, "x")
+        assert launch(app).status_code == 200, "counted by the process alone, and no defect"
 
 
 ACTIONS = [(verify, "verification_rate"), (send_test, "test_send_rate")]
