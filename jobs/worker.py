@@ -8,17 +8,19 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from redis import Redis, RedisError
-from rq import Queue, SimpleWorker
-from rq.exceptions import DeserializationError, StopRequested
+from rq import Queue, SimpleWorker, worker_registration
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
+from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
+from rq.utils import current_timestamp, now
 
+from jobs.known_job import KnownJob, KnownQueue
 from portal import create_app, job_queue, redis_client
 from portal.config import stopped_by_wrong_settings
 from portal.extensions import db
@@ -34,15 +36,42 @@ log = logging.getLogger(__name__)
 
 
 class Worker(SimpleWorker):
-    """Works without forking: no orphaned child goes on after a kill, no socket is inherited."""
+    """Works without forking: no orphaned child goes on after a kill, no socket is inherited.
 
+    Redis isn't trusted: it says which of our jobs to do, for which id, and commands nothing.
+    """
+
+    job_class = KnownJob
+    queue_class = KnownQueue
     max_connection_wait_time = _LONGEST_RECONNECT
     _failure = ""
 
+    def subscribe(self) -> None:
+        """Listen to no commands: RQ's channel lets anybody in Redis end the worker."""
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Don't ask whether `rq suspend` was called: one key would stop all mail."""
+
+    def run_maintenance_tasks(self) -> None:
+        """Forget what dead workers and failed jobs left.
+
+        RQ's own would bring jobs back, with what Redis says of them. The clock wakes what was lost, from the database.
+        """
+        self.last_cleaned_at = now()  # type: ignore[assignment]
+        for queue in self.queues:
+            try:
+                self.connection.delete(queue.intermediate_queue_key)
+                self.connection.zremrangebyscore(StartedJobRegistry(queue=queue).key, 0, current_timestamp())
+                FailedJobRegistry(queue=queue).cleanup()
+                worker_registration.clean_worker_registry(queue)
+            except (RedisError, ValueError) as error:  # away, or somebody else's data under our keys
+                log.warning("could not tidy up in Redis (%s)", type(error).__name__)
+
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
+        super().prepare_job_execution(job, remove_from_intermediate_queue)
+        self.connection.expire(job.key, job_queue.KEPT_SECONDS)  # RQ would keep it for ever if we are killed now
+
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
-        with suppress(DeserializationError):  # which the rest of RQ reports
-            if job.func_name in job_queue.EARLIER:
-                job.func_name = job_queue.EARLIER[job.func_name]
         try:
             return super().perform_job(job, queue, execution)
         finally:
@@ -67,8 +96,7 @@ def work(name: str, connection: Redis) -> None:
     """Work until asked to stop. RQ gives up when Redis is away in the middle of a job; we don't."""
     while not delivery.stopping.is_set():
         try:
-            jobs = Queue(name, connection=connection, serializer=JSONSerializer)
-            Worker([jobs], connection=connection, serializer=JSONSerializer, worker_ttl=_WORKER_SECONDS).work(
+            Worker([name], connection=connection, serializer=JSONSerializer, worker_ttl=_WORKER_SECONDS).work(
                 logging_level="WARNING", with_scheduler=False
             )
         except StopRequested:

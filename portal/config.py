@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 
-from cryptography.fernet import Fernet
 from flask import current_app
 from limits import parse_many
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -19,21 +19,13 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis import Redis
 
-from portal import launch_keys, provider_endpoints
+from portal import launch_keys, provider_endpoints, secret_rules
 from portal.plan_file import SHIPPED, Plan
 from portal.plan_file import load as load_plans
 from portal.transport.base import Network
-from portal.transport.destinations import Policy
+from portal.transport.destinations import Policy, is_loopback
 from portal.transport.mime.addresses import Mailbox, parse_mailbox
 from portal.transport.smtp.account import Account
-
-_MIN_SECRET = 32
-_MIN_TOKEN = 16
-# What examples and templates hold in place of a secret: everybody knows it.
-_PLACEHOLDER = re.compile(
-    r"change.?me|replace.?(me|this)|your.?(own.?)?secret|(demo|default|example|sample).?(secret|key)|insecure|not.?secret",
-    re.IGNORECASE,
-)
 
 
 class SettingsError(Exception):
@@ -75,6 +67,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     metrics_token: str = ""
     trusted_proxies: int = Field(0, ge=0, le=5)
+    hsts_seconds: int = Field(0, ge=0, le=2 * 366 * 24 * 3600)  # 0: not told to browsers
 
     relay: str = ""
     relay_lanes: int = Field(2, ge=1, le=64)
@@ -107,14 +100,8 @@ class Settings(BaseSettings):
 
     @field_validator("encryption_keys")
     @classmethod
-    def _usable_keys(cls, keys: list[str]) -> list[str]:
-        if not keys:
-            raise ValueError("at least one key is needed")
-        for number, key in enumerate(keys, 1):
-            try:
-                Fernet(key)
-            except ValueError:
-                raise ValueError(f"key {number} is not a Fernet key (32 bytes, url-safe base64)") from None
+    def _usable_keys(cls, keys: list[str], info: ValidationInfo) -> list[str]:
+        secret_rules.check_fernet_keys(keys, [info.data.get("secret_key", "")], demo=bool(info.data.get("demo")))
         return keys
 
     @field_validator("launch_jwks")
@@ -129,25 +116,19 @@ class Settings(BaseSettings):
 
     @field_validator("secret_key", "launch_secret")
     @classmethod
-    def _long_enough(cls, value: str, info: ValidationInfo) -> str:
+    def _strong_enough(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.field_name == "launch_secret":
             if info.data.get("launch_jwks", ...) is None:
                 raise PydanticCustomError("missing", "missing")
             return value
-        if len(value) < _MIN_SECRET:
-            raise ValueError(f"must have at least {_MIN_SECRET} characters")
-        if _PLACEHOLDER.search(value) and not info.data.get("demo"):
-            raise ValueError(
-                "it is a placeholder that anybody can read in an example, and only the demo may run with one; "
-                "make your own with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
+        others = [info.data.get("secret_key", ""), *info.data.get("encryption_keys", [])]
+        secret_rules.check_secret(value, others, demo=bool(info.data.get("demo")))
         return value
 
     @field_validator("metrics_token")
     @classmethod
     def _no_guess(cls, value: str) -> str:
-        if value and len(value) < _MIN_TOKEN:
-            raise ValueError(f"must have at least {_MIN_TOKEN} characters")
+        secret_rules.check_token(value)
         return value
 
     @field_validator("default_sender")
@@ -178,9 +159,17 @@ class Settings(BaseSettings):
 
     @field_validator("base_url")
     @classmethod
-    def _is_address(cls, value: str) -> str:
+    def _is_address(cls, value: str, info: ValidationInfo) -> str:
         if value and not re.fullmatch(r"https?://[^\s/?#@]+/?", value):
             raise ValueError("must be the portal's own address, such as https://mail.marketplace.example")
+        if (
+            value.startswith("http://")
+            and not info.data.get("demo")
+            and not is_loopback(urlsplit(value).hostname or "")
+        ):
+            raise ValueError(
+                "must begin with https://: mailed links let people in, and http:// is for this machine only"
+            )
         return value
 
     @field_validator("message_id_domain")
@@ -204,8 +193,9 @@ class Settings(BaseSettings):
     @field_validator("relay")
     @classmethod
     def _is_relay(cls, value: str) -> str:
-        if value:
-            Account.from_url(value)
+        account = Account.from_url(value) if value else None
+        if account and account.password and account.encryption == "none" and not is_loopback(account.host):
+            raise ValueError("its password would be sent in the clear: begin with smtp+starttls:// or smtps://")
         return value
 
     @field_validator("smtp_allowed_networks", "smtp_allowed_ports")
@@ -256,6 +246,14 @@ class Settings(BaseSettings):
     def plans_by_key(self) -> dict[str, Plan]:
         """The plans, the smallest first."""
         return load_plans(self.plans or SHIPPED)
+
+    def __repr_args__(self) -> list[tuple[str | None, object]]:
+        return []  # half of them are secrets, or URLs that hold one
+
+    @property
+    def is_for_this_machine(self) -> bool:
+        """Whether the portal's own address is on loopback: nobody else is meant to come."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
 
     @property
     def default_mailbox(self) -> Mailbox:

@@ -27,7 +27,8 @@ class Work(StrEnum):
 EARLIER = {"jobs.driver_test.run": Work.PROBE}
 
 _PENDING_SECONDS = 15  # a wake lost with its worker is made again after this long
-_FAILURE_SECONDS = 7 * 24 * 3600  # RQ keeps failed jobs a year by default
+KEPT_SECONDS = 7 * 24 * 3600  # what a job leaves in Redis; RQ keeps failed ones a year by default
+NO_TIMEOUT = -1
 
 
 def wake(lane_id: int, queue_name: str = MAIL) -> bool:
@@ -37,21 +38,20 @@ def wake(lane_id: int, queue_name: str = MAIL) -> bool:
     """
 
     def enqueue(client: Redis) -> None:
-        if client.set(_pending(lane_id), 1, nx=True, ex=_PENDING_SECONDS):
-            queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
-            queue.enqueue(Work.DRAIN, lane_id, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
+        flag = _pending(lane_id)
+        mine = client.set(flag, 1, nx=True, ex=_PENDING_SECONDS)
+        # A flag that doesn't end in time isn't ours, and would keep the lane asleep.
+        if mine or not 0 <= client.ttl(flag) <= _PENDING_SECONDS:
+            if not mine:
+                client.set(flag, 1, ex=_PENDING_SECONDS)
+            _put(client, queue_name, Work.DRAIN, lane_id)
 
     return redis_client.line().ask(enqueue)
 
 
 def enqueue_interactive(work: Work, argument: int) -> bool:
     """Have an interactive worker run a job about one id. Returns whether Redis could be told."""
-
-    def enqueue(client: Redis) -> None:
-        queue = Queue(INTERACTIVE, connection=client, serializer=JSONSerializer)
-        queue.enqueue(work, argument, job_timeout=-1, result_ttl=0, failure_ttl=_FAILURE_SECONDS)
-
-    return redis_client.line().ask(enqueue)
+    return redis_client.line().ask(lambda client: _put(client, INTERACTIVE, work, argument))
 
 
 def clear_wake(lane_id: int) -> None:
@@ -60,6 +60,13 @@ def clear_wake(lane_id: int) -> None:
     If Redis is away, the flag expires by itself.
     """
     redis_client.line().ask(lambda client: client.delete(_pending(lane_id)))
+
+
+def _put(client: Redis, queue_name: str, work: Work, argument: int) -> None:
+    queue = Queue(queue_name, connection=client, serializer=JSONSerializer)
+    queue.enqueue(
+        work, argument, job_timeout=NO_TIMEOUT, ttl=KEPT_SECONDS, result_ttl=0, failure_ttl=KEPT_SECONDS
+    )  # fmt: skip
 
 
 def _pending(lane_id: int) -> str:

@@ -32,6 +32,7 @@ def init_app(app: Flask) -> None:
     """Write to stderr unless the embedding process has set up logging of its own."""
     Formatter.as_json = app.extensions["settings"].log_format == "json"
     Formatter.quotes_errors = app.debug
+    logging.getLogger("sqlalchemy.engine.Engine").addFilter(_no_rows)
     ours = logging.getLogger("portal")
     if ours.level == logging.NOTSET:
         ours.setLevel(logging.INFO)
@@ -41,6 +42,11 @@ def init_app(app: Flask) -> None:
         logging.getLogger().addHandler(handler)  # the root: RQ's lines and those of jobs/ are written alike
         # Not written, so not asked for (docs.python.org, logging HOWTO, "Optimization").
         logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+def _no_rows(record: logging.LogRecord) -> bool:
+    """Keep out what SQLAlchemy says at DEBUG: whole rows, which hide_parameters doesn't hide."""
+    return record.levelno > logging.DEBUG
 
 
 class Formatter(logging.Formatter):

@@ -29,7 +29,7 @@ FLOORS = (
     "portal.encryption portal.job_queue portal.db portal.log_format",
     "portal.redis_client portal.extensions",
     "portal.models portal.config",
-    "portal.launch_keys portal.plan_file portal.provider_endpoints portal.transport",
+    "portal.launch_keys portal.plan_file portal.provider_endpoints portal.secret_rules portal.transport",
     "portal.mailauth",
     "portal.providers",
     "portal.reasons",

@@ -1,5 +1,6 @@
 """Settings: typed, from the environment or instance/portal.env; a wrong one stops the start with a sentence."""
 
+import base64
 import re
 import subprocess
 import sys
@@ -82,6 +83,84 @@ def test_a_secret_that_stands_in_examples_is_for_the_demo_only(tmp_path: Path, n
     assert str(error.value).startswith(f"PORTAL_{name.upper()} can't be used: it is a placeholder")
     assert secret not in str(error.value) and "\n" not in str(error.value)
     assert getattr(load_settings(demo=True, **values), name) == values[name]
+
+
+GOOD = SECRETS["secret_key"]
+ZEROS, ONE_LETTER = base64.urlsafe_b64encode(bytes(32)).decode(), base64.urlsafe_b64encode(b"k" * 32).decode()
+FERNET = SECRETS["encryption_keys"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"secret_key": "k" * 64}, "PORTAL_SECRET_KEY"),
+        ({"secret_key": "abc" * 20}, "PORTAL_SECRET_KEY"),
+        ({"launch_secret": " " * 40}, "PORTAL_LAUNCH_SECRET"),
+        ({"launch_secret": GOOD}, "PORTAL_LAUNCH_SECRET"),
+        ({"launch_secret": FERNET}, "PORTAL_LAUNCH_SECRET"),
+        ({"secret_key": FERNET}, "PORTAL_ENCRYPTION_KEYS"),
+        ({"encryption_keys": ZEROS}, "PORTAL_ENCRYPTION_KEYS"),
+        ({"encryption_keys": ONE_LETTER}, "PORTAL_ENCRYPTION_KEYS"),
+        ({"encryption_keys": f"{FERNET},{ZEROS}"}, "PORTAL_ENCRYPTION_KEYS"),
+    ],
+)
+def test_a_secret_that_can_be_guessed_or_has_two_uses_is_for_the_demo_only(
+    tmp_path: Path, change: dict[str, Any], name: str
+) -> None:
+    values = {"instance_path": tmp_path} | SECRETS | change
+    with pytest.raises(SettingsError) as error:
+        load_settings(**values)
+    assert str(error.value).startswith(f"{name} can't be used: ") and "\n" not in str(error.value)
+    for secret in (GOOD, FERNET, ZEROS, "kkkk", "abcabc"):
+        assert secret not in str(error.value)
+    assert load_settings(demo=True, **values)
+
+
+def test_the_way_to_make_a_secret_that_the_sentence_names_works(tmp_path: Path) -> None:
+    for change in ({"secret_key": "k" * 40}, {"encryption_keys": ZEROS}):
+        with pytest.raises(SettingsError) as error:
+            load_settings(**{"instance_path": tmp_path} | SECRETS | change)
+        command = re.search(r"python3 -c '(.+)'", str(error.value))
+        assert command
+        made = subprocess.run([sys.executable, "-c", command[1]], capture_output=True, text=True, timeout=60).stdout
+        assert load_settings(**{"instance_path": tmp_path} | SECRETS | dict.fromkeys(change, made.strip()))
+
+
+@pytest.mark.parametrize("host", ["mail.marketplace.example", "10.0.0.7:8000", "localhost.example", "[2001:db8::1]"])
+def test_a_plain_http_address_is_for_this_machine_only(tmp_path: Path, host: str) -> None:
+    values = {"instance_path": tmp_path} | SECRETS
+    with pytest.raises(SettingsError) as error:
+        load_settings(base_url=f"http://{host}", **values)
+    assert str(error.value).startswith("PORTAL_BASE_URL can't be used: must begin with https://")
+    assert load_settings(base_url=f"https://{host}", **values)
+    assert load_settings(base_url=f"http://{host}", demo=True, **values)
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "portal.localhost"])
+def test_this_machine_may_be_asked_by_plain_http(tmp_path: Path, host: str) -> None:
+    assert load_settings(base_url=f"http://{host}", instance_path=tmp_path, **SECRETS).is_for_this_machine
+
+
+@pytest.mark.parametrize("host", ["relay.example:25", "relay.example", "10.0.0.7", "192.168.1.1:587", "[2001:db8::1]"])
+def test_the_relays_password_is_never_sent_in_the_clear(tmp_path: Path, host: str) -> None:
+    values = {"instance_path": tmp_path} | SECRETS
+    with pytest.raises(SettingsError) as error:
+        load_settings(relay=f"smtp://user:hunter2@{host}", **values)
+    assert str(error.value).startswith("PORTAL_RELAY can't be used: its password would be sent in the clear")
+    assert "hunter2" not in str(error.value) and "smtp+starttls://" in str(error.value)
+    for good in (f"smtp://{host}", f"smtp+starttls://user:hunter2@{host}", f"smtps://user:hunter2@{host}"):
+        assert load_settings(relay=good, **values)
+
+
+@pytest.mark.parametrize("host", ["localhost:1025", "127.0.0.1", "[::1]:25"])
+def test_on_this_machine_a_relays_password_needs_no_encryption(tmp_path: Path, host: str) -> None:
+    assert load_settings(relay=f"smtp://user:hunter2@{host}", instance_path=tmp_path, **SECRETS)
+
+
+def test_settings_that_are_printed_show_nothing(tmp_path: Path) -> None:
+    settings = load_settings(instance_path=tmp_path, relay="smtps://user:hunter2@relay.example", **SECRETS)
+    for printed in (repr(settings), str(settings), f"{settings}", f"{settings!r}"):
+        assert printed in ("Settings()", "")
 
 
 def test_a_process_with_a_placeholder_ends_with_the_sentence(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Dialect, Engine, event
 
 from portal.extensions import db
 
@@ -32,6 +35,22 @@ def init_app(app: Flask) -> None:
             prepare(db.engine)
 
 
+def _keep_private(file: str) -> None:
+    """Let only our own user read the database and its write-ahead log, whatever the umask is.
+
+    A file that is there is never opened here: closing it would end the locks that SQLite holds on it in this process
+    (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if file.startswith((":memory:", "file:")):
+        return
+    with suppress(OSError):  # no such folder, or somebody else's file: SQLite says it better
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    for path in (Path(file), Path(f"{file}-wal"), Path(f"{file}-shm")):
+        with suppress(OSError):
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+
+
 def prepare(engine: Engine) -> None:
     """WAL, foreign keys, and BEGIN IMMEDIATE for writers.
 
@@ -39,6 +58,10 @@ def prepare(engine: Engine) -> None:
     timeout (sqlite.org/rescode.html#busy_snapshot), so a writer takes the lock at its beginning and waits for it there.
     synchronous=FULL: an accepted message survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
     """
+
+    @event.listens_for(engine, "do_connect")
+    def before_connect(_dialect: Dialect, _record: Any, arguments: list[Any], _options: dict[str, Any]) -> None:
+        _keep_private(str(arguments[0]))
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:

@@ -3,7 +3,7 @@
 from portal.models.api_key import ApiKey
 from portal.models.audit import AuditEntry
 from portal.models.base import Base, now, statement_time, utcnow
-from portal.models.driver import Driver, DriverTest
+from portal.models.driver import Driver, DriverTest, RefusedSignIn
 from portal.models.identity import SenderIdentity
 from portal.models.lane import Lane
 from portal.models.log import LogEntry
@@ -14,6 +14,6 @@ from portal.models.user import BurntToken, EndedSession, Removal, SignInLink, Us
 
 __all__ = [
     "ApiKey", "AuditEntry", "Base", "BurntToken", "Driver", "DriverTest", "EndedSession", "IdempotencyKey", "Lane",
-    "LogEntry", "MailCount", "Message", "MessageAttachment", "MessageBody", "Removal",
+    "LogEntry", "MailCount", "Message", "MessageAttachment", "MessageBody", "RefusedSignIn", "Removal",
     "SenderIdentity", "SignInLink", "Tenant", "User", "now", "statement_time", "utcnow",
 ]  # fmt: skip

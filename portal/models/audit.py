@@ -15,7 +15,7 @@ _LOOK = text("action = 'support_viewed'")
 
 
 class AuditEntry(Base):
-    """Append-only: the database itself refuses to change or delete one (triggers, made by migration 0006)."""
+    """Append-only: the database itself refuses to change or delete one (triggers, made by migrations 0006 and 0017)."""
 
     __tablename__ = "audit"
     __table_args__ = (

@@ -105,3 +105,14 @@ class DriverTest(_Account, Base):
     message_id: Mapped[int] = mapped_column(BigId, ForeignKey("message.id", ondelete="CASCADE"))  # the test mail
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     finished_at: Mapped[datetime | None]
+
+
+class RefusedSignIn(Base):
+    """How often the password of an account, or those that a shop tried, were refused lately."""
+
+    __tablename__ = "refused_sign_in"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # keyed digest of the account or the shop
+    refusals: Mapped[int]
+    at: Mapped[datetime] = mapped_column(index=True)  # of the last one
+    next_at: Mapped[datetime]  # until then no password is tried

@@ -117,6 +117,14 @@ class AlreadyTesting(ServiceError):
     """A test of this tenant's settings is under way."""
 
 
+class TooManyRefusals(ServiceError):
+    """The passwords that were tried were refused too often; the next may be tried at `next_at` (UTC)."""
+
+    def __init__(self, next_at: datetime) -> None:
+        super().__init__(f"next at {next_at.isoformat()}")
+        self.next_at = next_at
+
+
 class SettingsUntested(ServiceError):
     """These settings can't be saved; `reason`: missing (never passed), changed (after it passed), expired."""
 

@@ -26,6 +26,7 @@ _NOT_PUBLIC_4 = (
     IPv4Network("10.0.0.0/8"),  # private
     IPv4Network("100.64.0.0/10"),  # carrier-grade NAT
     IPv4Network("127.0.0.0/8"),  # loopback
+    IPv4Network("168.63.129.16/32"),  # Azure's own, inside each of its machines (learn.microsoft.com, "168.63.129.16")
     IPv4Network("169.254.0.0/16"),  # link-local
     IPv4Network("172.16.0.0/12"),  # private
     IPv4Network("192.0.0.0/24"),  # protocol assignments
@@ -188,6 +189,15 @@ def embedded(address: Address) -> Address:
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as a name or an address without brackets, is this machine to itself (RFC 6761, 6.3)."""
+    name = host.strip("[]").lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    literal = _literal(name)
+    return literal is not None and embedded(ipaddress.ip_address(literal)).is_loopback
 
 
 def _literal(name: str) -> str | None:

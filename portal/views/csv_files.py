@@ -18,7 +18,11 @@ from flask_babel import get_locale
 from portal.models import Tenant
 
 # What makes a spreadsheet read a cell as a formula (owasp.org, CSV Injection), also behind spaces and in full width.
-_FORMULA = re.compile(r"[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_BEGINS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_FORMULA = re.compile(rf"[\s\ufeff]*{_BEGINS}|[\t\r\n]")
+# The other separator ends a cell where the file is opened in another country, quoted or not.
+_LATER_FORMULA = re.compile(rf"([;,])(?=[\s\ufeff\"]*{_BEGINS})")
+_LINE_ENDS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 BOM = "\ufeff"  # without it Excel reads UTF-8 as the machine's old code page
 
 
@@ -42,12 +46,16 @@ def _csv(rows: list[list[str]]) -> str:
     """Rows as text. Excel where German is spoken has the comma in its numbers, and expects semicolons between cells."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=";" if get_locale().language == "de" else ",")
-    writer.writerows([harmless(cell) for cell in row] for row in rows)
+    writer.writerows([harmless(_LINE_ENDS.sub(" ", cell)) for cell in row] for row in rows)
     return text.getvalue()
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe in front, as people type it to mean text."""
+    """A cell that no spreadsheet takes for a formula: an apostrophe in front, as people type it to mean text.
+
+    Also within it, behind a comma or a semicolon, where a spreadsheet of another country begins the next cell.
+    """
+    cell = _LATER_FORMULA.sub(r"\1'", cell)
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 

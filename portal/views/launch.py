@@ -27,6 +27,8 @@ log = logging.getLogger("portal.launch")
 @blueprint.route("/launch", methods=["GET", "POST"])
 @access("public")
 def launch() -> Response:
+    if request.method == "HEAD" or _looks_ahead():
+        return make_response("", 503 if _looks_ahead() else 200)  # nobody has come in, so the token isn't used up
     token = request.form.get("token") or request.args.get("token") or ""
     try:
         rate_limits.spend(rate_limits.LAUNCH)
@@ -42,12 +44,25 @@ def launch() -> Response:
     g.user, g.tenant = launched.user, launched.tenant
     # Whoever was signed in before: the newest launch decides who works here now.
     sessions.start(sessions.Session.of(launched.user, launched.locale, theme=launched.theme, parent=launched.parent))
-    # The page itself and no redirect: without cookies a redirect would lose the session.
+    logs = request.values.get("page") == "logs" and launched.tenant is not None
+    landing = url_for("log.get_page") if logs else home()
+    if request.method == "GET" and not _is_framed():
+        return see_other(landing)  # the address has the token in it
+    # The page itself and no redirect: in a frame that gets no cookie a redirect would lose the session.
     if launched.tenant is None:
-        return support_page(landing=home())
-    if request.values.get("page") == "logs":
-        return log_page.show(log_page.View(), landing=url_for("log.get_page"))
-    return sender.page(landing=home())
+        return support_page(landing=landing)
+    return log_page.show(log_page.View(), landing=landing) if logs else sender.page(landing=landing)
+
+
+def _looks_ahead() -> bool:
+    """Whether a browser fetches what its person has not opened, and perhaps never will."""
+    headers = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+    return any(request.headers.get(name, "").partition(";")[0].strip() in ("prefetch", "preview") for name in headers)
+
+
+def _is_framed() -> bool:
+    """Whether a page is asked for by a frame (www.w3.org/TR/fetch-metadata), whose address nobody sees or shares."""
+    return request.headers.get("Sec-Fetch-Dest") in ("iframe", "frame", "embed", "object")
 
 
 def refuse(reason: str) -> Response:

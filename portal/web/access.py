@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from portal.models import Tenant, User
 from portal.models.api_key import Scope
 from portal.services.accounts import api_keys, users
 from portal.services.accounts.users import Person, Shop
+from portal.transport.destinations import is_loopback
 from portal.web import session as sessions
 
 RULES = ("public", "person", "viewer", "admin", "support", "api_key", "operator")
@@ -112,7 +112,10 @@ def _require_api_key(scope: Scope) -> None:
 
 
 def _require_operator() -> None:
-    """By PORTAL_METRICS_TOKEN; without one only this machine itself, which is told from what a proxy forwards."""
+    """By PORTAL_METRICS_TOKEN; without one only this machine itself, where the portal is there for nobody else.
+
+    A proxy on the same machine may forward a stranger's request so that it looks like one of our own.
+    """
     token = settings().metrics_token
     if token:
         kind, _, secret = request.headers.get("Authorization", "").partition(" ")
@@ -124,15 +127,9 @@ def _require_operator() -> None:
     peer = environ.get("werkzeug.proxy_fix.orig", environ).get("REMOTE_ADDR") or ""
     host = request.host.rpartition(":")[0] or request.host
     forwarded = any(name in request.headers for name in _FORWARDED)
-    if forwarded or not _is_loopback(peer) or not (host == "localhost" or _is_loopback(host.strip("[]"))):
+    # The name, too: a web site can make a browser on this machine ask us under a name of its own (DNS rebinding).
+    if forwarded or not settings().is_for_this_machine or not is_loopback(peer) or not is_loopback(host):
         raise NotFound
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def _require_session(declaration: Access) -> None:
@@ -187,8 +184,18 @@ def _refuse_forgery(by_bearer: bool) -> None:
 
 
 def refuse_cross_site() -> None:
-    """Also for public pages whose button lets somebody in: another site must not press it with a link of its own."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+    """Also for public pages whose button lets somebody in: another site must not press it with a link of its own.
+
+    Browsers say where a request comes from by Sec-Fetch-Site; those before 2023, and all by plain http, by Origin.
+    What says neither is no browser.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        ours = site in ("same-origin", "none")
+    else:
+        hosts = (request.host, settings().base_url.partition("://")[2])
+        ours = origin is None or origin.partition("://")[2] in hosts
+    if not ours:
         raise Forbidden("cross-site")
 
 

@@ -50,10 +50,16 @@ TEST_SEND = Limit("test send", lambda: settings().test_send_rate, lambda: str(g.
 def client_network() -> str:
     """Who asks, as far as an address tells: with IPv6 a household has a whole /64, and it counts as one."""
     address = request.remote_addr or ""
+    # Some proxies name the port, too: 192.0.2.1:5678, [2001:db8::1]:443 (RFC 7239, section 6).
+    bare = address[1:].partition("]")[0] if address.startswith("[") else address
+    bare = bare.partition(":")[0] if bare.count(":") == 1 else bare
     try:
-        return str(ipaddress.ip_network(f"{address}/{64 if ':' in address else 32}", strict=False))
+        found = ipaddress.ip_address(bare.partition("%")[0])
     except ValueError:
         return address
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or found  # an IPv4 client of a socket that takes both
+    return str(ipaddress.ip_network((found, 64 if found.version == 6 else 32), strict=False))
 
 
 # Beside the limits on the mails themselves (services.limits), which are per mailbox.
@@ -105,8 +111,11 @@ class Counters:
 def _take(counter: RateLimiter, item: RateLimitItem, name: str, who: str, cost: int) -> int:
     if counter.hit(item, name, who, cost=min(cost, item.amount)):
         return 0
-    reset = counter.get_window_stats(item, name, who).reset_time
-    return max(1, math.ceil(reset - time.time()))
+    left = counter.get_window_stats(item, name, who).reset_time - time.time()
+    if not 0 < left <= item.get_expiry() + 1:  # a window that doesn't end in time isn't ours: Redis isn't trusted
+        counter.clear(item, name, who)
+        return 0 if counter.hit(item, name, who, cost=min(cost, item.amount)) else 1
+    return max(1, math.ceil(left))
 
 
 def init_app(app: Flask) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 
+from portal.config import settings
 from portal.web import session as sessions
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def narrow(response: Response) -> Response:
+        seconds = settings().hsts_seconds
+        if seconds and request.is_secure:  # RFC 6797, 7.2: never by plain http
+            response.headers["Strict-Transport-Security"] = f"max-age={seconds}"
         response.headers["Content-Security-Policy"] = _POLICY + _frame_ancestors()
         if request.endpoint != "static" and "Cache-Control" not in response.headers:
             response.headers.add("Cache-Control", "no-store")

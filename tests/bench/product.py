@@ -31,7 +31,11 @@ from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
 
 _BATCH = 500
-_SECRETS = {"secret_key": "s" * 40, "launch_secret": "l" * 40, "encryption_keys": Fernet.generate_key().decode()}
+_SECRETS = {
+    "secret_key": "sQ3v-Zr8Yx1Tn5Wc7Hb2Lp9Md4Fs6Gj0",
+    "launch_secret": "lB6n-Kd2Rw9Vq4Xt8Zc1Jm7Hs3Pf5Gy0",
+    "encryption_keys": Fernet.generate_key().decode(),
+}
 
 
 class Product:

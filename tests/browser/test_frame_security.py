@@ -239,3 +239,33 @@ def test_the_frames_height_follows_within_a_tenth_of_a_second(
     figure(f"{len(took)} changes: {median:.0f} ms in the median, {max(took):.0f} ms at most")
     # In the short form other tests load the machine: the quickest shows what the page itself adds.
     assert (median if FULL else min(took)) <= 100
+
+
+def test_no_launch_token_stays_in_the_address_bar_or_the_history(
+    site: Site, page: Page, plain_page: Page, shop: str
+) -> None:
+    for browser in (page, plain_page):
+        browser.goto(f"{site.url}/healthz")
+        asked: list[str] = []
+        browser.on("request", lambda request: asked.append(request.headers.get("referer", "")))  # noqa: B023
+        browser.goto(site.launch_url(shop))
+        expect(browser.get_by_role("heading", level=1)).to_have_text("Email configuration")
+        expect(browser).to_have_url(f"{site.url}/settings/email")
+        assert asked and not [referer for referer in asked if "token" in referer]
+        browser.go_back()
+        expect(browser).to_have_url(f"{site.url}/healthz")
+
+
+def test_a_link_with_a_token_works_in_a_frame_that_gets_no_cookie(site: Site, page: Page, shop: str) -> None:
+    """The page itself, since a redirect could not find the session."""
+    page.route("**/*", lambda route: route.continue_(headers={**route.request.headers, "cookie": ""}))
+    url = site.launch_url(shop, parent=site.host_url.rstrip("/"))
+    page.goto(site.host_url + f"?tenant={shop}")
+    expect(page.frame_locator("iframe").get_by_role("heading", level=1)).to_be_visible()
+    frame = page.frame_locator("iframe")
+    with page.expect_response(lambda answer: "/launch?token=" in answer.url) as launched:
+        page.evaluate(f"document.querySelector('iframe').src = '{url}'")
+    assert launched.value.status == 200 and "portal-session" in launched.value.text()
+    frame.get_by_role("link", name="Email logs").click()
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Email logs")
+    assert page.frames[1].url == f"{site.url}/settings/email/logs"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from redis import Redis
 from werkzeug.test import TestResponse
 
 from portal.config import SettingsError, load_settings
@@ -46,6 +47,66 @@ def verify(person: Person, **how: Any) -> TestResponse:
 
 def send_test(person: Person) -> TestResponse:
     return person.post("/settings/email/service/test", DRIVER | {"host": ""})
+
+
+@pytest.mark.parametrize(
+    ("address", "same", "another"),
+    [
+        ("192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+        ("192.0.2.1", "192.0.2.1:5678", "192.0.2.2:5678"),
+        ("192.0.2.1", "[::ffff:192.0.2.1]:5678", "[::ffff:192.0.2.3]"),
+        ("2001:db8::1", "[2001:db8::1]:443", "[2001:db8:0:1::1]:443"),
+        ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:1::1"),
+        ("2001:DB8::1%eth0", "[2001:db8::2]", "192.0.2.1"),
+    ],
+)
+def test_an_address_counts_as_one_however_it_is_written(make: Make, address: str, same: str, another: str) -> None:
+    app = make(launch_rate="2/hour", trusted_proxies=1)
+
+    def arrives(forwarded: str) -> int:
+        headers = {"X-Forwarded-For": forwarded}
+        return app.test_client().post("/launch", data={"token": "x"}, headers=headers).status_code
+
+    assert [arrives(address), arrives(same)] == [401, 401]
+    assert arrives(address) == arrives(same) == 429
+    assert arrives(another) == 401
+
+
+def test_nobody_uses_up_the_limit_of_an_address_that_is_not_theirs(make: Make) -> None:
+    """What a client writes into X-Forwarded-For stands before what the trusted proxy adds, and counts for nothing."""
+    app = make(launch_rate="2/hour", trusted_proxies=1)
+
+    def arrives(*forwarded: str, by: str = "10.0.0.1") -> int:
+        headers = {"X-Forwarded-For": ", ".join(forwarded)} if forwarded else {}
+        client = app.test_client()
+        return client.post(
+            "/launch", data={"token": "x"}, headers=headers, environ_base={"REMOTE_ADDR": by}
+        ).status_code
+
+    victim, attacker = "192.0.2.1", "203.0.113.9"
+    assert [arrives(victim, attacker) for _ in range(4)] == [401, 401, 429, 429]
+    assert arrives(victim) == 401
+    without = make(launch_rate="2/hour")
+    answers = [
+        without.test_client().post(
+            "/launch", data={"token": "x"}, headers={"X-Forwarded-For": "192.0.2.77"},
+            environ_base={"REMOTE_ADDR": "203.0.113.10"},
+        ).status_code
+        for _ in range(3)
+    ]  # fmt: skip
+    assert answers == [401, 401, 429], "without a trusted proxy the header counts for nothing at all"
+
+
+@pytest.mark.parametrize("life", [None, 10**9])
+def test_nobody_is_locked_out_for_ever_by_what_stands_in_redis(make: Make, life: int | None) -> None:
+    app = make(launch_rate="2/hour")
+    assert launch(app).status_code == 200
+    with Redis.from_url(app.extensions["settings"].redis_url) as redis:
+        (key,) = redis.keys("absender:limit*")
+        redis.set(key, 10**6, ex=life)
+        assert [launch(app).status_code for _ in range(3)] == [200, 200, 429]
+        redis.set(key, "x")
+        assert launch(app).status_code == 200, "counted by the process alone, and no defect"
 
 
 ACTIONS = [(verify, "verification_rate"), (send_test, "test_send_rate")]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from portal import encryption
@@ -101,6 +101,22 @@ def test_the_database_refuses_to_change_or_delete_an_entry(tenant: Tenant, chang
     with pytest.raises(DBAPIError, match="append-only"), transaction() as session:
         session.execute(change)
     assert actions(tenant) == ["tenant_created"]
+
+
+def test_the_database_refuses_to_replace_an_entry(tenant: Tenant) -> None:
+    """By a statement that is neither UPDATE nor DELETE, or that says to change what is in its way."""
+    copied = ", ".join(f'"{column.name}"' for column in AuditEntry.__table__.columns)
+    forged = copied.replace('"who"', "'somebody else'")
+    insert = f"INTO audit ({copied}) SELECT {forged} FROM audit"
+    ways = [f"INSERT {insert} WHERE true ON CONFLICT (id) DO UPDATE SET who = excluded.who"]
+    if db.engine.dialect.name == "sqlite":
+        ways += [f"INSERT OR REPLACE {insert}", f"REPLACE {insert}", "UPDATE OR REPLACE audit SET who = 'x'"]
+    else:
+        ways += ["TRUNCATE audit", "TRUNCATE audit, tenant CASCADE", "TRUNCATE tenant CASCADE"]
+    for statement in ways:
+        with pytest.raises(DBAPIError, match="append-only"), transaction() as session:
+            session.execute(text(statement))
+    assert [entry.who for entry in trail(tenant)] == [""]  # the platform
 
 
 def test_pages_follow_one_another_without_a_gap(tenant: Tenant, user: User) -> None:

@@ -17,13 +17,55 @@ def token(app: Flask, **claims: object) -> str:
         return launches.make_token("acme", **{"tenant_name": "Acme Shop"} | claims)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_launch_answers_with_the_settings_page_itself(app: Flask, client: FlaskClient, method: str) -> None:
-    where = {"query_string": {"token": token(app)}} if method == "GET" else {"data": {"token": token(app)}}
-    answer = client.open("/launch", method=method, **where)  # type: ignore[arg-type]
+@pytest.mark.parametrize("how", ["posted", "in a frame"])
+def test_a_launch_answers_with_the_settings_page_itself(app: Flask, client: FlaskClient, how: str) -> None:
+    """A frame may get no cookie, so there is nothing that a redirect could find the session by."""
+    if how == "posted":
+        answer = client.post("/launch", data={"token": token(app)})
+    else:
+        answer = client.get("/launch", query_string={"token": token(app)}, headers={"Sec-Fetch-Dest": "iframe"})
     assert answer.status_code == 200 and "Email configuration" in answer.text
     assert '<meta name="portal-url" content="/settings/email">' in answer.text
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("claims", "page", "address"),
+    [
+        ({}, "", "/settings/email"),
+        ({}, "settings", "/settings/email"),
+        ({}, "logs", "/settings/email/logs"),
+        ({}, "//evil.example", "/settings/email"),
+        ({"role": "support"}, "logs", "/support"),
+    ],
+)
+def test_a_link_with_a_token_leads_to_a_page_whose_address_has_none(
+    app: Flask, client: FlaskClient, claims: dict[str, str], page: str, address: str
+) -> None:
+    answer = client.get("/launch", query_string={"token": token(app, **claims), "page": page})
+    assert (answer.status_code, answer.location) == (303, address)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert client.get(address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("HEAD", {}),
+        ("GET", {"Sec-Purpose": "prefetch"}),
+        ("GET", {"Sec-Purpose": "prefetch;prerender"}),
+        ("GET", {"Purpose": "prefetch"}),
+        ("GET", {"X-Purpose": "preview"}),
+        ("GET", {"X-Moz": "prefetch"}),
+    ],
+)
+def test_what_only_looks_ahead_uses_no_token_up(
+    app: Flask, client: FlaskClient, method: str, headers: dict[str, str]
+) -> None:
+    once = {"token": token(app)}
+    ahead = client.open("/launch", method=method, query_string=once, headers=headers)
+    assert ahead.text == "" and "Set-Cookie" not in ahead.headers and ahead.location is None
+    assert client.get("/launch", query_string=once).status_code == 303
 
 
 def test_language_theme_and_parent_come_with_the_launch(arrive: Arrive) -> None:

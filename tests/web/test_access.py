@@ -17,6 +17,7 @@ from portal.models.api_key import Scope
 from portal.models.user import new_session_version
 from portal.web import access, session
 from tests.support.person import PARTIAL, Arrive, Person
+from tests.support.settings import configure
 
 SETTINGS = "/settings/email"
 
@@ -47,6 +48,38 @@ def test_a_view_without_a_rule_is_refused(app_to_change: Flask) -> None:
     app_to_change.add_url_rule("/forgotten", view_func=lambda: "secret", endpoint="forgotten")
     answer = app_to_change.test_client().get("/forgotten")
     assert answer.status_code == 403 and "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),  # no browser of today
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
+        ({"Sec-Fetch-Site": "none"}, 303),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "http://localhost"}, 303),
+        ({"Origin": "https://localhost"}, 303),  # a proxy that ends TLS and doesn't say so
+        ({"Origin": "https://mail.marketplace.example"}, 303),  # one that rewrites Host: our own address still
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "http://localhost.evil.example"}, 403),
+        ({"Origin": "http://localhost:8001"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, 303),  # pages can't set Sec-Fetch-Site
+    ],
+)
+def test_where_a_change_comes_from_is_told_by_sec_fetch_site_or_else_by_origin(
+    app: Flask, person: Person, headers: dict[str, str], status: int
+) -> None:
+    configure(app, base_url="https://mail.marketplace.example")
+    # In the form's body, as from the frame to a tab of its own: a bearer is no reason to look away.
+    opened = app.test_client().post("/open", data={session.FIELD: person.bearer}, headers=headers)
+    assert opened.status_code == status
+    asked = app.test_client().post("/sign-in", data={"address": "a@b.example"}, headers=headers)
+    assert (asked.status_code == 403) == (status == 403)
 
 
 def test_an_unknown_rule_cannot_be_declared() -> None:

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from portal.services.accounts import launches, tenants
 from tests.support.person import Arrive, Person
+from tests.support.settings import configure
 
 DASHBOARD = "https://dashboard.example"
 
@@ -83,3 +84,19 @@ def test_a_session_that_has_expired_says_so_in_its_own_parents_frame(arrive: Arr
 def test_pages_are_never_stored(person: Person, client: FlaskClient) -> None:
     assert person.get("/settings/email").headers["Cache-Control"] == "no-store"
     assert client.get("/verify/x").headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "base", "told"),
+    [
+        (0, "https://localhost", None),
+        (63072000, "http://localhost", None),  # RFC 6797, 7.2
+        (63072000, "https://localhost", "max-age=63072000"),
+    ],
+)
+def test_browsers_are_told_to_stay_with_https_where_the_operator_says_so(
+    app: Flask, client: FlaskClient, seconds: int, base: str, told: str | None
+) -> None:
+    configure(app, hsts_seconds=seconds)
+    for path in ("/", "/settings/email", "/nowhere", "/api/v1/messages"):
+        assert client.get(path, base_url=base).headers.get("Strict-Transport-Security") == told

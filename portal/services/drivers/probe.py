@@ -18,10 +18,10 @@ from portal.models import DriverTest, LogEntry, Message, Tenant, User, utcnow
 from portal.models.driver import PROBING, DriverState
 from portal.models.message import Kind, State
 from portal.models.tenant import TenantState
-from portal.reasons import Reason
+from portal.reasons import Reason, is_credentials
 from portal.services import message_state
 from portal.services.accounts import tenants
-from portal.services.drivers import lifecycle, quota
+from portal.services.drivers import guesses, lifecycle, quota
 from portal.services.drivers import settings as driver_settings
 from portal.services.drivers.save_gate import GIVE_UP
 from portal.services.emails import contents
@@ -33,6 +33,7 @@ from portal.transport.mime.addresses import Mailbox
 from portal.transport.mime.build import Stamp
 
 _TIMEOUTS = Timeouts(connect=10, command=20, dot=40, session=80)
+_SIGN_IN_REFUSED = 535  # RFC 4954, 6: whatever else the server says with it
 _UNREACHED = Reply(0, "lost")  # closed, filtered, or open and silent: a test is no port scanner
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,10 @@ class _Run:
             if ended.rowcount != 1:  # type: ignore[attr-defined]
                 return  # given up meanwhile
             _close_message(message, State.SENT if state == "passed" else State.FAILED, reason, reply, test)
+            if state == "passed":
+                guesses.forget(tenant, test)
+            elif reply.code != _SIGN_IN_REFUSED and not is_credentials(reason):
+                guesses.take_back(tenant, test)
             driver = lifecycle.find(tenant)
             if driver is not None:
                 session.flush()
@@ -144,6 +149,7 @@ def give_up_old() -> int:
             test.state, test.finished_at, test.reason = "unfinished", utcnow(), Reason.INTERRUPTED
             message = session.get_one(Message, test.message_id)
             _close_message(message, State.FAILED, Reason.INTERRUPTED, Reply(0, "lost"), test)
+            guesses.take_back(session.get_one(Tenant, test.tenant_id), test)
     return len(old)
 
 

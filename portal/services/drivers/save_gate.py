@@ -17,7 +17,7 @@ from portal.models.driver import PROBED, PROBING, DriverState
 from portal.models.message import Kind
 from portal.services import entitlements, limits
 from portal.services.accounts import tenants
-from portal.services.drivers import lifecycle, quota
+from portal.services.drivers import guesses, lifecycle, quota
 from portal.services.drivers.settings import TESTED, DriverSettings
 from portal.services.emails import contents
 from portal.services.errors import AlreadyTesting, InvalidFields, SettingsUntested
@@ -32,7 +32,7 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
     """Try the settings with a mail to the person's own address; a job does it.
 
     An empty secret means the stored one, as long as host and username are its. Raises InvalidFields, AlreadyTesting,
-    PlanLocked, SendLimit.
+    PlanLocked, SendLimit, TooManyRefusals.
     """
     entitlements.require(tenant, "own_driver")
     wanted = wanted.cleaned(tenant)
@@ -44,6 +44,7 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
         driver = lifecycle.find(tenant)
         wanted = _with_stored_secret(wanted, last, driver)
         limits.count(Cause.DRIVER_TEST, limits.account_of(wanted.username, wanted.host), tenant)
+        guesses.count(tenant, wanted)
         subject = contents.subject(Kind.DRIVER_TEST, user.locale or tenant.locale, tenant=tenant.name)
         message = outbox.record_test(tenant, to=user.email, subject=subject)
         test = DriverTest(
@@ -105,10 +106,11 @@ def tried(test: DriverTest, tenant: Tenant, wanted: DriverSettings) -> bool:
 def save(tenant: Tenant, user: User, wanted: DriverSettings, version: int) -> Driver:
     """Make the tested settings the tenant's driver. What is stored is the tested row, never the form.
 
-    Raises InvalidFields, SettingsUntested, EditConflict, PlanLocked.
+    Raises InvalidFields, SettingsUntested, EditConflict, PlanLocked, TooManyRefusals.
     """
     entitlements.require(tenant, "own_driver")
     wanted = wanted.cleaned(tenant)
+    _count_guess(tenant, wanted)
     with transaction():
         tenant = tenants.lock(tenant)
         test = latest(tenant)
@@ -128,6 +130,16 @@ def save(tenant: Tenant, user: User, wanted: DriverSettings, version: int) -> Dr
         test.driver_version = driver.version
         quota.count_tests(driver)
         return driver
+
+
+def _count_guess(tenant: Tenant, wanted: DriverSettings) -> None:
+    """Count a typed password as a test: the answer tells whether it is the tested one. Raises TooManyRefusals."""
+    test = latest(tenant)
+    if not wanted.secret or test is None or not tried(test, tenant, replace(wanted, secret="")):
+        return
+    guesses.count(tenant, wanted)
+    if tried(test, tenant, wanted):
+        guesses.take_back(tenant, wanted)
 
 
 def _with_stored_secret(wanted: DriverSettings, *accounts: DriverTest | Driver | None) -> DriverSettings:

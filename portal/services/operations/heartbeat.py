@@ -5,6 +5,7 @@ Only figures: losing them loses nothing, and counters that begin anew are what P
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -16,6 +17,8 @@ from portal import redis_client
 BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 60, 120, 300)  # seconds
 _CLOCK = "absender:clock"
 _CLOCK_FAILURES = "absender:clock:failures"
+_REFUSED_JOBS = "absender:jobs:refused"
+_LONGEST_FIGURE = 40  # digits
 _CLOCK_SECONDS = 7 * 24 * 3600
 Answer = TypeVar("Answer")
 
@@ -47,7 +50,17 @@ def count_clock_failure() -> None:
 
 def clock_failures() -> int:
     """How many steps of clocks have failed; 0 while Redis is away."""
-    return int(_ask(lambda client: cast(bytes | None, client.get(_CLOCK_FAILURES))) or 0)
+    return _whole(_ask(lambda client: cast(bytes | None, client.get(_CLOCK_FAILURES))))
+
+
+def count_refused_job() -> None:
+    """A worker has refused an entry of its queue. Never fails itself."""
+    redis_client.line().ask(lambda client: client.incr(_REFUSED_JOBS))
+
+
+def refused_jobs() -> int:
+    """How many entries workers have refused; 0 while Redis is away."""
+    return _whole(_ask(lambda client: cast(bytes | None, client.get(_REFUSED_JOBS))))
 
 
 def drained(kind: str, seconds: float, sent: int) -> None:
@@ -65,11 +78,10 @@ def drained(kind: str, seconds: float, sent: int) -> None:
 
 
 def drains(kind: str) -> Drains:
-    kept = _ask(lambda client: cast(dict[bytes, bytes], client.hgetall(_drains(kind)))) or {}
-    found = Drains(seconds=float(kept.get(b"seconds", 0)), sent=int(kept.get(b"sent", 0)))
-    for number in range(len(found.counts)):
-        found.counts[number] = int(kept.get(str(number).encode(), 0))
-    return found
+    names = ["seconds", "sent", *(str(number) for number in range(len(BUCKETS) + 1))]
+    kept = _ask(lambda client: cast(list[bytes | None], client.hmget(_drains(kind), names))) or [None] * len(names)
+    seconds, sent, *counts = kept
+    return Drains([_whole(count) for count in counts], _figure(seconds), _whole(sent))
 
 
 def workers(queue_name: str) -> int | None:
@@ -95,3 +107,16 @@ def _ask(command: Callable[[Redis], Answer]) -> Answer | None:
 
 def _drains(kind: str) -> str:
     return f"absender:drains:{kind}"
+
+
+def _whole(kept: bytes | None) -> int:
+    return int(_figure(kept))
+
+
+def _figure(kept: bytes | None) -> float:
+    """What stands in Redis, which anybody may have written, as a figure; 0 for what is none."""
+    try:
+        figure = float((kept or b"0")[:_LONGEST_FIGURE])
+    except ValueError:
+        return 0
+    return figure if 0 <= figure < math.inf else 0

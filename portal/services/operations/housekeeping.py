@@ -16,11 +16,13 @@ from portal.models import (
     EndedSession,
     IdempotencyKey,
     MailCount,
+    RefusedSignIn,
     Removal,
     SignInLink,
     utcnow,
 )
 from portal.services import limits
+from portal.services.drivers import guesses
 from portal.services.outbox import idempotency
 
 _BATCH = 500
@@ -37,6 +39,7 @@ def clean_up() -> int:
         + _delete(Removal.id, Removal.at < now - _LAUNCHES)
         + _delete(EndedSession.id, EndedSession.ends_at < now)
         + _delete(DriverTest.id, DriverTest.created_at < now - _TESTS)
+        + _delete(RefusedSignIn.key, RefusedSignIn.at < now - guesses.KEPT)
         + _delete(SignInLink.id, SignInLink.created_at < now - _LINKS)
         + _delete(MailCount.id, MailCount.at < now - limits.KEPT)
         + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - idempotency.KEPT)

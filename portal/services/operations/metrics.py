@@ -109,6 +109,8 @@ def _of_redis() -> Iterator[Metric]:
         yield GaugeMetricFamily("absender_clock_age_seconds", "Time since a clock's last tick.", value=age)
     failures = heartbeat.clock_failures()
     yield CounterMetricFamily("absender_clock_failures", "Steps of the clock that failed.", value=failures)
+    refused = heartbeat.refused_jobs()
+    yield CounterMetricFamily("absender_jobs_refused", "Refused entries of the job queues.", value=refused)
     workers = {(name,): heartbeat.workers(name) or 0 for name in job_queue.QUEUES}
     yield _gauge("absender_workers", "Workers that serve a queue.", ("queue",), workers)
     jobs = {(name,): heartbeat.jobs(name) or 0 for name in job_queue.QUEUES}

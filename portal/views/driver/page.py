@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
@@ -9,11 +10,20 @@ from flask_babel import format_decimal
 from werkzeug.wrappers import Response
 
 from portal import reasons
+from portal.models import utcnow
 from portal.providers import PROVIDERS, by_key
 from portal.services import entitlements
 from portal.services.drivers import lifecycle, save_gate, setup_page
 from portal.services.drivers.setup_page import DriverSetup
-from portal.services.errors import AlreadyTesting, EditConflict, InvalidFields, NotFound, SendLimit, SettingsUntested
+from portal.services.errors import (
+    AlreadyTesting,
+    EditConflict,
+    InvalidFields,
+    NotFound,
+    SendLimit,
+    SettingsUntested,
+    TooManyRefusals,
+)
 from portal.services.routing import sender as senders
 from portal.services.senders.settings_page import driver_status, sender_settings
 from portal.views import plan_texts
@@ -25,6 +35,7 @@ from portal.views.sender import page as sender
 from portal.views.sender.page import Notice
 from portal.web.access import access
 from portal.web.htmx import not_modified, see_other, tagged, wants_fragment
+from portal.web.i18n import clock
 from portal.web.rate_limits import TEST_SEND, limited
 from portal.web.rich_text import rich
 
@@ -89,6 +100,7 @@ def get_page() -> Response:
 def post_choice() -> Response:
     """The form and the guide of another provider, with what was typed. Changes nothing."""
     form = DriverForm()
+    form.secret.data = ""  # compared with nothing: whoever may look could guess the tested one by the answers
     driver_form.choose(form, by_key(form.preset.data))
     response = make_response(render_template("driver/_setup.html", **context(setup_page.read(g.tenant), form)))
     response.headers["HX-Replace-Url"] = url_for("driver.get_page", preset=form.preset.data)
@@ -109,6 +121,8 @@ def post_test() -> Response:
         return refused(form, 409, busy=True)
     except SendLimit as limit:
         return asked_too_often(refused(form, 429, next_test=limit.next_at), limit)
+    except TooManyRefusals as limit:
+        return too_often(form, limit)
     if not wants_fragment():
         return see_other(url_for("driver.get_page"))
     found = setup_page.read(g.tenant)
@@ -165,6 +179,8 @@ def post_again() -> Response:
     except InvalidFields as error:  # allowed when it was saved, and no longer
         form.refuse(error)
         return refused(form, 422)
+    except TooManyRefusals as limit:
+        return too_often(form, limit)
     return see_other(url_for("driver.get_page"))
 
 
@@ -181,6 +197,8 @@ def post_save() -> Response:
         return refused(form, 422, untested=error.reason)
     except EditConflict as conflict:
         return refused(form, 409, conflict=conflict)
+    except TooManyRefusals as limit:
+        return too_often(form, limit)
     if not wants_fragment():
         return done("driver_saved")
     response = make_response("")
@@ -197,6 +215,14 @@ def refused(form: DriverForm, status: int, **why: Any) -> Response:
     if not wants_fragment():
         return page(found, form, status, **values)
     return make_response(render_template("driver/_form.html", **context(found, form, **values)), status)
+
+
+def too_often(form: DriverForm, limit: TooManyRefusals) -> Response:
+    """The form, and when to come again (RFC 9110, 10.2.3), in seconds."""
+    form.secret.data = ""
+    response = refused(form, 429, limited=clock(limit.next_at))
+    response.headers["Retry-After"] = str(max(1, ceil((limit.next_at - utcnow()).total_seconds())))
+    return response
 
 
 @blueprint.post("/discard")

@@ -11,6 +11,7 @@ from joserfc.jwk import OctKey
 from portal.models import Tenant, User
 from portal.services.accounts import launches, tenants, users
 from portal.services.errors import LaunchRefused
+from tests.conftest import SECRETS
 from tests.support.at_once import at_once
 
 
@@ -106,7 +107,7 @@ def test_times_may_have_fractions_and_the_audience_may_be_one_of_several(ctx: Fl
 @pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS512"}])
 def test_the_token_does_not_choose_its_algorithm(ctx: Flask, header: dict[str, str]) -> None:
     good = launches.make_token("acme")
-    claims = jwt.decode(good, OctKey.import_key("l" * 40)).claims
+    claims = jwt.decode(good, OctKey.import_key(SECRETS["launch_secret"])).claims
     if header["alg"] == "none":
         import base64
         import json
@@ -114,13 +115,13 @@ def test_the_token_does_not_choose_its_algorithm(ctx: Flask, header: dict[str, s
         parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in (header, claims)]
         token = ".".join([*parts, ""])
     else:
-        token = jwt.encode(header, claims, OctKey.import_key("l" * 64), algorithms=["HS512"])
+        token = jwt.encode(header, claims, OctKey.import_key(SECRETS["launch_secret"] * 2), algorithms=["HS512"])
     assert reason(token) == "invalid"
 
 
 def test_a_token_of_another_secret_is_refused(ctx: Flask) -> None:
     good = launches.make_token("acme")
-    claims = jwt.decode(good, OctKey.import_key("l" * 40)).claims
+    claims = jwt.decode(good, OctKey.import_key(SECRETS["launch_secret"])).claims
     assert reason(jwt.encode({"alg": "HS256"}, claims, OctKey.import_key("x" * 40))) == "invalid"
 
 

@@ -16,6 +16,8 @@ from portal.models import AuditEntry, Message, MessageBody, SignInLink, Tenant, 
 from portal.services.accounts import launches, login_links, people, staff, tenants
 from portal.services.accounts.login_links import Link, Place
 from portal.services.errors import LinkSent
+from portal.services.outbox import message_log
+from portal.services.outbox.message_log import LogFilter
 from portal.transport.mime.addresses import InvalidAddress
 from tests.support.at_once import at_once
 from tests.support.figures import Figure
@@ -60,7 +62,25 @@ def test_a_known_address_gets_one_mail_however_often_the_job_runs(user: User, te
     login_links.send(number)
     login_links.send_forgotten()
     (mail,) = mails()
-    assert (mail.to_address, mail.tenant_id, mail.route) == (ADDRESS, tenant.id, "interactive")
+    assert (mail.to_address, mail.tenant_id, mail.route) == (ADDRESS, tenants.platform().id, "interactive")
+
+
+@pytest.mark.parametrize("elsewhere", ["nowhere", "another shop", "staff"])
+def test_a_shops_log_does_not_tell_whether_its_person_is_known_elsewhere(
+    tenant: Tenant, user: User, elsewhere: str
+) -> None:
+    """An admin invites somebody, asks for a sign-in link in their name, and looks at the log and the activity."""
+    if elsewhere == "another shop":
+        launches.accept(launches.make_token("rival", email="guest@elsewhere.example"))
+    elif elsewhere == "staff":
+        add_staff("guest@elsewhere.example")
+    people.invite(tenant, user, "guest@elsewhere.example", "viewer")
+    ask("guest@elsewhere.example")
+    drain("interactive")
+    seen = message_log.page(tenant, LogFilter()).rows
+    assert [(row.kind, row.to_address) for row in seen] == [("invitation", "guest@elsewhere.example")]
+    query = select(AuditEntry.action).where(AuditEntry.tenant_id == tenant.id).order_by(AuditEntry.id)
+    assert list(db.session.scalars(query)) == ["tenant_created", "user_invited"]
 
 
 def test_an_unknown_address_gets_none_and_the_request_does_the_same(user: User) -> None:

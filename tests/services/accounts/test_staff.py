@@ -79,7 +79,8 @@ def test_the_operators_commands(app: Flask) -> None:
 def test_the_operator_gets_a_link_that_opens_the_portal_as_support(app: Flask) -> None:
     made = app.test_cli_runner().invoke(args=["launch-link", "--role", "support", "--email", ADDRESS])
     assert made.exit_code == 0
-    page = app.test_client().get(made.output.strip().removeprefix("http://localhost:8000"))
+    link = made.output.strip().removeprefix("http://localhost:8000")
+    page = app.test_client().get(link, follow_redirects=True)
     assert page.status_code == 200 and "Find the shop" in page.text
     assert app.test_cli_runner().invoke(args=["launch-link"]).exit_code == 2
 

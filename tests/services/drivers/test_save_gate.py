@@ -174,6 +174,7 @@ def test_a_job_of_the_version_before_is_done(app: Flask, tenant: Tenant, user: U
     queue = Queue(job_queue.INTERACTIVE, connection=connection, serializer=JSONSerializer)
     queue.empty()  # of today's
     queue.enqueue("jobs.driver_test.run", test.id)
-    Worker([queue], connection=connection, serializer=JSONSerializer).work(burst=True, logging_level="WARNING")
+    worker = Worker([job_queue.INTERACTIVE], connection=connection, serializer=JSONSerializer)
+    worker.work(burst=True, logging_level="WARNING")
     db.session.rollback()
     assert db.session.scalar(select(DriverTest.state)) == "passed"

@@ -198,10 +198,20 @@ def test_this_machine_may_ask_without_a_token(client: FlaskClient) -> None:
         ({}, {"X-Real-IP": "203.0.113.9"}),
         ({}, {"X-Forwarded-Proto": "https"}),
         ({}, {"Host": "mail.marketplace.example"}),
+        ({}, {"Via": "1.1 proxy"}),
     ],
 )
 def test_anybody_else_finds_nothing(client: FlaskClient, environ: dict[str, str], headers: dict[str, str]) -> None:
     answer = client.get("/metrics", environ_overrides=environ, headers=headers)
+    assert answer.status_code == 404 and "absender_" not in answer.text
+
+
+def test_a_proxy_on_this_machine_that_says_nothing_of_itself_makes_nobody_local(
+    app: Flask, client: FlaskClient
+) -> None:
+    """As nginx does by itself: the request comes from loopback, with our own address as its Host."""
+    configure(app, base_url="https://mail.marketplace.example")
+    answer = client.get("/metrics", headers={"Host": "127.0.0.1:8000"})
     assert answer.status_code == 404 and "absender_" not in answer.text
 
 

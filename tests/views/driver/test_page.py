@@ -613,3 +613,29 @@ def test_an_account_that_is_tested_again_is_not_unsaved_but_another_password_is(
     assert 'data-unsaved="tested"' in admin.get(PAGE).text
     assert admin.post(PAGE, fields | {"secret": "another", "version": "1"}).status_code == 303
     assert "data-unsaved" not in admin.get(PAGE).text
+
+
+@pytest.mark.parametrize("guess", [CANARY, "another", ""])
+def test_choosing_a_provider_compares_no_password(
+    app: Flask, admin: Person, arrive: Arrive, fields: dict[str, str], guess: str
+) -> None:
+    pass_a_test(app, admin, fields)
+    viewer = arrive(plan="enterprise", email="vera@acme.example", role="viewer")
+    for person in (viewer, admin):
+        blank = person.post(f"{PAGE}/form", fields | {"secret": ""})
+        answer = person.post(f"{PAGE}/form", fields | {"secret": guess})
+        assert answer.status_code == 200 and text_of(answer) == text_of(blank)
+
+
+def test_after_three_refused_passwords_the_page_says_when_to_try_again(
+    app: Flask, admin: Person, fields: dict[str, str]
+) -> None:
+    for number in range(3):
+        assert admin.post(f"{PAGE}/test", fields | {"secret": f"guess {number}"}).status_code == 303
+        assert run_test(app).reason == "bad_credentials"
+    answer = admin.post(f"{PAGE}/test", fields)
+    assert answer.status_code == 429 and 55 <= int(answer.headers["Retry-After"]) <= 60
+    assert re.search(r"The password was refused too often\. .* possible at \d+:\d\d", text_of(answer))
+    assert CANARY not in answer.text and "shop@acme.example" in answer.text, "what was typed stays, but the password"
+    german = admin.post(f"{PAGE}/test", fields, headers={"Accept-Language": "de"})
+    assert german.status_code == 429

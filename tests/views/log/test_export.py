@@ -3,6 +3,7 @@
 import csv
 import gc
 import io
+import re
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 
@@ -103,6 +104,35 @@ def test_no_cell_is_a_formula(cell: str) -> None:
 def test_a_subject_that_is_a_formula_is_text(app: Flask, person: Person) -> None:
     accept(app, '=HYPERLINK("https://evil.example";"Invoice")')
     assert rows(person.get(CSV))[0]["Subject"].startswith("'=HYPERLINK")
+
+
+FORMULA = re.compile(r"[\s\ufeff\"]*[=+\-@＝＋－＠]")
+
+
+OPENED_ELSEWHERE = [
+    "=1+1", "a;=1+1", "a,=1+1", 'a;"=1+1"', 'a,"=1+1"', '";=1+1', '",=1+1', "a; \t=1+1", "a;;=1+1", "a,;+1",
+    "a;@SUM(A1)", "a;＝1", '"";""=1', 'a"\n=1+1', "a\r=1+1", "a\r\n-1", "a\x85=1", "a;\n=1", "a;'=1",
+    "a;" + " " * 150 + "=1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+@pytest.mark.parametrize("opened_with", [",", ";"])
+@pytest.mark.parametrize("subject", OPENED_ELSEWHERE)
+def test_no_cell_is_a_formula_however_the_file_is_opened(
+    app: Flask, arrive: Arrive, locale: str, opened_with: str, subject: str
+) -> None:
+    """A file for commas is opened where semicolons stand between cells, and the other way round."""
+    person = arrive(locale=locale)
+    accept(app, subject)
+    page = person.get(CSV).get_data().decode("utf-8-sig")
+    cells = [cell for row in csv.reader(io.StringIO(page, newline=""), delimiter=opened_with) for cell in row]
+    assert not [cell for cell in cells if FORMULA.match(cell)]
+
+
+def test_a_list_of_words_stays_as_it_is(app: Flask, person: Person) -> None:
+    accept(app, "Order 7; 2 boxes, 10-12 kg = heavy")
+    assert rows(person.get(CSV))[0]["Subject"] == "Order 7; 2 boxes, 10-12 kg = heavy"
 
 
 def fill(app: Flask, count: int) -> None:
