@@ -28,6 +28,9 @@ from portal.services.routing import lanes
 from portal.services.routing.lanes import Lease, LeaseLost
 from portal.transport.base import Receipt, Reply, Verdict
 
+# A message that so many lanes died with before its dot is set aside: for a person, and never as failed.
+MOST_RELEASES = 3
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -126,7 +129,7 @@ def deferred(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sen
     with transaction():
         lanes.extend(attempt.lease)
         entry = Entry("deferred", verdict.reason, reply, sender, seconds)
-        tried = {"reason": verdict.reason, "sender": sender, "retries": retries + 1}
+        tried = {"reason": verdict.reason, "sender": sender, "retries": retries + 1, "releases": 0}
         _write(attempt, State.DEFERRED, entry, **tried, due_at=now(seconds), dot_at=None)
 
 
@@ -168,7 +171,8 @@ def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None, w
     """Once: the same bytes again. Twice: the reader decides, by *Send again*."""
     if times == 0:
         entry = Entry("ambiguous", Reason.INTERRUPTED, reply, sender, wait)
-        _write(attempt, State.QUEUED, entry, reason=Reason.INTERRUPTED, ambiguous=1, due_at=now(wait), sender=sender)
+        again = {"ambiguous": 1, "due_at": now(wait), "sender": sender, "releases": 0}
+        _write(attempt, State.QUEUED, entry, reason=Reason.INTERRUPTED, **again)
     else:
         entry = Entry("unconfirmed", Reason.INTERRUPTED, reply, sender)
         ended = {"reason": Reason.INTERRUPTED, "sender": sender, "finished_at": utcnow()}
@@ -178,11 +182,17 @@ def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None, w
 def returned(message: Message, lease: Lease) -> None:
     """What a lane that died leaves behind. Within the transaction that ended its lease.
 
-    Before the final dot nothing can have been accepted: back to the queue, safely. At the dot: ambiguous.
+    Before the final dot nothing can have been accepted: back to the queue, safely, until it is set aside. At the dot:
+    ambiguous. Who was claimed alone goes behind the others, for it may have been the cause.
     """
     attempt = Attempt(lease, message.id, message.tenant_id, message.attempt, message.public_id)
-    if message.dot_at is None:
-        _write(attempt, State.QUEUED, Entry("released", Reason.INTERRUPTED))
+    releases = message.releases + 1
+    if message.dot_at is None and releases >= MOST_RELEASES:
+        held = {"reason": Reason.SET_ASIDE, "held_at": now(), "releases": releases}
+        _write(attempt, State.HELD, Entry("held", Reason.SET_ASIDE), **held)
+    elif message.dot_at is None:
+        behind = {"due_at": now()} if message.releases else {}
+        _write(attempt, State.QUEUED, Entry("released", Reason.INTERRUPTED), releases=releases, **behind)
     else:
         sender = message.dot["shown"] if message.dot else None
         _ambiguous(attempt, message.ambiguous, Reply(0, "lost"), sender)
