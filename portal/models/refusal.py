@@ -20,6 +20,7 @@ class Refusal(Base):
     # The last one refused; by it the recipient is known. Indexed, because deleting a message looks here.
     message_id: Mapped[int] = mapped_column(BigId, ForeignKey("message.id", ondelete="CASCADE"), index=True)
     at: Mapped[datetime]  # when that was
+    since: Mapped[datetime]  # when the first one in a row was
     in_a_row: Mapped[int] = mapped_column(default=0)  # to one recipient after the other, and nothing sent between
     not_before: Mapped[datetime | None]  # the tenant's mail on this route waits until then
     reason: Mapped[str] = mapped_column(String(40))  # why

@@ -25,6 +25,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    func,
     or_,
     select,
     update,
@@ -34,7 +35,7 @@ from portal.db import prepared
 from portal.db.prepared import Statement
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
-from portal.models import Lane, Message, now, statement_time
+from portal.models import Lane, Message, Refusal, now, statement_time
 from portal.models.message import IS_SUSPECT, IS_WAITING, WAITING, State
 from portal.models.route import Route
 from portal.reasons import Reason
@@ -100,6 +101,30 @@ def _next_tenants(route: Route, turn: int, most: int) -> list[int]:
     return (after + before)[:most]
 
 
+def is_due(route: Route) -> bool:
+    """Whether a drain would find anything to claim on the route."""
+    return bool(_tenants_after(route, 0, 1))
+
+
+def is_due_for_another(route: Route, tenant_id: int, recipient: str) -> bool:
+    """Whether mail of another tenant is due on the route; on a tenant's own route, mail to another recipient."""
+    if route.driver_id is None:
+        return any(other != tenant_id for other in _tenants_after(route, 0, 2))
+    return bool(_DUE_TO_ANOTHER.rows(on_route=route, recipient=recipient.lower()))
+
+
+_DUE_TO_ANOTHER = Statement(
+    select(Message.id)
+    .where(
+        Message.route == bindparam("on_route"),
+        IS_WAITING,
+        Message.due_at <= statement_time(),
+        func.lower(Message.to_address) != bindparam("recipient"),
+    )
+    .limit(1)
+)
+
+
 def _walk() -> Select[tuple[int]]:
     """A walk over the index from tenant to tenant (a "loose index scan"), so that a tenant's thousand waiting messages
     cost no more than one, and tenants whose mail is not due yet cost one look-up each."""
@@ -112,7 +137,12 @@ def _walk() -> Select[tuple[int]]:
     walk = select(first_after(bindparam("after", type_=Integer)).label("tenant_id")).cte("walk", recursive=True)
     walk = walk.union_all(select(first_after(walk.c.tenant_id).label("tenant_id")).where(walk.c.tenant_id.is_not(None)))
     due = exists().where(waiting, Message.tenant_id == walk.c.tenant_id, Message.due_at <= statement_time())
-    found = select(walk.c.tenant_id).where(walk.c.tenant_id.is_not(None), due)
+    has_to_wait = exists().where(
+        Refusal.route == bindparam("on_route"),
+        Refusal.tenant_id == walk.c.tenant_id,
+        Refusal.not_before > statement_time(),
+    )
+    found = select(walk.c.tenant_id).where(walk.c.tenant_id.is_not(None), due, ~has_to_wait)
     return found.limit(bindparam("most", type_=Integer))
 
 

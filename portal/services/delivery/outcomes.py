@@ -24,7 +24,7 @@ from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.delivery import retry_policy
 from portal.services.message_state import MESSAGE, Change, change
-from portal.services.routing import lanes
+from portal.services.routing import lanes, refusals
 from portal.services.routing.lanes import Lease, LeaseLost
 from portal.transport.base import Receipt, Reply, Verdict
 
@@ -133,11 +133,23 @@ def deferred(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sen
         _write(attempt, State.DEFERRED, entry, **tried, due_at=now(seconds), dot_at=None)
 
 
+def refused(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sender: str) -> bool:
+    """This message again, in words that may concern its route, which goes on behind its tenant.
+
+    Returns whether the tenant's other mail on the route waits now, too.
+    """
+    with transaction():
+        deferred(attempt, retries, verdict, reply, sender)
+        lanes.extend(attempt.lease, turn=attempt.tenant_id)
+        about = (attempt.lease.route, attempt.tenant_id, attempt.message_id, verdict.reason)
+        return refusals.note(*about, named=retry_policy.named_by(verdict))
+
+
 def backed_off(attempt: Attempt, route: Route, verdict: Verdict, reply: Reply) -> None:
     """The whole route waits; the message that met it says so in the log, and its own schedule is not used up."""
     with transaction():
-        wait = lanes.back_off(route, verdict.reason, retry_policy.named_by(verdict))
-        lanes.extend(attempt.lease)
+        wait = lanes.back_off(route, verdict.reason, retry_policy.named_by(verdict), behind=attempt.tenant_id)
+        lanes.extend(attempt.lease, turn=attempt.tenant_id)
         entry = Entry("deferred", verdict.reason, reply, wait=wait)
         _write(attempt, State.DEFERRED, entry, reason=verdict.reason, due_at=now(wait), dot_at=None)
 
@@ -226,14 +238,18 @@ def _write(attempt: Attempt, state: State, entry: Entry | None, **values: Any) -
         after_commit(partial(_tell, attempt, state, None))
 
 
-def last_were_unknown(route: Route, count: int) -> bool:
-    """Whether the last `count` messages that ended on the route have all failed by a refusal that nobody knows."""
-    ended = select(Message.state, Message.reason).where(
+def last_unknown(route: Route, count: int) -> list[tuple[int, str]]:
+    """Tenant and recipient of the last `count` messages that ended on the route.
+
+    Only if all of them have failed by a refusal that nobody knows; else nothing.
+    """
+    ended = select(Message.state, Message.reason, Message.tenant_id, Message.to_address).where(
         Message.route == route, Message.finished_at.is_not(None), Message.state.in_(("sent", "unconfirmed", "failed"))
     )
     with read() as session:
         last = session.execute(ended.order_by(Message.finished_at.desc()).limit(count)).all()
-    return [tuple(row) for row in last] == [("failed", Reason.UNKNOWN)] * count
+    unknown = [(row.tenant_id, row.to_address) for row in last if (row.state, row.reason) == ("failed", Reason.UNKNOWN)]
+    return unknown if len(unknown) == count else []
 
 
 def _log(attempt: Attempt, state: State, entry: Entry) -> None:
