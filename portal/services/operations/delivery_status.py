@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, select
 
 from portal.extensions import db
-from portal.models import Driver, Lane, Message, now, statement_time, utcnow
+from portal.models import Driver, Lane, Message, Refusal, now, statement_time, utcnow
 from portal.models.driver import DriverState
 from portal.models.message import IS_DEFERRED, IS_HELD, IS_WAITING
 from portal.models.route import INTERACTIVE, RELAY, Route
@@ -64,6 +64,7 @@ class Overview:
     waiting: dict[Route, Waiting] = field(default_factory=dict)  # by route
     lanes: list[LaneView] = field(default_factory=list)
     drivers: list[DriverView] = field(default_factory=list)
+    refused: dict[tuple[Route, str], int] = field(default_factory=dict)  # by route and reason: shops that wait alone
 
     @property
     def set_aside(self) -> int:
@@ -76,7 +77,7 @@ class Overview:
 
 def read() -> Overview:
     """The state of delivery now. Raises SQLAlchemyError."""
-    return Overview(_waiting(), _lanes(), _drivers())
+    return Overview(_waiting(), _lanes(), _drivers(), _refused())
 
 
 def _waiting() -> dict[Route, Waiting]:
@@ -101,6 +102,11 @@ def _waiting() -> dict[Route, Waiting]:
     for route, count in _by_route(Message.lane_id.is_not(None)).items():
         found[route].sending = count
     return dict(sorted(found.items()))
+
+
+def _refused() -> dict[tuple[Route, str], int]:
+    query = select(Refusal.route, Refusal.reason, func.count()).where(Refusal.not_before > now())
+    return {(row[0], row[1]): row[2] for row in db.session.execute(query.group_by(Refusal.route, Refusal.reason))}
 
 
 def _by_route(which: ColumnElement[bool]) -> dict[Route, int]:

@@ -27,6 +27,11 @@ def _mail(view: Overview) -> list[str]:
         for route, row in view.waiting.items()
         if row.oldest_due > OLDEST_DUE and route not in on_purpose
     ]
+    found += [
+        f"The route {route} refuses all mail of {count} {'shop' if count == 1 else 'shops'} ({reason}): theirs waits, "
+        "others' is sent."
+        for (route, reason), count in view.refused.items()
+    ]
     if view.set_aside:
         found.append(
             f"{view.set_aside} {'message was' if view.set_aside == 1 else 'messages were'} set aside, because workers "

@@ -149,7 +149,8 @@ def usual_wait(reason: str, failures: int) -> int:
 def back_off(route: Route, reason: str, seconds: int | None = None, *, behind: int = 0) -> float:
     """Have all lanes of a route wait, longer with each round of failures. Within a transaction; returns the seconds.
 
-    They go on behind the tenant `behind`, whose mail has failed. Lanes that fail together count once. Takes the rows' locks in order, so it comes before any other lane's write.
+    They go on behind the tenant `behind`, whose mail has failed. Lanes that fail together count once. Takes the rows'
+    locks in order, so it comes before any other lane's write.
     """
     rows = db.session.execute(
         select(Lane.failures, Lane.not_before, now().label("at"))

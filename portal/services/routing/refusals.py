@@ -1,8 +1,9 @@
 """Refusals of one mail in words that may concern its whole route: whose matter they are (docs/decisions/0018).
 
-A server that says "rate limit exceeded" of one mail may mean its recipient, its sender, or whoever is connected. Another
-mail tells: a shared route has to wait only when mail of two tenants to two recipients was refused so, and a merchant's
-own when mail to two recipients was, with nothing sent in between. A tenant whose mail alone is refused waits alone.
+A server that says "rate limit exceeded" of one mail may mean its recipient, its sender, or whoever is connected.
+Another mail tells: a shared route has to wait only when mail of two tenants to two recipients was refused so, and a
+merchant's own when mail to two recipients was, with nothing sent in between. A tenant whose mail alone is refused
+waits alone.
 """
 
 from __future__ import annotations

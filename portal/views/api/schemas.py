@@ -182,7 +182,7 @@ class LogEntryShown(TypedDict):
 
 
 class MessageShown(TypedDict):
-    """What was handed in, and what became of it."""
+    """What was handed in, and what became of it. `waits_until`: before then it isn't tried, and `reason` says why."""
 
     id: str
     tenant: str
@@ -191,6 +191,7 @@ class MessageShown(TypedDict):
     subject: str
     state: State
     reason: str | None
+    waits_until: Time | None
     sender: str | None
     message_id: str
     accepted_at: Time

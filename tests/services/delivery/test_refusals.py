@@ -11,7 +11,7 @@ from portal.models import Driver, Lane, Message, Refusal, Tenant, User, now
 from portal.models.route import INTERACTIVE, RELAY, Route
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle
-from portal.services.operations import housekeeping
+from portal.services.operations import delivery_status, health_checks, housekeeping
 from portal.services.outbox import message_log
 from portal.services.routing import lanes, refusals
 from portal.services.senders import verification
@@ -145,6 +145,8 @@ def test_a_shop_whose_mail_is_all_refused_waits_alone_and_its_rows_say_why(
     wait = message_log.waits(tenant, listed)["relay"]
     assert wait.reason == "rate_limited" and not lanes.waits({RELAY})
     assert message_log.waits(other, listed) == {}
+    told = health_checks.sentences(delivery_status.read())
+    assert any("The route relay refuses all mail of 1 shop (rate_limited)" in sentence for sentence in told)
     (fine,) = mails(other, "b", 1)
     drain()
     assert states([fine]) == ["sent"]
@@ -191,9 +193,7 @@ def test_a_refusal_of_long_ago_says_nothing_any_more(tenant: Tenant, other: Tena
     assert db.session.scalar(select(func.count()).select_from(Refusal)) == 0
 
 
-def test_refusals_in_unknown_words_of_one_shops_mail_stop_no_other(
-    tenant: Tenant, other: Tenant, relay: Relay
-) -> None:
+def test_refusals_in_unknown_words_of_one_shops_mail_stop_no_other(tenant: Tenant, other: Tenant, relay: Relay) -> None:
     relay.refusals = {"a": NOBODY_KNOWS}
     refused = mails(tenant, "a", 3)
     drain()
