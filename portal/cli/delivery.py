@@ -158,5 +158,5 @@ def end_unconfirmed(before: datetime | None, yes: bool) -> None:
         click.echo(f"Ended {after_restore.end_unconfirmed(until)} messages as unconfirmed.")
     except after_restore.StillWorking:
         raise click.ClickException(
-            "A lane is leased: stop clock and workers first, or wait two and a half minutes after restoring."
+            "A lane is leased: stop clock and workers first, or wait three minutes after restoring."
         ) from None

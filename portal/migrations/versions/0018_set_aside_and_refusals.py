@@ -11,12 +11,12 @@ branch_labels = None
 depends_on = None
 
 
+def _index(name: str, columns: list[str], where: str) -> None:
+    op.create_index(name, 'message', columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
 def upgrade() -> None:
     op.add_column('message', sa.Column('releases', sa.SmallInteger(), nullable=False, server_default='0'))
-    where = sa.text("state = 'held'")
-    op.create_index('ix_message_held_reason', 'message', ['reason', 'route'], sqlite_where=where, postgresql_where=where)
-    where = sa.text("state IN ('queued', 'deferred') AND releases > 0")
-    op.create_index('ix_message_suspect', 'message', ['route', 'releases', 'due_at', 'id'], sqlite_where=where, postgresql_where=where)
     op.create_table('refusal',
     sa.Column('route', sa.String(length=30), nullable=False),
     sa.Column('tenant_id', sa.Integer(), nullable=False),
@@ -31,6 +31,8 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('route', 'tenant_id', name=op.f('pk_refusal'))
     )
     op.create_index('ix_refusal_message_id', 'refusal', ['message_id'])
+    _index('ix_message_held_reason', ['reason', 'route'], "state = 'held'")
+    _index('ix_message_suspect', ['route', 'releases', 'due_at', 'id'], "state IN ('queued', 'deferred') AND releases > 0")
 
 
 def downgrade() -> None:

@@ -17,7 +17,8 @@ from portal.db import prepared
 from portal.db.transaction import read, transaction
 from portal.models import Driver
 from portal.reasons import Reason
-from portal.services.delivery import claims, driver_stopped, outcomes
+from portal.services.delivery import claims, driver_stopped, judgement, outcomes
+from portal.services.delivery.judgement import Concerns
 from portal.services.delivery.outcomes import Attempt
 from portal.services.delivery.prepare import Outgoing, Workbench, prepare
 from portal.services.drivers import quota
@@ -40,18 +41,15 @@ from portal.transport.factory import open_transport
 from portal.transport.smtp.account import Account
 
 DRAIN_SECONDS = 15
-# A server may take its time for its greeting, TLS and each command; the lane must stay ours meanwhile.
-_SLOW_SERVER_SECONDS = 120
-_SLOW_AFTER = 10
+# A server may take its time for its greeting, TLS, each command and the body; the lane must stay ours meanwhile: who
+# loses it counts as dead. The lease is looked at between steps: it lasts for what may come until the next look.
+_SLOW_SERVER_SECONDS = 180
+_SLOW_AFTER = 5
 _LOST = Reply(0, "lost")
 _RETRY = Verdict(Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE)
-# A route that fails so many messages in a row by a 5yz that nobody knows may be out of order, and not their recipients.
-_UNKNOWN_IN_A_ROW = 3
-# What a provider says of the account itself, whatever mail met it.
-_OF_THE_ACCOUNT = (Reason.QUOTA_DAILY, Reason.TOO_MANY_CONNECTIONS)
 # Seconds before writing an outcome is tried again; the lease after the dot lasts longer than all of them.
 _WRITE_AGAIN = (0.5, 1, 2, 4, 8)
-_LARGE = 256 * 1024  # octets of a mail that may take long to hand over
+_LARGE = 64 * 1024  # octets of a mail that a server may take long to read
 
 # Set when the process is asked to end: a drain stops after the mail at hand.
 stopping = threading.Event()
@@ -204,12 +202,11 @@ class _Session:
         # A session that can't be opened concerns the route, not the message that happened to be the first on it.
         if failure.stage == "session":
             return self._back_off(attempt, failure)
-        unknown = verdict.action == Action.FAIL_MESSAGE and verdict.reason == Reason.UNKNOWN
-        before = outcomes.last_unknown(self.lease.route, _UNKNOWN_IN_A_ROW - 1) if unknown else []
-        if before and any(self._is_another(outgoing, *other) for other in before):
+        whom = judgement.concerns(outgoing, failure, self.claimed)
+        if whom == Concerns.ROUTE:
             return self._out_of_order(attempt, failure)
-        if before or verdict.action == Action.BACKOFF_DRIVER:
-            return self._refused(outgoing, failure)
+        if whom == Concerns.PERHAPS_ROUTE:
+            return self._ask_another(outgoing, failure)
         if verdict.action == Action.FAIL_MESSAGE:
             outcomes.failed(attempt, verdict.reason, failure.reply, shown)
         else:
@@ -217,30 +214,16 @@ class _Session:
             outcomes.deferred(attempt, message.retries, verdict, failure.reply, shown)
         return True
 
-    def _is_another(self, outgoing: Outgoing, tenant_id: int, recipient: str) -> bool:
-        """Whether a mail's fate was met by one of somebody else, too: where only one tenant sends, to somebody else."""
-        shared = self.driver_id is None
-        same = shared and tenant_id == outgoing.attempt.tenant_id
-        return not same and recipient.lower() != outgoing.message.to_address.lower()
-
-    def _refused(self, outgoing: Outgoing, failure: TransportFailure) -> bool:
-        """Words that may concern the whole route, said of one mail: have another one asked before the route waits."""
-        attempt, message, verdict = outgoing.attempt, outgoing.message, failure.verdict
-        route, tenant_id = self.lease.route, attempt.tenant_id
-        of_account = self.driver_id is not None and verdict.reason in _OF_THE_ACCOUNT
-        with read():
-            met = of_account or refusals.was_met_by_another(route, tenant_id, message.to_address)
-            refuted = refusals.was_refuted(route, tenant_id)
-        if met:
-            return self._out_of_order(attempt, failure)
-        others = [other for other in self.claimed if self.driver_id is not None or other.tenant_id != tenant_id]
-        another_is_due = bool(others) or claims.is_due_for_another(route, tenant_id, message.to_address)
-        if failure.closing and not another_is_due and not refuted:
-            return self._out_of_order(attempt, failure)  # it means more than this mail, and there is no other to ask
-        waits = outcomes.refused(attempt, message.retries, verdict, failure.reply, str(outgoing.sender.mailbox))
-        self.refused.add(tenant_id)
-        own = [other for other in self.claimed if other not in others]
-        if waits or (another_is_due and not others):
+    def _ask_another(self, outgoing: Outgoing, failure: TransportFailure) -> bool:
+        """Words that may concern the whole route, said of one mail: another one is next, and tells."""
+        attempt, message, route = outgoing.attempt, outgoing.message, self.lease.route
+        about = (failure.verdict, failure.reply, str(outgoing.sender.mailbox))
+        waits = outcomes.refused(attempt, message.retries, *about)
+        self.refused.add(attempt.tenant_id)
+        others = judgement.others(route, attempt.tenant_id, self.claimed)
+        own = [one for one in self.claimed if one not in others]
+        is_due = not others and claims.is_due_for_another(route, attempt.tenant_id, message.to_address)
+        if waits or is_due:
             claims.give_back(self.lease, own)  # the next claim begins behind this tenant
             own = []
         self.claimed = deque([*others, *own])
@@ -294,7 +277,7 @@ class _Session:
 
     def _keep_lease(self) -> None:
         with transaction():
-            lanes.extend(self.lease, _SLOW_SERVER_SECONDS)
+            lanes.extend(self.lease, max(_SLOW_SERVER_SECONDS, 2 * self.timeouts.dot))
         self.kept_at = time.monotonic()
 
     def _close(self) -> None:

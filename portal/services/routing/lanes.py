@@ -24,7 +24,7 @@ from portal.models.message import IS_WAITING
 from portal.models.route import INTERACTIVE, RELAY, Route
 from portal.reasons import Reason
 
-LEASE_SECONDS = 30
+LEASE_SECONDS = 40
 # Seconds that a route waits after it failed, by how often in a row it did.
 BACKOFF = (5, 15, 60, 300)
 # A provider's day is long; asking again every few minutes would only annoy it (Gmail blocks for up to 24 h).

@@ -1,77 +1,28 @@
 """A refusal of one mail is not the state of its route: another mail is asked before anybody else's waits."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 from sqlalchemy import func, select, update
 
 from portal.extensions import db
-from portal.models import Driver, Lane, Message, Refusal, Tenant, User, now
+from portal.models import Driver, Lane, Refusal, Tenant, User
 from portal.models.route import INTERACTIVE, RELAY, Route
 from portal.services.accounts import tenants
 from portal.services.drivers import lifecycle
-from portal.services.operations import delivery_status, health_checks, housekeeping
-from portal.services.outbox import message_log
-from portal.services.routing import lanes, refusals
 from portal.services.senders import verification
 from tests.support.driver_steps import drain_driver
-from tests.support.hostile_server import HostileServer, Talk
 from tests.support.mail_service import MailService
-from tests.support.settings import configure
+from tests.support.refusing_relay import RATE, RefusingRelay, failures, mails, states
 from tests.support.smtp_sink import Received
 from tests.support.steps import accept, again, drain, events, execute, make_due
 
-RATE = '451 4.7.1 Ratelimit "to" exceeded'
 NOBODY_KNOWS = "554 5.0.0 transaction failed"
 CLOSING = "421 4.7.0 too many connections, try later"
-
-
-class Relay(HostileServer):
-    """It answers RCPT for each recipient that begins with a key of `refusals` by its value, and accepts all else."""
-
-    def __init__(self) -> None:
-        super().__init__(self._say)
-        self.refusals: dict[str, str] = {}
-        self.asked: list[str] = []
-
-    def _say(self, talk: Talk, point: str) -> str | None:
-        if point != "RCPT":
-            return None
-        self.asked.append(talk.rcpt_to.partition("@")[0])
-        return next((reply for start, reply in self.refusals.items() if talk.rcpt_to.startswith(start)), None)
-
-
-@pytest.fixture
-def relay(ctx: Flask) -> Iterator[Relay]:
-    with Relay() as server:
-        configure(ctx, relay=server.url)
-        yield server
-
-
-@pytest.fixture
-def other(tenant: Tenant) -> Tenant:
-    return tenants.upsert("other", name="Other")[0]
-
-
-def mails(tenant: Tenant, start: str, count: int, route: Route | None = None) -> list[Message]:
-    more = {"route": route} if route else {}
-    return [accept(tenant, f"{start}{number}@customer.example", **more) for number in range(count)]
-
-
-def states(messages: list[Message]) -> list[str]:
-    return [again(message).state for message in messages]
-
-
-def failures(route: str = "relay") -> set[int]:
-    db.session.rollback()
-    return set(db.session.scalars(select(Lane.failures).where(Lane.route == route)))
 
 
 @pytest.mark.parametrize("reply", [RATE, CLOSING, "450 4.7.1 too many messages, slow down"])
 @pytest.mark.parametrize("route", [RELAY, INTERACTIVE])
 def test_mail_of_one_shop_that_is_refused_delays_no_other_shops(
-    tenant: Tenant, other: Tenant, relay: Relay, route: Route, reply: str
+    tenant: Tenant, other: Tenant, relay: RefusingRelay, route: Route, reply: str
 ) -> None:
     relay.refusals = {"a": reply}
     refused, fine = mails(tenant, "a", 5, route), mails(other, "b", 2, route)
@@ -82,7 +33,7 @@ def test_mail_of_one_shop_that_is_refused_delays_no_other_shops(
 
 
 def test_verification_mail_of_one_shop_goes_out_beside_anothers_that_is_refused(
-    tenant: Tenant, user: User, relay: Relay
+    tenant: Tenant, user: User, relay: RefusingRelay
 ) -> None:
     relay.refusals = {"x": RATE}
     mails(tenants.upsert("other", name="Other")[0], "x", 3, INTERACTIVE)
@@ -91,7 +42,7 @@ def test_verification_mail_of_one_shop_goes_out_beside_anothers_that_is_refused(
     assert [mail.rcpt_to for mail in relay.kept] == ["hello@acme.example"]
 
 
-def test_what_concerns_one_recipient_defers_that_message_only(tenant: Tenant, relay: Relay) -> None:
+def test_what_concerns_one_recipient_defers_that_message_only(tenant: Tenant, relay: RefusingRelay) -> None:
     relay.refusals = {"full": RATE}
     first, refused, last = (accept(tenant, f"{name}@customer.example") for name in ("one", "full", "two"))
     drain()
@@ -101,7 +52,7 @@ def test_what_concerns_one_recipient_defers_that_message_only(tenant: Tenant, re
 
 @pytest.mark.parametrize("reply", [RATE, CLOSING])
 def test_a_relay_that_refuses_everybody_is_left_alone_after_two_mails(
-    tenant: Tenant, other: Tenant, relay: Relay, reply: str
+    tenant: Tenant, other: Tenant, relay: RefusingRelay, reply: str
 ) -> None:
     relay.refusals = {"": reply}
     first, second = mails(tenant, "a", 3), mails(other, "b", 3)
@@ -121,7 +72,7 @@ def test_a_relay_that_refuses_everybody_is_left_alone_after_two_mails(
 
 
 def test_without_another_shops_mail_the_route_is_free_for_what_comes(
-    tenant: Tenant, other: Tenant, relay: Relay
+    tenant: Tenant, other: Tenant, relay: RefusingRelay
 ) -> None:
     relay.refusals = {"a": RATE}
     (refused,) = mails(tenant, "a", 1)
@@ -132,68 +83,9 @@ def test_without_another_shops_mail_the_route_is_free_for_what_comes(
     assert states([later]) == ["sent"]
 
 
-def test_a_shop_whose_mail_is_all_refused_waits_alone_and_its_rows_say_why(
-    tenant: Tenant, other: Tenant, relay: Relay
+def test_refusals_in_unknown_words_of_one_shops_mail_stop_no_other(
+    tenant: Tenant, other: Tenant, relay: RefusingRelay
 ) -> None:
-    relay.refusals = {"a": RATE}
-    refused = mails(tenant, "a", 30)
-    drain()
-    assert len(relay.asked) == refusals.IN_A_ROW
-    drain()
-    assert len(relay.asked) == refusals.IN_A_ROW, "it waits"
-    listed = message_log.page(tenant, message_log.LogFilter()).rows
-    wait = message_log.waits(tenant, listed)["relay"]
-    assert wait.reason == "rate_limited" and not lanes.waits({RELAY})
-    assert message_log.waits(other, listed) == {}
-    told = health_checks.sentences(delivery_status.read())
-    assert any("The route relay refuses all mail of 1 shop (rate_limited)" in sentence for sentence in told)
-    (fine,) = mails(other, "b", 1)
-    drain()
-    assert states([fine]) == ["sent"]
-    for step in (1, 2):
-        execute(update(Refusal).values(not_before=now(-1)))
-        drain()
-        assert len(relay.asked) == refusals.IN_A_ROW + 1 + step, "one at a time, and never the same again"
-    assert len(set(relay.asked)) == len(relay.asked)
-    relay.refusals = {}
-    execute(update(Refusal).values(not_before=now(-1)))
-    make_due()
-    drain()
-    assert set(states(refused)) == {"sent"}
-
-
-def test_two_shops_mail_to_one_recipient_is_the_recipients_matter(tenant: Tenant, other: Tenant, relay: Relay) -> None:
-    relay.refusals = {"full": RATE}
-    refused = [accept(tenant, "full@customer.example"), accept(other, "Full@customer.example")]
-    relay.refusals["Full"] = RATE
-    (fine,) = mails(tenant, "a", 1)
-    drain()
-    assert states(refused) == ["deferred"] * 2 and states([fine]) == ["sent"] and failures() == {0}
-
-
-def test_what_was_sent_in_between_shows_that_the_route_is_well(tenant: Tenant, other: Tenant, relay: Relay) -> None:
-    third, _ = tenants.upsert("third", name="Third")
-    relay.refusals = {"a": RATE, "c": RATE}
-    for shop, start in ((tenant, "a"), (other, "b"), (third, "c")):
-        mails(shop, start, 1)
-        drain()
-    assert failures() == {0}
-
-
-def test_a_refusal_of_long_ago_says_nothing_any_more(tenant: Tenant, other: Tenant, relay: Relay) -> None:
-    relay.refusals = {"": RATE}
-    mails(tenant, "a", 1)
-    drain()
-    execute(update(Refusal).values(at=now(-3600)))
-    mails(other, "b", 1)
-    drain()
-    assert failures() == {0}
-    execute(update(Refusal).values(at=now(-100_000)))
-    housekeeping.clean_up()
-    assert db.session.scalar(select(func.count()).select_from(Refusal)) == 0
-
-
-def test_refusals_in_unknown_words_of_one_shops_mail_stop_no_other(tenant: Tenant, other: Tenant, relay: Relay) -> None:
     relay.refusals = {"a": NOBODY_KNOWS}
     refused = mails(tenant, "a", 3)
     drain()
@@ -207,7 +99,7 @@ def test_refusals_in_unknown_words_of_one_shops_mail_stop_no_other(tenant: Tenan
 
 
 def test_refusals_in_unknown_words_of_two_shops_mail_are_the_relays(
-    tenant: Tenant, other: Tenant, relay: Relay
+    tenant: Tenant, other: Tenant, relay: RefusingRelay
 ) -> None:
     relay.refusals = {"": NOBODY_KNOWS}
     messages = [message for number in range(5) for message in (mails(tenant, f"a{number}", 1) + mails(other, "b", 1))]
