@@ -83,18 +83,19 @@ def test_without_another_shops_mail_the_route_is_free_for_what_comes(
     assert states([later]) == ["sent"]
 
 
+@pytest.mark.parametrize("route", [RELAY, INTERACTIVE])
 def test_refusals_in_unknown_words_of_one_shops_mail_stop_no_other(
-    tenant: Tenant, other: Tenant, relay: RefusingRelay
+    tenant: Tenant, other: Tenant, relay: RefusingRelay, route: Route
 ) -> None:
     relay.refusals = {"a": NOBODY_KNOWS}
-    refused = mails(tenant, "a", 3)
-    drain()
+    refused = mails(tenant, "a", 3, route)
+    drain(route)
     assert states(refused) == ["failed", "failed", "deferred"], "two in a row may be two bad recipients"
-    (fine,) = mails(other, "b", 1)
-    drain()
-    assert states([fine]) == ["sent"] and failures() == {0}
+    (fine,) = mails(other, "b", 1, route)
+    drain(route)
+    assert states([fine]) == ["sent"] and failures(route) == {0}
     make_due()
-    drain()
+    drain(route)
     assert states(refused) == ["failed"] * 3
 
 
