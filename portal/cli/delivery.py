@@ -1,8 +1,9 @@
-"""`flask delivery`: how delivery is doing, and what to do about mail after a back-up was restored."""
+"""`flask delivery`: how delivery is doing, and what to do about mail that was set aside or restored from a back-up."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -12,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import job_queue, redis_client
 from portal.cli.table import show_table
 from portal.models.driver import DriverState
-from portal.services.delivery import after_restore
+from portal.services.delivery import after_restore, set_aside
 from portal.services.operations import delivery_status, health_checks, heartbeat
 from portal.services.operations.delivery_status import LaneView, Overview
 
@@ -33,6 +34,7 @@ def status(everything: bool) -> None:
         _show_waiting(view)
         _show_lanes(view, everything)
         _show_drivers(view)
+        _show_set_aside(view)
     _show_processes(view is not None)
     sentences = health_checks.sentences(view)
     for sentence in sentences:
@@ -73,6 +75,17 @@ def _show_drivers(view: Overview) -> None:
     )  # fmt: skip
 
 
+def _show_set_aside(view: Overview) -> None:
+    rows = [
+        (row.public_id, row.tenant_id, row.kind, row.route, row.releases, f"{row.since:%Y-%m-%d %H:%M}")
+        for row in set_aside.listed(_MOST_ROWS)
+    ]
+    show_table(
+        ("message", "tenant", "kind", "route", "deaths", "set aside"), rows, "No message is set aside.",
+        left_out=max(0, view.set_aside - len(rows)),
+    )  # fmt: skip
+
+
 def _show_processes(database: bool) -> None:
     redis = redis_client.is_alive()
     age = heartbeat.clock_age()
@@ -100,6 +113,29 @@ def _seconds(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+@group.command("release")
+@click.argument("message_ids", nargs=-1, required=True)
+def release(message_ids: tuple[str, ...]) -> None:
+    """Send messages again that were set aside, once the cause is fixed; `flask delivery status` lists them."""
+    _decide(message_ids, set_aside.release, "Released")
+
+
+@group.command("end")
+@click.argument("message_ids", nargs=-1, required=True)
+def end(message_ids: tuple[str, ...]) -> None:
+    """End messages that were set aside: cancelled, or unconfirmed where an earlier copy may have arrived."""
+    _decide(message_ids, set_aside.end, "Ended")
+
+
+def _decide(message_ids: tuple[str, ...], act: Callable[[Sequence[str]], list[str]], done: str) -> None:
+    """Exit code 1: some were not set aside."""
+    acted = act(message_ids)
+    click.echo(f"{done} {len(acted)} of {len(message_ids)} messages.")
+    others = [message_id for message_id in message_ids if message_id not in acted]
+    if others:
+        raise click.ClickException(f"Not set aside: {', '.join(others)}")
+
+
 @group.command("restored")
 @click.option(
     "--before", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]),
@@ -122,5 +158,5 @@ def end_unconfirmed(before: datetime | None, yes: bool) -> None:
         click.echo(f"Ended {after_restore.end_unconfirmed(until)} messages as unconfirmed.")
     except after_restore.StillWorking:
         raise click.ClickException(
-            "A lane is leased: stop clock and workers first, or wait two and a half minutes after restoring."
+            "A lane is leased: stop clock and workers first, or wait three minutes after restoring."
         ) from None

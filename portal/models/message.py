@@ -15,9 +15,11 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     String,
     Text,
     UniqueConstraint,
+    and_,
     func,
     literal_column,
     text,
@@ -74,6 +76,7 @@ _RESENT = text("resent_of IS NOT NULL")
 _DEFERRED = text("state = 'deferred'")
 _HELD = text("state = 'held'")
 _WAITING = text("state IN ('queued', 'deferred')")
+_SUSPECT = text("state IN ('queued', 'deferred') AND releases > 0")
 # SQLite gives rowids to INTEGER PRIMARY KEY only.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -105,6 +108,16 @@ class Message(Base):
             sqlite_where=_WAITING,
             postgresql_where=_WAITING,
         ),
+        # Of those that a lane died with, the one to be tried next; no other message costs it a write.
+        Index(
+            "ix_message_suspect",
+            "route",
+            "releases",
+            "due_at",
+            "id",
+            sqlite_where=_SUSPECT,
+            postgresql_where=_SUSPECT,
+        ),
         # The clock's look-ups: what is due on a route, and what has waited too long.
         Index("ix_message_due", "route", "due_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index("ix_message_expires", "expires_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
@@ -122,6 +135,7 @@ class Message(Base):
         # The operator's counts of what waits out of the ordinary; no other message costs them a write.
         Index("ix_message_deferred", "route", sqlite_where=_DEFERRED, postgresql_where=_DEFERRED),
         Index("ix_message_held", "route", sqlite_where=_HELD, postgresql_where=_HELD),
+        Index("ix_message_held_reason", "reason", "route", sqlite_where=_HELD, postgresql_where=_HELD),
         # The log's pages: newest first, alone and under each filter.
         Index("ix_message_log", "tenant_id", "id"),
         Index("ix_message_log_state", "tenant_id", "state", "id"),
@@ -157,6 +171,8 @@ class Message(Base):
     attempt: Mapped[int] = mapped_column(default=0)  # the fence: each claim adds one
     retries: Mapped[int] = mapped_column(default=0)  # the place in the retry schedule
     ambiguous: Mapped[int] = mapped_column(default=0)  # how often its fate after the final dot stayed unknown
+    # How often a lane died with it before its dot: from 1 on it is claimed alone, at 3 it is set aside.
+    releases: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     dot_at: Mapped[datetime | None]  # phase `dot` of this attempt: from here on it may have been accepted
     dot: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # sender, Date and boundary: the same bytes again
 
@@ -166,6 +182,7 @@ class Message(Base):
 IS_DEFERRED = Message.state == literal_column("'deferred'")
 IS_HELD = Message.state == literal_column("'held'")
 IS_WAITING = Message.state.in_([literal_column("'queued'"), literal_column("'deferred'")])
+IS_SUSPECT = and_(IS_WAITING, Message.releases > literal_column("0"))
 
 # Exact recipient searches, a tenant's and support's over all; the spelling people type differs in case.
 Index("ix_message_recipient", func.lower(Message.to_address), Message.tenant_id, Message.id)

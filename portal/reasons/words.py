@@ -72,6 +72,10 @@ WORDS: dict[Reason, Words] = {
         N_("your mail service can't send at the moment"),
         N_("The email configuration says what it needs."),
     ),
+    Reason.ENDED_BY_SUPPORT: Words(
+        N_("your marketplace's support ended it, because it could not be sent"),
+        N_("Ask your marketplace's support before you send it again."),
+    ),
     Reason.EXPIRED: Words(
         N_("it could not be sent within %(hours)s hours"),
         N_("Send it once more when the cause is mended."),
@@ -153,6 +157,10 @@ WORDS: dict[Reason, Words] = {
     Reason.SERVICE_UNAVAILABLE: Words(
         N_("the mail server can't be reached at the moment"),
         N_("Check the outgoing server, the port and the encryption. If they are right, try again in a few minutes."),
+    ),
+    Reason.SET_ASIDE: Words(
+        N_("sending it was interrupted several times, so we set it aside; your marketplace's support is looking at it"),
+        N_("There is nothing to do: it is not lost, and your other emails are not affected."),
     ),
     Reason.SMTP_AUTH_DISABLED: Words(
         N_("sending with a password is switched off for the mail account"),

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from portal.models.message import ENDED
+from portal.reasons import Reason
 from portal.services.message_state import Change
 
 log = logging.getLogger("portal.delivery")
@@ -22,5 +23,6 @@ def write(changes: Sequence[Change]) -> None:
                 "message": change.public_id, "tenant": change.tenant_id, "route": change.route, "lane": change.lane,
                 "attempt": change.attempt, "reason": change.reason, "code": change.code or None,
             }  # fmt: skip
-            level = logging.WARNING if change.event in _UNUSUAL else logging.INFO
+            unusual = change.event in _UNUSUAL or change.reason == Reason.SET_ASIDE
+            level = logging.WARNING if unusual else logging.INFO
             log.log(level, change.event, extra={"fields": fields})

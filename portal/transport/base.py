@@ -92,7 +92,8 @@ class TransportFailure(Exception):
 
     `stage`: session (no mail can be sent), message (this one was refused before it was handed over) or handover.
     `ambiguous`: nobody knows whether the server took the mail. `used_up`: the server only ended a connection that had
-    carried mail, so that the same mail may go out at once on a new one. `unreached`: nothing answered in the protocol.
+    carried mail, so that the same mail may go out at once on a new one. `closing`: the server said that it ends the
+    session, so it meant more than this mail. `unreached`: nothing answered in the protocol.
     """
 
     def __init__(self, stage: Stage, ambiguous: bool, verdict: Verdict, reply: Reply) -> None:
@@ -102,6 +103,7 @@ class TransportFailure(Exception):
         self.verdict = verdict
         self.reply = reply
         self.used_up = False
+        self.closing = False
         self.unreached = False
 
     def __str__(self) -> str:

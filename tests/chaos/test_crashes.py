@@ -106,6 +106,31 @@ def test_kills_before_the_final_dot_double_nothing(run: Run, smtp: HostileServer
     assert sum(run.events("released").values()) >= kills
 
 
+@pytest.mark.chaos("a mail at hand at every kill")
+def test_the_mail_at_hand_at_every_kill_is_set_aside_and_all_else_sent(
+    run: Run, smtp: HostileServer, figure: Figure
+) -> None:
+    mails = size(8, 50)
+    smtp.script = script = HeldOnce()
+    run.clock()
+    recipients = run.accept(mails)
+    bad = recipients[mails // 2]
+    for _ in range(3):
+        script.arm("RCPT", recipient=bad)
+        (worker,) = run.workers(1)
+        smtp.wait_until(lambda server: server.held, "it is at hand")
+        assert run.kill(worker) == 1
+        smtp.release()
+    run.workers(1)
+    run.wait_until_settled()
+
+    states, twice = run.states(), run.duplicates()
+    figure(f"3 kills with the same mail at hand, {mails} mails: {states['held']} set aside, {states['sent']} sent, "
+           f"{len(twice)} twice")  # fmt: skip
+    assert states == {"held": 1, "sent": mails - 1} and twice == [] and bad not in smtp.copies()
+    assert run.events("held") == {bad: 1}
+
+
 def owner(client_port: int, server_port: int, processes: list[Process | WarmProcess]) -> Process | WarmProcess:
     """Whose connection it is, by the kernel's table (proc(5))."""
     ours, theirs = f":{client_port:04X}", f":{server_port:04X}"

@@ -7,9 +7,11 @@ import pytest
 from flask import Flask
 
 from portal.models import Driver, Tenant, User
+from portal.services.accounts import tenants
 from portal.services.drivers.settings import DriverSettings
 from tests.support.driver_steps import allow, saved
 from tests.support.mail_service import MailService
+from tests.support.refusing_relay import RefusingRelay
 from tests.support.scripted_server import ScriptedServer
 from tests.support.settings import configure
 
@@ -24,6 +26,20 @@ def relay_to(ctx: Flask) -> RelayTo:
         configure(ctx, relay=f"smtp://127.0.0.1:{server.port}")
 
     return point
+
+
+@pytest.fixture
+def relay(ctx: Flask) -> Iterator[RefusingRelay]:
+    """A relay in the platform's place, which refuses what a test says."""
+    with RefusingRelay() as server:
+        configure(ctx, relay=server.url)
+        yield server
+
+
+@pytest.fixture
+def other(tenant: Tenant) -> Tenant:
+    """Another shop."""
+    return tenants.upsert("other", name="Other")[0]
 
 
 @pytest.fixture

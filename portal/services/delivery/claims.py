@@ -1,10 +1,20 @@
-"""Claims: which waiting messages a drain takes, and how they come back when it can't send them."""
+"""Claims: which waiting messages a drain takes, and how they come back when it can't send them.
+
+**Mail that a lane died with** (docs/decisions/0018). Some mail may kill every worker that takes it up, or hold it for
+longer than its lease. Nobody can tell from the outside which of the claimed ones it was, or whether somebody killed the
+worker for another reason. So whatever a dead lane had claimed and not brought to its dot is claimed alone from then on,
+and a release counts for what was at hand and nothing else. At the third release the message is set aside. Of several
+such suspects the one with the fewest releases is tried next, whenever they are due: no message meets its third death
+before every other suspect of its route has met its second. So kills from outside, which hit whatever is at hand, spread
+over all of them, while a message that kills by itself soon stands alone, the others having been sent.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
 from functools import cache, partial
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +25,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    func,
     or_,
     select,
     update,
@@ -24,8 +35,8 @@ from portal.db import prepared
 from portal.db.prepared import Statement
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
-from portal.models import Lane, Message, now, statement_time
-from portal.models.message import IS_WAITING, WAITING, State
+from portal.models import Lane, Message, Refusal, now, statement_time
+from portal.models.message import IS_SUSPECT, IS_WAITING, WAITING, State
 from portal.models.route import Route
 from portal.reasons import Reason
 from portal.services import message_state
@@ -63,7 +74,11 @@ def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
     with prepared.transaction():
         lanes.keep(lease, turn=tenants[-1])
         share = -(-most // len(tenants))
-        ids = [message_id for tenant_id in tenants for message_id in _due(lease.route, tenant_id, share)][:most]
+        due = [row for tenant_id in tenants for row in _due(lease.route, tenant_id, share)][:most]
+        together = list(takewhile(lambda row: not row.releases, due))
+        if len(together) < len(due):  # whoever comes behind them has not had its turn
+            lanes.keep(lease, turn=(together[-1] if together else due[0]).tenant_id)
+        ids = [row.id for row in together or _suspect(lease.route)]
         claimed = {row.id: row for row in _taken(lease, ids)}
     rows = [claimed[message_id] for message_id in ids if message_id in claimed]
     attempts = [Attempt(lease, row.id, row.tenant_id, row.attempt, row.public_id) for row in rows]
@@ -86,6 +101,30 @@ def _next_tenants(route: Route, turn: int, most: int) -> list[int]:
     return (after + before)[:most]
 
 
+def is_due(route: Route) -> bool:
+    """Whether a drain would find anything to claim on the route."""
+    return bool(_tenants_after(route, 0, 1))
+
+
+def is_due_for_another(route: Route, tenant_id: int, recipient: str) -> bool:
+    """Whether mail of another tenant is due on the route; on a tenant's own route, mail to another recipient."""
+    if route.driver_id is None:
+        return any(other != tenant_id for other in _tenants_after(route, 0, 2))
+    return bool(_DUE_TO_ANOTHER.rows(on_route=route, recipient=recipient.lower()))
+
+
+_DUE_TO_ANOTHER = Statement(
+    select(Message.id)
+    .where(
+        Message.route == bindparam("on_route"),
+        IS_WAITING,
+        Message.due_at <= statement_time(),
+        func.lower(Message.to_address) != bindparam("recipient"),
+    )
+    .limit(1)
+)
+
+
 def _walk() -> Select[tuple[int]]:
     """A walk over the index from tenant to tenant (a "loose index scan"), so that a tenant's thousand waiting messages
     cost no more than one, and tenants whose mail is not due yet cost one look-up each."""
@@ -98,7 +137,12 @@ def _walk() -> Select[tuple[int]]:
     walk = select(first_after(bindparam("after", type_=Integer)).label("tenant_id")).cte("walk", recursive=True)
     walk = walk.union_all(select(first_after(walk.c.tenant_id).label("tenant_id")).where(walk.c.tenant_id.is_not(None)))
     due = exists().where(waiting, Message.tenant_id == walk.c.tenant_id, Message.due_at <= statement_time())
-    found = select(walk.c.tenant_id).where(walk.c.tenant_id.is_not(None), due)
+    has_to_wait = exists().where(
+        Refusal.route == bindparam("on_route"),
+        Refusal.tenant_id == walk.c.tenant_id,
+        Refusal.not_before > statement_time(),
+    )
+    found = select(walk.c.tenant_id).where(walk.c.tenant_id.is_not(None), due, ~has_to_wait)
     return found.limit(bindparam("most", type_=Integer))
 
 
@@ -110,7 +154,7 @@ def _tenants_after(route: Route, tenant_id: int, most: int) -> list[int]:
 
 
 _DUE = Statement(
-    select(Message.id)
+    select(Message.id, Message.tenant_id, Message.releases)
     .where(
         Message.route == bindparam("on_route"),
         IS_WAITING,
@@ -123,9 +167,23 @@ _DUE = Statement(
 )
 
 
-def _due(route: Route, tenant_id: int, limit: int) -> list[int]:
-    """Ids of the tenant's due messages, the oldest due first; those that another lane is claiming are passed over."""
-    return [row.id for row in _DUE.rows(on_route=route, tenant=tenant_id, most=limit)]
+def _due(route: Route, tenant_id: int, limit: int) -> list[Any]:
+    """The tenant's due messages, the oldest due first; those that another lane is claiming are passed over."""
+    return _DUE.rows(on_route=route, tenant=tenant_id, most=limit)
+
+
+_SUSPECT = Statement(
+    select(Message.id)
+    .where(Message.route == bindparam("on_route"), IS_SUSPECT, Message.due_at <= statement_time())
+    .order_by(Message.releases, Message.due_at, Message.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+
+def _suspect(route: Route) -> list[Any]:
+    """The one message to be claimed alone: of those that a lane died with, the one with the fewest releases."""
+    return _SUSPECT.rows(on_route=route)
 
 
 @cache

@@ -17,13 +17,14 @@ from portal.db import prepared
 from portal.db.transaction import read, transaction
 from portal.models import Driver
 from portal.reasons import Reason
-from portal.services.delivery import claims, driver_stopped, outcomes
+from portal.services.delivery import claims, driver_stopped, judgement, outcomes
+from portal.services.delivery.judgement import Concerns
 from portal.services.delivery.outcomes import Attempt
 from portal.services.delivery.prepare import Outgoing, Workbench, prepare
 from portal.services.drivers import quota
 from portal.services.drivers import settings as driver_settings
 from portal.services.operations import heartbeat
-from portal.services.routing import lanes
+from portal.services.routing import lanes, refusals
 from portal.services.routing.lanes import Lease, LeaseLost
 from portal.transport.base import (
     Action,
@@ -40,16 +41,15 @@ from portal.transport.factory import open_transport
 from portal.transport.smtp.account import Account
 
 DRAIN_SECONDS = 15
-# A server may take its time for its greeting, TLS and each command; the lane must stay ours meanwhile.
-_SLOW_SERVER_SECONDS = 120
-_SLOW_AFTER = 10
+# A server may take its time for its greeting, TLS, each command and the body; the lane must stay ours meanwhile: who
+# loses it counts as dead. The lease is looked at between steps: it lasts for what may come until the next look.
+_SLOW_SERVER_SECONDS = 180
+_SLOW_AFTER = 5
 _LOST = Reply(0, "lost")
 _RETRY = Verdict(Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE)
-# A route that fails so many messages in a row by a 5yz that nobody knows is out of order, not their recipients.
-_UNKNOWN_IN_A_ROW = 3
 # Seconds before writing an outcome is tried again; the lease after the dot lasts longer than all of them.
 _WRITE_AGAIN = (0.5, 1, 2, 4, 8)
-_LARGE = 256 * 1024  # octets of a mail that may take long to hand over
+_LARGE = 64 * 1024  # octets of a mail that a server may take long to read
 
 # Set when the process is asked to end: a drain stops after the mail at hand.
 stopping = threading.Event()
@@ -65,15 +65,15 @@ def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
         return 0
     session = _Session(lease, timeouts or _timeouts())
     try:
-        with prepared.connected(), session:
-            session.work(time.monotonic() + DRAIN_SECONDS)
+        with prepared.connected():
+            with session:
+                session.work(time.monotonic() + DRAIN_SECONDS)
+            lanes.release(lease)
+            heartbeat.drained(lease.route.kind, time.monotonic() - session.began_at, session.sent)
+            if claims.is_due(lease.route):
+                lanes.wake(lease.route)  # behind the others
     except LeaseLost:
         log.warning("lane %s is another drain's by now; this one stops", lane_id)
-        return session.sent
-    lanes.release(lease)
-    heartbeat.drained(lease.route.kind, time.monotonic() - session.began_at, session.sent)
-    if lanes.has_due_mail(lease.route):
-        lanes.wake(lease.route)  # behind the others
     return session.sent
 
 
@@ -91,6 +91,7 @@ class _Session:
         self.transport: Transport | None = None
         self.driver_id = lease.route.driver_id
         self.claimed: deque[Attempt] = deque()
+        self.refused: set[int] = set()  # tenants whose mail was refused in words that may concern the route
         self.bench = Workbench()
         self.kept_at = 0.0
         self.began_at = time.monotonic()
@@ -126,6 +127,7 @@ class _Session:
                 return False
             room = allowance.count
         self.claimed.extend(claims.claim(self.lease, room))
+        self.refused = refusals.standing(self.lease.route) if self.claimed else set()
         return bool(self.claimed)
 
     def _give_back(self) -> None:
@@ -165,6 +167,9 @@ class _Session:
         self._write_sent(outgoing, receipt)
         if self.lease.failures:
             self._recovered()
+        if outgoing.attempt.tenant_id in self.refused:
+            refusals.clear(self.lease.route, outgoing.attempt.tenant_id)
+            self.refused.discard(outgoing.attempt.tenant_id)
         return True
 
     def _write_sent(self, outgoing: Outgoing, receipt: Receipt) -> None:
@@ -192,21 +197,53 @@ class _Session:
             self._close()
             self.claimed.appendleft(attempt)  # at once again, on a new connection
             return True
-        unknown = verdict.action == Action.FAIL_MESSAGE and verdict.reason == Reason.UNKNOWN
-        out_of_order = unknown and outcomes.last_were_unknown(self.lease.route, _UNKNOWN_IN_A_ROW - 1)
-        if self.driver_id is not None and (verdict.action == Action.PAUSE_DRIVER or out_of_order):
+        if self.driver_id is not None and verdict.action == Action.PAUSE_DRIVER:
             return self._stop_driver(attempt, self.driver_id, verdict.reason, failure.reply)
         # A session that can't be opened concerns the route, not the message that happened to be the first on it.
-        if failure.stage == "session" or verdict.action == Action.BACKOFF_DRIVER or out_of_order:
-            outcomes.backed_off(attempt, self.lease.route, verdict, failure.reply)
-            log.error("route %s has to wait: %s", self.lease.route, verdict.reason)
-            return False
+        if failure.stage == "session":
+            return self._back_off(attempt, failure)
+        whom = judgement.concerns(outgoing, failure, self.claimed)
+        if whom == Concerns.ROUTE:
+            return self._out_of_order(attempt, failure)
+        if whom == Concerns.PERHAPS_ROUTE:
+            return self._ask_another(outgoing, failure)
         if verdict.action == Action.FAIL_MESSAGE:
             outcomes.failed(attempt, verdict.reason, failure.reply, shown)
         else:
             # The relay is the platform's: what would pause a merchant's own driver is no fault of this message.
             outcomes.deferred(attempt, message.retries, verdict, failure.reply, shown)
         return True
+
+    def _ask_another(self, outgoing: Outgoing, failure: TransportFailure) -> bool:
+        """Words that may concern the whole route, said of one mail: another one is next, and tells."""
+        attempt, message, route = outgoing.attempt, outgoing.message, self.lease.route
+        about = (failure.verdict, failure.reply, str(outgoing.sender.mailbox))
+        waits = outcomes.refused(attempt, message.retries, *about)
+        self.refused.add(attempt.tenant_id)
+        others = judgement.others(route, attempt.tenant_id, self.claimed)
+        own = [one for one in self.claimed if one not in others]
+        is_due = not others and claims.is_due_for_another(route, attempt.tenant_id, message.to_address)
+        if waits or is_due:
+            claims.give_back(self.lease, own)  # the next claim begins behind this tenant
+            own = []
+        self.claimed = deque([*others, *own])
+        return True
+
+    def _out_of_order(self, attempt: Attempt, failure: TransportFailure) -> bool:
+        """It is the route: what nobody knows stops a merchant's own; anything else passes."""
+        if self.driver_id is not None and failure.verdict.action == Action.FAIL_MESSAGE:
+            return self._stop_driver(attempt, self.driver_id, failure.verdict.reason, failure.reply)
+        with transaction():
+            going_on = self._back_off(attempt, failure)
+            about = (self.lease.route, attempt.tenant_id, attempt.message_id, failure.verdict.reason)
+            refusals.note(*about, counts=False)
+        return going_on
+
+    def _back_off(self, attempt: Attempt, failure: TransportFailure) -> bool:
+        """All lanes of the route wait. Returns False: this one ends."""
+        outcomes.backed_off(attempt, self.lease.route, failure.verdict, failure.reply)
+        log.error("route %s has to wait: %s", self.lease.route, failure.verdict.reason)
+        return False
 
     def _stop_driver(self, attempt: Attempt, driver_id: int, reason: str, reply: Reply) -> bool:
         """The account can't be used until a person mends it: its mail waits for that."""
@@ -240,7 +277,7 @@ class _Session:
 
     def _keep_lease(self) -> None:
         with transaction():
-            lanes.extend(self.lease, _SLOW_SERVER_SECONDS)
+            lanes.extend(self.lease, max(_SLOW_SERVER_SECONDS, 2 * self.timeouts.dot))
         self.kept_at = time.monotonic()
 
     def _close(self) -> None:

@@ -24,9 +24,12 @@ from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.delivery import retry_policy
 from portal.services.message_state import MESSAGE, Change, change
-from portal.services.routing import lanes
+from portal.services.routing import lanes, refusals
 from portal.services.routing.lanes import Lease, LeaseLost
 from portal.transport.base import Receipt, Reply, Verdict
+
+# A message that so many lanes died with before its dot is set aside: for a person, and never as failed.
+MOST_RELEASES = 3
 
 
 @dataclass(frozen=True)
@@ -126,15 +129,27 @@ def deferred(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sen
     with transaction():
         lanes.extend(attempt.lease)
         entry = Entry("deferred", verdict.reason, reply, sender, seconds)
-        tried = {"reason": verdict.reason, "sender": sender, "retries": retries + 1}
+        tried = {"reason": verdict.reason, "sender": sender, "retries": retries + 1, "releases": 0}
         _write(attempt, State.DEFERRED, entry, **tried, due_at=now(seconds), dot_at=None)
+
+
+def refused(attempt: Attempt, retries: int, verdict: Verdict, reply: Reply, sender: str) -> bool:
+    """This message again, in words that may concern its route, which goes on behind its tenant.
+
+    Returns whether the tenant's other mail on the route waits now, too.
+    """
+    with transaction():
+        deferred(attempt, retries, verdict, reply, sender)
+        lanes.extend(attempt.lease, turn=attempt.tenant_id)
+        about = (attempt.lease.route, attempt.tenant_id, attempt.message_id, verdict.reason)
+        return refusals.note(*about, named=retry_policy.named_by(verdict))
 
 
 def backed_off(attempt: Attempt, route: Route, verdict: Verdict, reply: Reply) -> None:
     """The whole route waits; the message that met it says so in the log, and its own schedule is not used up."""
     with transaction():
-        wait = lanes.back_off(route, verdict.reason, retry_policy.named_by(verdict))
-        lanes.extend(attempt.lease)
+        wait = lanes.back_off(route, verdict.reason, retry_policy.named_by(verdict), behind=attempt.tenant_id)
+        lanes.extend(attempt.lease, turn=attempt.tenant_id)
         entry = Entry("deferred", verdict.reason, reply, wait=wait)
         _write(attempt, State.DEFERRED, entry, reason=verdict.reason, due_at=now(wait), dot_at=None)
 
@@ -168,7 +183,8 @@ def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None, w
     """Once: the same bytes again. Twice: the reader decides, by *Send again*."""
     if times == 0:
         entry = Entry("ambiguous", Reason.INTERRUPTED, reply, sender, wait)
-        _write(attempt, State.QUEUED, entry, reason=Reason.INTERRUPTED, ambiguous=1, due_at=now(wait), sender=sender)
+        again = {"ambiguous": 1, "due_at": now(wait), "sender": sender, "releases": 0}
+        _write(attempt, State.QUEUED, entry, reason=Reason.INTERRUPTED, **again)
     else:
         entry = Entry("unconfirmed", Reason.INTERRUPTED, reply, sender)
         ended = {"reason": Reason.INTERRUPTED, "sender": sender, "finished_at": utcnow()}
@@ -178,11 +194,17 @@ def _ambiguous(attempt: Attempt, times: int, reply: Reply, sender: str | None, w
 def returned(message: Message, lease: Lease) -> None:
     """What a lane that died leaves behind. Within the transaction that ended its lease.
 
-    Before the final dot nothing can have been accepted: back to the queue, safely. At the dot: ambiguous.
+    Before the final dot nothing can have been accepted: back to the queue, safely, until it is set aside. At the dot:
+    ambiguous. Who was claimed alone goes behind the others, for it may have been the cause.
     """
     attempt = Attempt(lease, message.id, message.tenant_id, message.attempt, message.public_id)
-    if message.dot_at is None:
-        _write(attempt, State.QUEUED, Entry("released", Reason.INTERRUPTED))
+    releases = message.releases + 1
+    if message.dot_at is None and releases >= MOST_RELEASES:
+        held = {"reason": Reason.SET_ASIDE, "held_at": now(), "releases": releases}
+        _write(attempt, State.HELD, Entry("held", Reason.SET_ASIDE), **held)
+    elif message.dot_at is None:
+        behind = {"due_at": now()} if message.releases else {}
+        _write(attempt, State.QUEUED, Entry("released", Reason.INTERRUPTED), releases=releases, **behind)
     else:
         sender = message.dot["shown"] if message.dot else None
         _ambiguous(attempt, message.ambiguous, Reply(0, "lost"), sender)
@@ -216,14 +238,18 @@ def _write(attempt: Attempt, state: State, entry: Entry | None, **values: Any) -
         after_commit(partial(_tell, attempt, state, None))
 
 
-def last_were_unknown(route: Route, count: int) -> bool:
-    """Whether the last `count` messages that ended on the route have all failed by a refusal that nobody knows."""
-    ended = select(Message.state, Message.reason).where(
+def last_unknown(route: Route, count: int) -> list[tuple[int, str]]:
+    """Tenant and recipient of the last `count` messages that ended on the route.
+
+    Only if all of them have failed by a refusal that nobody knows; else nothing.
+    """
+    ended = select(Message.state, Message.reason, Message.tenant_id, Message.to_address).where(
         Message.route == route, Message.finished_at.is_not(None), Message.state.in_(("sent", "unconfirmed", "failed"))
     )
     with read() as session:
         last = session.execute(ended.order_by(Message.finished_at.desc()).limit(count)).all()
-    return [tuple(row) for row in last] == [("failed", Reason.UNKNOWN)] * count
+    unknown = [(row.tenant_id, row.to_address) for row in last if (row.state, row.reason) == ("failed", Reason.UNKNOWN)]
+    return unknown if len(unknown) == count else []
 
 
 def _log(attempt: Attempt, state: State, entry: Entry) -> None:

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, select
 
 from portal.extensions import db
-from portal.models import Driver, Lane, Message, now, statement_time, utcnow
+from portal.models import Driver, Lane, Message, Refusal, now, statement_time, utcnow
 from portal.models.driver import DriverState
 from portal.models.message import IS_DEFERRED, IS_HELD, IS_WAITING
 from portal.models.route import INTERACTIVE, RELAY, Route
+from portal.reasons import Reason
 from portal.services.drivers import quota
 
 WINDOW = timedelta(minutes=5)
@@ -30,6 +31,7 @@ class Waiting:
     queued: int = 0
     deferred: int = 0
     held: int = 0
+    set_aside: int = 0  # of these, what lanes died with, again and again: it waits for the operator
     sending: int = 0
     due: int = 0
     oldest_due: float = 0
@@ -62,6 +64,11 @@ class Overview:
     waiting: dict[Route, Waiting] = field(default_factory=dict)  # by route
     lanes: list[LaneView] = field(default_factory=list)
     drivers: list[DriverView] = field(default_factory=list)
+    refused: dict[tuple[Route, str], int] = field(default_factory=dict)  # by route and reason: shops that wait alone
+
+    @property
+    def set_aside(self) -> int:
+        return sum(row.set_aside for row in self.waiting.values())
 
     def waits_on_purpose(self) -> set[Route]:
         """Routes of drivers that a limit of their provider, or a back-off, keeps from sending now."""
@@ -70,7 +77,7 @@ class Overview:
 
 def read() -> Overview:
     """The state of delivery now. Raises SQLAlchemyError."""
-    return Overview(_waiting(), _lanes(), _drivers())
+    return Overview(_waiting(), _lanes(), _drivers(), _refused())
 
 
 def _waiting() -> dict[Route, Waiting]:
@@ -88,11 +95,18 @@ def _waiting() -> dict[Route, Waiting]:
     for route, count in _by_route(IS_DEFERRED).items():
         found[route].deferred = count
         found[route].queued = max(0, found[route].queued - count)  # the two were not counted at the same instant
-    for route, count in _by_route(IS_HELD).items():
-        found[route].held = count
+    held = select(Message.reason, Message.route, func.count()).where(IS_HELD).group_by(Message.reason, Message.route)
+    for reason, route, count in db.session.execute(held):
+        found[route].held += count
+        found[route].set_aside += count if reason == Reason.SET_ASIDE else 0
     for route, count in _by_route(Message.lane_id.is_not(None)).items():
         found[route].sending = count
     return dict(sorted(found.items()))
+
+
+def _refused() -> dict[tuple[Route, str], int]:
+    query = select(Refusal.route, Refusal.reason, func.count()).where(Refusal.not_before > now())
+    return {(row[0], row[1]): row[2] for row in db.session.execute(query.group_by(Refusal.route, Refusal.reason))}
 
 
 def _by_route(which: ColumnElement[bool]) -> dict[Route, int]:

@@ -27,6 +27,16 @@ def _mail(view: Overview) -> list[str]:
         for route, row in view.waiting.items()
         if row.oldest_due > OLDEST_DUE and route not in on_purpose
     ]
+    found += [
+        f"The route {route} refuses all mail of {count} {'shop' if count == 1 else 'shops'} ({reason}): theirs waits, "
+        "others' is sent."
+        for (route, reason), count in view.refused.items()
+    ]
+    if view.set_aside:
+        found.append(
+            f"{view.set_aside} {'message was' if view.set_aside == 1 else 'messages were'} set aside, because workers "
+            "died with them: see why in the workers' log, then `flask delivery release` or `flask delivery end`."
+        )
     dead = [str(lane.id) for lane in view.lanes if lane.state == "dead" and -(lane.seconds or 0) > _CLOCK_AGE]
     if dead:
         found.append(f"The leases of lanes {', '.join(dead)} ran out and no clock has ended them: is a clock running?")

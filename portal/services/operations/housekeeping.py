@@ -16,6 +16,7 @@ from portal.models import (
     EndedSession,
     IdempotencyKey,
     MailCount,
+    Refusal,
     RefusedSignIn,
     Removal,
     SignInLink,
@@ -29,6 +30,7 @@ _BATCH = 500
 _LAUNCHES = timedelta(minutes=5)  # longer than one is good, and than clocks differ
 _TESTS = timedelta(days=1)  # they hold a password, encrypted; a pass is good for 30 minutes
 _LINKS = timedelta(days=2)  # so long a sign-in link's page can say whether it was used or is too old
+_REFUSALS = timedelta(days=1)  # they count for some minutes, or for an hour where a day's quota was named
 
 
 def clean_up() -> int:
@@ -42,6 +44,7 @@ def clean_up() -> int:
         + _delete(RefusedSignIn.key, RefusedSignIn.at < now - guesses.KEPT)
         + _delete(SignInLink.id, SignInLink.created_at < now - _LINKS)
         + _delete(MailCount.id, MailCount.at < now - limits.KEPT)
+        + _delete(Refusal.message_id, Refusal.at < now - _REFUSALS)
         + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - idempotency.KEPT)
     )
 

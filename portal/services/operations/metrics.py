@@ -89,6 +89,11 @@ def _messages(view: Overview) -> Iterator[Metric]:
         ("route", "state"),
         {(kind, state): counts[kind, state] for kind in KINDS for state in WAITING_STATES},
     )
+    yield GaugeMetricFamily(
+        "absender_messages_set_aside",
+        "Held messages that workers died with, again and again: they wait for the operator.",
+        value=view.set_aside,
+    )
     yield _gauge(
         "absender_messages_due",
         "Waiting messages whose time has come.",

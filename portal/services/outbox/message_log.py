@@ -14,7 +14,7 @@ from portal.models import LogEntry, Message, Tenant, utcnow
 from portal.models.message import WAITING, is_public_id
 from portal.models.route import Route
 from portal.services.errors import NotFound
-from portal.services.routing import lanes
+from portal.services.routing import refusals
 from portal.services.routing.lanes import Wait
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
@@ -128,9 +128,9 @@ def last_entries(ids: list[int]) -> dict[int, LogEntry]:
     return {entry.message_id: entry for entry in db.session.scalars(select(LogEntry).where(LogEntry.id.in_(newest)))}
 
 
-def waits(messages: Iterable[Message | Listed]) -> dict[Route, Wait]:
-    """The routes of these messages that have to wait, for those that something waits for; mostly nothing is asked."""
-    return lanes.waits({message.route for message in messages if message.state in WAITING})
+def waits(tenant: Tenant, messages: Iterable[Message | Listed]) -> dict[Route, Wait]:
+    """The routes on which the tenant's messages have to wait, of these; where none of them waits, nothing is asked."""
+    return refusals.waits({message.route for message in messages if message.state in WAITING}, tenant.id)
 
 
 def latest_entry_id(tenant: Tenant) -> int:

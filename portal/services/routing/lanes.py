@@ -24,7 +24,7 @@ from portal.models.message import IS_WAITING
 from portal.models.route import INTERACTIVE, RELAY, Route
 from portal.reasons import Reason
 
-LEASE_SECONDS = 30
+LEASE_SECONDS = 40
 # Seconds that a route waits after it failed, by how often in a row it did.
 BACKOFF = (5, 15, 60, 300)
 # A provider's day is long; asking again every few minutes would only annoy it (Gmail blocks for up to 24 h).
@@ -141,10 +141,16 @@ def release(lease: Lease) -> None:
         )
 
 
-def back_off(route: Route, reason: str, seconds: int | None = None) -> float:
+def usual_wait(reason: str, failures: int) -> int:
+    """Return the seconds to wait after so many failures before this one, where the server names none."""
+    return _QUOTA_SECONDS if reason == Reason.QUOTA_DAILY else BACKOFF[min(failures, len(BACKOFF) - 1)]
+
+
+def back_off(route: Route, reason: str, seconds: int | None = None, *, behind: int = 0) -> float:
     """Have all lanes of a route wait, longer with each round of failures. Within a transaction; returns the seconds.
 
-    Lanes that fail together count once. Takes the rows' locks in order, so it comes before any other lane's write.
+    They go on behind the tenant `behind`, whose mail has failed. Lanes that fail together count once. Takes the rows'
+    locks in order, so it comes before any other lane's write.
     """
     rows = db.session.execute(
         select(Lane.failures, Lane.not_before, now().label("at"))
@@ -156,11 +162,9 @@ def back_off(route: Route, reason: str, seconds: int | None = None) -> float:
     if already is not None:
         return float((already - rows[0].at).total_seconds())
     failures = max((row.failures for row in rows), default=0)
-    usual = _QUOTA_SECONDS if reason == Reason.QUOTA_DAILY else BACKOFF[min(failures, len(BACKOFF) - 1)]
-    wait = seconds or usual
-    db.session.execute(
-        update(Lane).where(Lane.route == route).values(not_before=now(wait), reason=reason, failures=failures + 1)
-    )
+    wait = seconds or usual_wait(reason, failures)
+    waiting = {"not_before": now(wait), "reason": reason, "failures": failures + 1, "turn": behind}
+    db.session.execute(update(Lane).where(Lane.route == route).values(**waiting))
     return wait
 
 

@@ -30,7 +30,8 @@ _TOLD = exists().where(
 def reroute(tenant: Tenant) -> None:
     """Bring the tenant's waiting mail in line with the sender in force. Within a transaction that holds the tenant.
 
-    Held time does not count towards giving up, and held mail goes on in its order.
+    Held time does not count towards giving up, and held mail goes on in its order; all but what is set aside, which
+    waits for the operator and for no sender.
     """
     db.session.flush()
     sender = senders.resolve(tenant)
@@ -57,7 +58,7 @@ def _hold(waiting: ColumnElement[bool], route: Route, reason: str) -> None:
 
 
 def _release(ours: ColumnElement[bool], route: Route, *, stands_in: bool) -> None:
-    held = and_(ours, Message.state == State.HELD)
+    held = and_(ours, Message.state == State.HELD, Message.reason.is_distinct_from(Reason.SET_ASIDE))
     some = select(*CHANGED, MESSAGE.c.expires_at, MESSAGE.c.held_at).where(held).limit(_BATCH).with_for_update()
     now = utcnow()
     # Whatever it waited for before, it is due now: the ids keep the order.

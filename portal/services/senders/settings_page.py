@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, SenderIdentity, Tenant, utcnow
+from portal.reasons import Reason
 from portal.services import entitlements
 from portal.services.drivers import lifecycle, quota
 from portal.services.drivers.quota import Usage
@@ -110,7 +111,9 @@ def driver_status(tenant: Tenant) -> DriverStatus | None:
         return None
     lane = db.session.scalar(select(Lane).where(Lane.route == driver.route).execution_options(populate_existing=True))
     waits = lane is not None and lane.not_before is not None and lane.not_before > utcnow()
-    held = select(func.count()).where(Message.tenant_id == tenant.id, Message.state == "held")
+    held = select(func.count()).where(
+        Message.tenant_id == tenant.id, Message.state == "held", Message.reason.is_distinct_from(Reason.SET_ASIDE)
+    )
     return DriverStatus(
         driver=driver,
         in_force=senders.resolve(tenant).driver_id == driver.id,

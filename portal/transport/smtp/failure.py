@@ -20,6 +20,7 @@ class SMTPFailure(TransportFailure):
         ambiguous = phase == "dot" and reply.code == 0
         super().__init__(stage, ambiguous, classify(phase, reply.code, reply.text), reply)
         self.phase = phase
+        self.closing = reply.code == 421  # RFC 5321 section 3.8
         self.unreached = phase == "connect" and (reply.text == "timeout" or reply.detail == NO_TLS)
 
     def __str__(self) -> str:

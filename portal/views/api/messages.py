@@ -17,6 +17,7 @@ from portal.services.outbox import accept as outbox
 from portal.services.outbox import idempotency, message_log
 from portal.services.outbox.accept import Draft
 from portal.services.outbox.idempotency import Answer, HandedIn
+from portal.services.routing.lanes import Wait
 from portal.views.api import parsing
 from portal.views.api.problems import PROBLEMS
 from portal.views.api.schemas import (
@@ -95,7 +96,8 @@ def get_message(public_id: str) -> ResponseReturnValue:
     if found is None:
         raise NotFound("message")
     message, tenant = found
-    return jsonify(_shown(message, tenant.external_id, message_log.entries(message)))
+    wait = message_log.waits(tenant, [message]).get(message.route)
+    return jsonify(_shown(message, tenant.external_id, message_log.entries(message), wait))
 
 
 @blueprint.post("/messages/<public_id>/cancel")
@@ -157,7 +159,10 @@ def _result(answer: Answer) -> dict[str, Any]:
     return {"status": 202, "id": answer.public_id, "state": answer.state} | held
 
 
-def _shown(message: Message, tenant: str, entries: list[LogEntry]) -> MessageShown:
+def _shown(message: Message, tenant: str, entries: list[LogEntry], wait: Wait | None) -> MessageShown:
+    """`wait` is its route's: a message that meets it has often no reason of its own."""
+    until = [message.due_at] if message.state == State.DEFERRED else []
+    until += [wait.until] if wait else []
     return {
         "id": message.public_id,
         "tenant": tenant,
@@ -165,7 +170,8 @@ def _shown(message: Message, tenant: str, entries: list[LogEntry]) -> MessageSho
         "to": message.to_address,
         "subject": message.subject,
         "state": message.state,
-        "reason": message.reason,
+        "reason": message.reason or (wait.reason if wait else None),
+        "waits_until": max(until).isoformat() if until else None,
         "sender": message.sender,
         "message_id": message.message_id,
         "accepted_at": message.accepted_at.isoformat(),

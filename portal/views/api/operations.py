@@ -41,6 +41,7 @@ _SHOWN = {
     "subject": "Your order 1001 is on its way",
     "state": "sent",
     "reason": None,
+    "waits_until": None,
     "sender": "Acme Shop <hello@acme.example>",
     "message_id": "<4kq7xw2nfd5jt3hzrm6vbyeoca@marketplace.example>",
     "accepted_at": "2026-11-23T09:14:03.118204+00:00",

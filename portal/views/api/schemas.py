@@ -184,7 +184,7 @@ class LogEntryShown(TypedDict):
 
 
 class MessageShown(TypedDict):
-    """What was handed in, and what became of it."""
+    """What was handed in, and what became of it. `waits_until`: before then it isn't tried, and `reason` says why."""
 
     id: str
     tenant: str
@@ -193,6 +193,7 @@ class MessageShown(TypedDict):
     subject: str
     state: State
     reason: str | None
+    waits_until: Time | None
     sender: str | None
     message_id: str
     accepted_at: Time

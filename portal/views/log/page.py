@@ -99,7 +99,7 @@ def context(view: View) -> dict[str, Any]:
         "entries": message_log.entries(opened) if opened else [],
         "links": send_again.links(g.tenant, opened) if opened else send_again.Links(),
         "last": message_log.last_entries([row.id for row in page.rows if row.state == "deferred"]),  # until when
-        "waits": message_log.waits([*page.rows, *([opened] if opened else [])]),
+        "waits": message_log.waits(g.tenant, [*page.rows, *([opened] if opened else [])]),
         "texts": log_texts,
         "tag": tag_of(view, latest),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from portal.models import LogEntry, Message, utcnow
+from portal.models.route import Route
 from portal.reasons import words as reasons
 from portal.services.outbox.message_log import Listed
 from portal.services.routing.lanes import Wait
@@ -68,6 +69,8 @@ CHOICES = {"state": STATES, "kind": KINDS, "period": PERIODS}
 
 # What may be said of the platform's own account: the rest is nothing that a merchant could mend.
 _PLATFORMS_REASONS = ("rate_limited", "service_unavailable", "too_many_connections")
+# What else the relay may say to mail of whichever shop; the shop reads that it is the marketplace's server, no more.
+_RELAY_REFUSES = ("dns_failure", "ip_blocked", "local_error", "quota_daily", "unknown")
 # Slowing down by some seconds is how sending works, and nothing to tell.
 _PACE = timedelta(minutes=1)
 
@@ -99,9 +102,17 @@ def state(message: Message | Listed, last: LogEntry | None = None, wait: Wait | 
         case "queued" if message.ambiguous:
             return gettext("Being sent once more, because the connection broke off")
         case "queued" if wait is not None and not _is_pace(wait):
-            told = message.route.driver_id is not None or wait.reason in _PLATFORMS_REASONS
-            return _waiting(reason(wait.reason) if told else "", wait.until)
+            return _waiting(_of_route(message.route, wait.reason), wait.until)
     return str(STATES.get(message.state, message.state))
+
+
+def _of_route(route: Route, key: str) -> str:
+    """Why a route waits, in words for a shop whose mail waits with it."""
+    if route.driver_id is not None or key in _PLATFORMS_REASONS:
+        return reason(key)
+    if key in _RELAY_REFUSES:
+        return gettext("your marketplace's mail server isn't accepting email at the moment")
+    return ""
 
 
 def _waiting(because: str, until: datetime) -> str:

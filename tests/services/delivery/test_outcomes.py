@@ -16,7 +16,7 @@ from portal.services.delivery import drain as delivery
 from portal.services.routing import lanes
 from portal.services.routing.lanes import LeaseLost
 from portal.services.senders import identities, verification
-from portal.transport.base import Mail, Receipt, Reply
+from portal.transport.base import Mail, Receipt, Reply, Timeouts
 from portal.transport.smtp.connection import Connection
 from tests.services.conftest import RelayTo
 from tests.support.scripted_server import CLOSE, ScriptedServer
@@ -41,6 +41,14 @@ def test_a_lease_outlasts_a_slow_server(tenant: Tenant, relay_to: RelayTo, monke
         accept(tenant)
         assert drain() == 1
     assert left[0] > 100
+
+
+def test_a_lease_outlasts_all_that_a_server_may_take_between_two_looks_at_it() -> None:
+    """Else mail for a slow server would come back as from a dead lane, and be set aside in the end."""
+    allowed, preparing = Timeouts(), 4
+    assert preparing + delivery._SLOW_AFTER + allowed.command < lanes.LEASE_SECONDS
+    the_body = allowed.command + allowed.dot  # the answer to DATA, then the writing
+    assert preparing + delivery._SLOW_AFTER + the_body < delivery._SLOW_SERVER_SECONDS
 
 
 def test_an_unknown_fate_is_tried_once_more_with_the_same_bytes(tenant: Tenant, relay_to: RelayTo) -> None:

@@ -1,18 +1,19 @@
 """The API of the platform's backend: tenants, messages, keys, and one clear sentence for what is refused."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from portal.extensions import db
-from portal.models import Message
+from portal.models import Lane, Message, now, utcnow
 from portal.services.accounts import api_keys
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import drain
+from tests.support.steps import drain, execute
 from tests.views.api.conftest import MESSAGE, problem
 
 
@@ -36,6 +37,16 @@ def test_a_message_is_accepted_sent_and_its_log_can_be_read(api: FlaskClient, ap
     assert shown["state"] == "sent" and shown["to"] == "jane@customer.example" and shown["tenant"] == "acme"
     assert [entry["event"] for entry in shown["log"]] == ["queued", "sent"]
     assert smtp.received[0].message["Subject"] == "Your order 1001"
+
+
+def test_a_message_whose_route_waits_says_why_and_until_when(api: FlaskClient, app: Flask) -> None:
+    place = api.post("/api/v1/messages", json=MESSAGE).headers["Location"]
+    assert (api.get(place).get_json()["reason"], api.get(place).get_json()["waits_until"]) == (None, None)
+    with app.app_context():
+        execute(update(Lane).where(Lane.route == "relay").values(not_before=now(300), reason="rate_limited"))
+    shown = api.get(place).get_json()
+    assert (shown["state"], shown["reason"]) == ("queued", "rate_limited")
+    assert datetime.fromisoformat(shown["waits_until"]) > utcnow()
 
 
 def test_the_same_idempotency_key_answers_with_the_same_message(api: FlaskClient, app: Flask) -> None:

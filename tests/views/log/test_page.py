@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal.extensions import db
-from portal.models import Lane, LogEntry, Message, Tenant, utcnow
+from portal.models import Lane, LogEntry, Message, Refusal, Tenant, utcnow
 from portal.models.log import Event
 from portal.models.message import STATES
 from portal.services.accounts import tenants
@@ -228,6 +228,7 @@ def test_it_is_said_in_german_too(app: Flask, arrive: Arrive) -> None:
     assert text.startswith("Wartet: ") and "Tageslimit" in text and "weiter um" in text
 
 
+REFUSING = "Waiting: your marketplace's mail server isn't accepting email at the moment, goes on at {at}"
 UNREACHABLE = "Waiting: the mail server can't be reached at the moment, goes on at {at}"
 
 
@@ -240,6 +241,8 @@ UNREACHABLE = "Waiting: the mail server can't be reached at the moment, goes on 
         ("driver:7", "quota_daily", -1, "Waiting to be sent"),  # over
         ("relay", "service_unavailable", 300, UNREACHABLE),
         ("relay", "bad_credentials", 300, "Waiting: goes on at {at}"),  # the platform's, not the shop's
+        ("relay", "unknown", 300, REFUSING),
+        ("interactive", "quota_daily", 3600, REFUSING),
     ],
 )
 def test_how_much_is_said_of_a_wait(
@@ -248,6 +251,26 @@ def test_how_much_is_said_of_a_wait(
     accept(app, "Order 1", route=route)
     at = make_wait(app, route, reason, seconds)
     assert states(person.get(LOG).text) == [expected.format(at=at)]
+
+
+def test_mail_of_a_shop_that_the_relay_refuses_alone_says_why(app: Flask, person: Person) -> None:
+    accept(app, "Order 1")
+    with app.app_context():
+        message = db.session.scalars(select(Message)).one()
+        until = utcnow() + timedelta(seconds=300)
+        about = {"route": "relay", "tenant_id": message.tenant_id, "message_id": message.id, "reason": "rate_limited"}
+        db.session.add(Refusal(**about, at=utcnow(), since=utcnow(), not_before=until))
+        db.session.commit()
+    at = dates.format_time(until, "short", locale="en")
+    (state,) = states(person.get(LOG).text)
+    assert state == f"Waiting: too many messages in a short time, goes on at {at}"
+
+
+def test_mail_that_was_set_aside_says_so_in_words(app: Flask, arrive: Arrive) -> None:
+    person = arrive()
+    accept(app, "Order 1", state="held", reason="set_aside", held_at=utcnow())
+    assert "we set it aside; your marketplace's support is looking at it" in unescape(person.get(LOG).text)
+    assert "Der Versand wurde mehrmals unterbrochen" in arrive(locale="de").get(LOG).text
 
 
 def test_mail_tried_again_sooner_than_its_route_may_send_says_the_later_time(app: Flask, person: Person) -> None:
