@@ -8,11 +8,12 @@ from portal.models.identity import SenderIdentity, VerificationMail
 from portal.models.lane import Lane
 from portal.models.log import LogEntry
 from portal.models.message import IdempotencyKey, Message, MessageAttachment, MessageBody
-from portal.models.tenant import Tenant
+from portal.models.tenant import Tenant, TenantUsage
 from portal.models.user import BurntToken, SignInLink, User
 
 __all__ = [
     "ApiKey", "AuditEntry", "Base", "BurntToken", "Driver", "DriverTest", "IdempotencyKey", "Lane", "LogEntry",
     "Message", "MessageAttachment", "MessageBody",
-    "SenderIdentity", "SignInLink", "Tenant", "User", "VerificationMail", "now", "statement_time", "utcnow",
+    "SenderIdentity", "SignInLink", "Tenant", "TenantUsage", "User", "VerificationMail", "now", "statement_time",
+    "utcnow",
 ]  # fmt: skip

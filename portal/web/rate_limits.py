@@ -62,6 +62,11 @@ SIGN_IN_ADDRESS = Limit("sign-in address", lambda: "5/hour", lambda: digest(requ
 SIGN_IN_CLIENT = Limit("sign-in client", lambda: settings().sign_in_rate, lambda: client_network())
 INVITED_ADDRESS = Limit("invited address", lambda: "5/day", lambda: digest(request.form.get("address", "")))
 INVITING_SHOP = Limit("inviting shop", lambda: "50/day", lambda: str(g.tenant.id))
+# Switching one thing to and fro: a mail service, one person's role, the sender. Each way counts alone, so that whoever
+# could pause can resume.
+SWITCHING = Limit("switching", lambda: "20/hour", lambda: f"{g.tenant.id} {request.path}")
+# A download reads all that there is.
+EXPORT = Limit("export", lambda: "30/hour", lambda: str(g.tenant.id))
 
 
 def digest(address: str) -> str:

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
-from portal.models.message import WAITING, is_public_id
+from portal.models.log import Event
+from portal.models.message import WAITING, State, is_public_id
 from portal.models.route import Route
 from portal.services.errors import NotFound
 from portal.services.routing import lanes
@@ -116,8 +117,14 @@ def get_message(tenant: Tenant, public_id: str) -> Message:
 
 
 def entries(message: Message) -> list[LogEntry]:
-    """What happened to the message, oldest first."""
-    return list(db.session.scalars(select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id)))
+    """What happened to the message, oldest first; at the end why it is on hold, which its row says and no entry."""
+    query = select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id)
+    found = list(db.session.scalars(query))
+    last = found[-1] if found else None
+    if message.state == State.HELD and (last is None or (last.event, last.reason) != (Event.HELD, message.reason)):
+        about = {"tenant_id": message.tenant_id, "message_id": message.id, "reason": message.reason}
+        found.append(LogEntry(**about, event=Event.HELD, at=message.held_at or message.accepted_at))
+    return found
 
 
 def last_entries(ids: list[int]) -> dict[int, LogEntry]:

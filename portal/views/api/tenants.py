@@ -10,6 +10,7 @@ from portal.models.api_key import Scope
 from portal.services import audit
 from portal.services.accounts import tenants
 from portal.services.errors import InvalidField
+from portal.services.routing import daily_limit
 from portal.views.api import parsing
 from portal.views.api.problems import PROBLEMS
 from portal.views.api.schemas import TenantRequest, TenantShown
@@ -49,6 +50,7 @@ def put_tenant(tenant: str) -> ResponseReturnValue:
 
 
 def _shown(tenant: Tenant) -> TenantShown:
+    limit = daily_limit.status(tenant)
     return {
         "tenant": tenant.external_id,
         "name": tenant.name,
@@ -56,4 +58,6 @@ def _shown(tenant: Tenant) -> TenantShown:
         "locale": tenant.locale,
         "timezone": tenant.timezone,
         "frame_ancestors": tenant.frame_ancestors,
+        "mails_per_day": limit.limit,
+        "mails_today": limit.used,
     }

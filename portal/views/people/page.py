@@ -17,6 +17,7 @@ from portal.web import rate_limits
 from portal.web.access import access
 from portal.web.htmx import see_other
 from portal.web.i18n import gettext
+from portal.web.rate_limits import SWITCHING, limited
 
 blueprint = Blueprint("people", __name__, url_prefix="/settings/people")
 
@@ -58,6 +59,7 @@ def post_invitation() -> Response:
 
 @blueprint.post("/<int:user_id>/role")
 @access("admin")
+@limited(SWITCHING)
 def post_role(user_id: int) -> Response:
     try:
         people.set_role(g.tenant, g.user, user_id, request.form.get("role", ""))
@@ -70,6 +72,7 @@ def post_role(user_id: int) -> Response:
 
 @blueprint.post("/<int:user_id>/sign-out")
 @access("admin")
+@limited(SWITCHING)
 def post_sign_out(user_id: int) -> Response:
     people.sign_out(g.tenant, g.user, user_id)
     return done("signed_out")
