@@ -7,13 +7,14 @@ one transaction that holds the tenant's row of usage, so that several lanes toge
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Date, Integer, bindparam, func, select, text, update
+from sqlalchemy import Date, Integer, and_, bindparam, func, select, text, update
 
 from portal.db.prepared import Statement
 from portal.extensions import db
@@ -68,8 +69,11 @@ def room(tenant_id: int, plan: str) -> int | None:
     return None if most is None else max(0, most - used(tenant_id))
 
 
-def tenants_waiting() -> list[int]:
-    """Tenants that have mail above their limit: a step in the index for each of them, whatever each of them has."""
+def resumable() -> list[int]:
+    """Tenants that have mail above their limit and room for some of it, in any order.
+
+    A step in the index for each tenant that has such mail, however much each of them has.
+    """
 
     def first_after(bound: Any) -> Any:
         found = select(Message.tenant_id).where(IS_OVER_LIMIT, Message.tenant_id > bound)
@@ -77,7 +81,13 @@ def tenants_waiting() -> list[int]:
 
     walk = select(first_after(0).label("tenant_id")).cte("walk", recursive=True)
     walk = walk.union_all(select(first_after(walk.c.tenant_id)).where(walk.c.tenant_id.is_not(None)))
-    return list(db.session.scalars(select(walk.c.tenant_id).where(walk.c.tenant_id.is_not(None))))
+    today_only = and_(TenantUsage.tenant_id == Tenant.id, TenantUsage.day >= today())
+    waiting = select(Tenant.id, Tenant.plan, func.coalesce(TenantUsage.mails, 0).label("used"))
+    rows = db.session.execute(waiting.join(walk, walk.c.tenant_id == Tenant.id).outerjoin(TenantUsage, today_only))
+    most = entitlements.mails_per_day
+    found = [row.id for row in rows if (limit := most(row.plan)) is None or row.used < limit]
+    random.shuffle(found)  # whoever comes too late in this second may be early in the next
+    return found
 
 
 def is_counting(route: Route) -> bool:

@@ -96,7 +96,6 @@ def move_some() -> int:
             failed.add(tenant_id)
         if time.monotonic() > until:
             break
-        time.sleep(_BREATH)
     if failed:
         raise Unmoved(len(failed))
     return done
@@ -107,10 +106,11 @@ def _work(failed: set[int]) -> Iterator[tuple[int, Any]]:
     moving = select(Tenant.id).where(Tenant.moving_since.is_not(None)).order_by(Tenant.moving_since)
     while ids := [one for one in db.session.scalars(moving).all() if one not in failed]:
         yield from ((tenant_id, _go_on) for tenant_id in ids)
-    yield from ((tenant_id, _resume) for tenant_id in daily_limit.tenants_waiting())
+    yield from ((tenant_id, _resume) for tenant_id in daily_limit.resumable())
 
 
 def _go_on(tenant_id: int) -> int:
+    time.sleep(_BREATH)
     with transaction():
         tenant = _lock(tenant_id)
         return _move(tenant, BATCH) if tenant.moving_since is not None else 0
@@ -215,6 +215,7 @@ def _resume(tenant_id: int) -> int:
     """Let the oldest go of what was above the limit, as much as is sent next: never more than there is room for."""
     if senders.resolve(db.session.get_one(Tenant, tenant_id, populate_existing=True)).held_reason:
         return 0
+    time.sleep(_BREATH)
     with transaction():
         tenant = _lock(tenant_id)
         sender = senders.resolve(tenant)

@@ -24,7 +24,7 @@ from tests.support.at_once import at_once
 from tests.support.backlog import backlog
 from tests.support.driver_steps import drain_driver, states
 from tests.support.mail_service import MailService
-from tests.support.plans import limit_plans
+from tests.support.plans import limit_plans, use_up
 from tests.support.scripted_server import ScriptedServer
 from tests.support.smtp_sink import SMTPSink
 from tests.support.statements import recorded
@@ -197,6 +197,15 @@ def test_a_tick_at_the_limit_costs_the_same_whatever_waits(shop: Tenant) -> None
     assert asked[0] == asked[1]
 
 
+def test_shops_at_their_limit_take_no_turn_from_those_that_have_room(shop: Tenant) -> None:
+    hold_back(shop, 5)
+    assert daily_limit.resumable() == [shop.id]
+    use_up(shop, 10)
+    other, _ = tenants.upsert("atlas", name="Atlas", plan="pro")
+    hold_back(other, 5)
+    assert daily_limit.resumable() == [other.id]
+
+
 def test_on_a_new_day_no_more_is_released_than_is_sent_next(shop: Tenant) -> None:
     tenants.upsert("basil", plan="enterprise")
     hold_back(shop, 3 * reroute.NEXT)
@@ -214,7 +223,7 @@ def test_the_counts_of_a_page_end_somewhere(shop: Tenant) -> None:
 def test_what_is_above_the_limit_is_found_by_its_index(shop: Tenant) -> None:
     hold_back(shop, 5)
     with recorded() as statements:
-        daily_limit.tenants_waiting()
+        daily_limit.resumable()
         daily_limit.status(shop)
         reroute.move_some()
     asked = [(query, values) for query, values in statements if "plan_daily_limit" in query and "SELECT" in query]

@@ -91,6 +91,29 @@ def test_what_is_withdrawn_while_released_stays_so(app: Flask, tenant: Tenant, u
     assert states() == {"cancelled": 1}
 
 
+@pytest.mark.skipif(not os.environ.get("PORTAL_TEST_DATABASE_URL"), reason="SQLite has one writer at a time")
+def test_what_is_accepted_while_somebody_resumes_is_not_left_on_hold(
+    app: Flask, tenant: Tenant, user: User, driver: Driver
+) -> None:
+    lifecycle.pause(tenant, user)
+
+    def hand_in() -> None:
+        with app.app_context():
+            accept(db.session.get_one(Tenant, tenant.id))
+
+    with db.engine.connect() as resuming:
+        resuming.execute(select(Tenant.id).where(Tenant.id == tenant.id).with_for_update())
+        resuming.execute(update(Driver).values(state="active"))
+        accepting = threading.Thread(target=hand_in)
+        accepting.start()
+        for _ in range(1000):
+            if db.session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                break
+        resuming.commit()
+        accepting.join(20)
+    assert states() == {"queued": 1}
+
+
 def test_a_click_does_the_same_work_whatever_waits(tenant: Tenant, user: User, driver: Driver) -> None:
     backlog(tenant, driver.route, 2_000)
     few = [work(act, tenant, user) for act in CLICKS]
