@@ -292,8 +292,9 @@ def test_each_tenant_gets_its_turn_and_one_that_fails_keeps_no_other_waiting(
         return resolve(of)
 
     monkeypatch.setattr(senders, "resolve", refuse)
-    with pytest.raises(reroute.Unmoved):
-        reroute.move_some()
+    for _ in range(20):  # half a second may be short on a busy machine
+        with pytest.raises(reroute.Unmoved):
+            reroute.move_some()
     moved = select(func.count()).where(Message.tenant_id == other.id, Message.route == RELAY)
     assert db.session.scalar(moved) == 2 * reroute.BATCH
     assert reroute.is_moving(tenant.id) and not reroute.is_moving(other.id)
@@ -335,6 +336,7 @@ def test_what_is_withdrawn_meanwhile_is_not_held(tenant: Tenant, user: User, dri
     assert states() == {"cancelled": 1, "held": 1}
 
 
+TENANTS = select(Tenant.id)
 CLICKS = (lifecycle.pause, lifecycle.resume)
 
 
@@ -357,7 +359,7 @@ def finish() -> None:
     """The clock's ticks until nothing is left to do."""
     db.session.rollback()
     for _ in range(100):
-        if not reroute.move_some():
+        if not reroute.move_some() and not any(reroute.is_moving(tenant) for tenant in db.session.scalars(TENANTS)):
             return
 
 
