@@ -19,7 +19,7 @@ from portal.services.accounts import login_links
 from portal.services.delivery import claims, driver_stopped
 from portal.services.drivers import probe
 from portal.services.operations import heartbeat, housekeeping, message_retention
-from portal.services.routing import lanes, suspension
+from portal.services.routing import lanes, reroute
 
 TICK_SECONDS = 1.0
 _AGAIN = 5.0  # seconds after which a step that failed is tried again, if its own period isn't shorter
@@ -43,7 +43,7 @@ PERIODIC = (
     Step("delete what has served its purpose", 60, housekeeping.clean_up),
     Step("take back mail of dead lanes", 1, claims.reclaim_expired),
     Step("end driver tests without a worker", 1, probe.give_up_old),
-    Step("hold or release mail of suspended shops", 1, suspension.settle),
+    Step("have waiting mail follow its senders", 1, reroute.move_some),
     Step("wake lanes with due mail", 1, lanes.wake_due),
     Step("say that the clock is alive", 1, heartbeat.tick),
     Step("empty SQLite's write-ahead log", 1, housekeeping.checkpoint),

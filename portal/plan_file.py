@@ -12,13 +12,17 @@ SHIPPED = Path(__file__).with_name("plans.toml")
 
 
 class Plan(BaseModel):
-    """What a plan is called, what it allows, and how many days its log is kept."""
+    """What a plan is called, what it allows, how many days its log is kept, and how much the relay sends for it a day.
+
+    `mails_per_day` None: as much as comes. A merchant's own mail service isn't counted.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, max_length=50)
     features: frozenset[str]
     log_retention_days: int = Field(ge=1, le=3650)
+    mails_per_day: int | None = Field(None, ge=1)
 
 
 def load(path: Path = SHIPPED) -> dict[str, Plan]:

@@ -10,11 +10,11 @@ from portal.models.log import LogEntry
 from portal.models.mail_count import MailCount
 from portal.models.message import IdempotencyKey, Message, MessageAttachment, MessageBody
 from portal.models.refusal import Refusal
-from portal.models.tenant import Tenant
+from portal.models.tenant import Tenant, TenantUsage
 from portal.models.user import BurntToken, EndedSession, Removal, SignInLink, User
 
 __all__ = [
     "ApiKey", "AuditEntry", "Base", "BurntToken", "Driver", "DriverTest", "EndedSession", "IdempotencyKey", "Lane",
     "LogEntry", "MailCount", "Message", "MessageAttachment", "MessageBody", "Refusal", "RefusedSignIn", "Removal",
-    "SenderIdentity", "SignInLink", "Tenant", "User", "now", "statement_time", "utcnow",
+    "SenderIdentity", "SignInLink", "Tenant", "TenantUsage", "User", "now", "statement_time", "utcnow",
 ]  # fmt: skip

@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.models.base import Base, utcnow
-from portal.models.message import BigId
+from portal.models.base import Base, BigId, utcnow
 
 _LOOK = text("action = 'support_viewed'")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, DateTime, Dialect, Float, MetaData, Text, literal
+from sqlalchemy import BigInteger, BindParameter, DateTime, Dialect, Float, Integer, MetaData, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
+# SQLite gives rowids to INTEGER PRIMARY KEY only.
+BigId = BigInteger().with_variant(Integer(), "sqlite")
 MAX_ID = 2**31 - 1  # what comes in an address may be larger, and then the databases refuse to look for it
 
 

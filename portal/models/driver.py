@@ -10,8 +10,7 @@ from sqlalchemy import JSON, Dialect, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from portal.models.base import Base, EncryptedText, utcnow
-from portal.models.message import BigId
+from portal.models.base import Base, BigId, EncryptedText, utcnow
 from portal.models.route import Route
 
 

@@ -8,8 +8,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.models.base import Base, utcnow
-from portal.models.message import BigId
+from portal.models.base import Base, BigId, utcnow
 
 
 class Event(StrEnum):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     SmallInteger,
     String,
@@ -26,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.models.base import Base, utcnow
+from portal.models.base import Base, BigId, utcnow
 from portal.models.route import Route, RouteColumn
 
 
@@ -75,10 +73,9 @@ _FINISHED = text("finished_at IS NOT NULL")
 _RESENT = text("resent_of IS NOT NULL")
 _DEFERRED = text("state = 'deferred'")
 _HELD = text("state = 'held'")
+_OVER_LIMIT = text("state = 'held' AND reason = 'plan_daily_limit'")
 _WAITING = text("state IN ('queued', 'deferred')")
 _SUSPECT = text("state IN ('queued', 'deferred') AND releases > 0")
-# SQLite gives rowids to INTEGER PRIMARY KEY only.
-BigId = BigInteger().with_variant(Integer(), "sqlite")
 
 # Two base32 digits (RFC 4648) for each 10 bits; base64.b32encode takes ten times as long.
 _PAIRS = [a + b for a in "abcdefghijklmnopqrstuvwxyz234567" for b in "abcdefghijklmnopqrstuvwxyz234567"]
@@ -134,8 +131,18 @@ class Message(Base):
         ),
         # The operator's counts of what waits out of the ordinary; no other message costs them a write.
         Index("ix_message_deferred", "route", sqlite_where=_DEFERRED, postgresql_where=_DEFERRED),
-        Index("ix_message_held", "route", sqlite_where=_HELD, postgresql_where=_HELD),
-        Index("ix_message_held_reason", "reason", "route", sqlite_where=_HELD, postgresql_where=_HELD),
+        Index("ix_message_held", "route", "reason", sqlite_where=_HELD, postgresql_where=_HELD),
+        # What waits for another day of its tenant's plan, the oldest first. State and reason are the same in all of it:
+        # SQLite prefers the index that has more of what is asked for.
+        Index(
+            "ix_message_over_limit",
+            "tenant_id",
+            "state",
+            "reason",
+            "id",
+            sqlite_where=_OVER_LIMIT,
+            postgresql_where=_OVER_LIMIT,
+        ),
         # The log's pages: newest first, alone and under each filter.
         Index("ix_message_log", "tenant_id", "id"),
         Index("ix_message_log_state", "tenant_id", "state", "id"),
@@ -164,6 +171,7 @@ class Message(Base):
     due_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime]  # given up then; held time is added
     held_at: Mapped[datetime | None]  # since when it waits for its sender
+    counted_on: Mapped[date | None]  # the day (UTC) of whose limit it is a part: several tries on a day are one
     finished_at: Mapped[datetime | None]
 
     route: Mapped[Route] = mapped_column(RouteColumn)
@@ -181,6 +189,7 @@ class Message(Base):
 # What waits, a drain may claim.
 IS_DEFERRED = Message.state == literal_column("'deferred'")
 IS_HELD = Message.state == literal_column("'held'")
+IS_OVER_LIMIT = and_(IS_HELD, Message.reason == literal_column("'plan_daily_limit'"))
 IS_WAITING = Message.state.in_([literal_column("'queued'"), literal_column("'deferred'")])
 IS_SUSPECT = and_(IS_WAITING, Message.releases > literal_column("0"))
 

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     MAILBOX_FULL = "mailbox_full"
     MESSAGE_TOO_LARGE = "message_too_large"
     NO_LONGER_WANTED = "no_longer_wanted"
+    PLAN_DAILY_LIMIT = "plan_daily_limit"
     POLICY_REJECTED = "policy_rejected"
     QUOTA_DAILY = "quota_daily"
     RATE_LIMITED = "rate_limited"

@@ -108,6 +108,10 @@ WORDS: dict[Reason, Words] = {
         N_("it is no longer needed"),
         N_("There is nothing to do."),
     ),
+    Reason.PLAN_DAILY_LIMIT: Words(
+        N_("your plan's daily limit is reached"),
+        N_("There is nothing to do: sending resumes automatically on the next day."),
+    ),
     Reason.POLICY_REJECTED: Words(
         N_("the recipient's server refused it by its rules"),
         N_("The server's own words under Details mostly say which rule. Show them to your mail provider."),

@@ -32,6 +32,12 @@ def require(tenant: Tenant, feature: str) -> None:
         raise PlanLocked(feature)
 
 
+def mails_per_day(key: str) -> int | None:
+    """How many messages a day the platform's relay sends for a tenant of this plan; None: as many as come."""
+    plan = known().get(key)
+    return plan.mails_per_day if plan is not None else None
+
+
 def first_with(feature: str) -> Plan | None:
     """The smallest plan that has the feature: what the page of a smaller one names."""
     return next((plan for plan in known().values() if feature in plan.features), None)

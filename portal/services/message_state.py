@@ -92,15 +92,15 @@ def end(came_from: Iterable[State], state: State, reason: str, which: ColumnElem
         return write(session.execute(statement.returning(*CHANGED)).all(), state, state, reason)
 
 
-def write(rows: Sequence[Any], state: State, event: str, reason: str | None) -> int:
+def write(rows: Sequence[Any], state: State, event: str | None, reason: str | None) -> int:
     """Log what a change has returned (CHANGED), and tell of it after the commit. Returns how many.
 
-    Within a transaction.
+    Within a transaction. `event` None: their logs say nothing of it.
     """
     if rows:
-        at = utcnow()
-        about = {"at": at, "event": event, "reason": reason}
-        insert_rows(ENTRY, [{"tenant_id": row.tenant_id, "message_id": row.id, **about} for row in rows])
+        if event is not None:
+            about = {"at": utcnow(), "event": event, "reason": reason}
+            insert_rows(ENTRY, [{"tenant_id": row.tenant_id, "message_id": row.id, **about} for row in rows])
         changes = [
             Change(row.id, row.tenant_id, row.public_id, state, event, reason, row.route, row.attempt) for row in rows
         ]

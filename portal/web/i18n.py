@@ -151,6 +151,12 @@ def gettext(text: str, /, **values: Any) -> str:
     return translated % values if values else translated
 
 
+def ngettext(one: str, many: str, num: int) -> str:
+    """The one or the other in the reader's language, for so many."""
+    translated: str = catalog().ngettext(one, many, num)
+    return translated % {"num": num}
+
+
 def lazy_gettext(text: str, /, **values: Any) -> Any:
     """The same for what is written outside of a request: looked up when it is shown."""
     return LazyString(gettext, text, **values)

@@ -64,6 +64,11 @@ def client_network() -> str:
 
 # Beside the limits on the mails themselves (services.limits), which are per mailbox.
 SIGN_IN_CLIENT = Limit("sign-in client", lambda: settings().sign_in_rate, lambda: client_network())
+# Switching one thing to and fro: a mail service, one person's role, the sender. Each way counts alone, so that whoever
+# could pause can resume.
+SWITCHING = Limit("switching", lambda: "20/hour", lambda: f"{g.tenant.id} {request.path}")
+# A download reads all that there is.
+EXPORT = Limit("export", lambda: "30/hour", lambda: str(g.tenant.id))
 
 
 def limited(limit: Limit) -> Callable[[View], View]:

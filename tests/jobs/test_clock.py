@@ -1,9 +1,17 @@
 """The clock: what is due runs, and a step that fails stops no other."""
 
 from flask import Flask
+from sqlalchemy import select
 
 from jobs.clock import PERIODIC, Clock, Step
+from portal.db.transaction import transaction
+from portal.extensions import db
+from portal.models import Message, Tenant
+from portal.models.route import RELAY, Route
+from portal.services.accounts import tenants
 from portal.services.operations import heartbeat
+from portal.services.routing import reroute
+from tests.support.backlog import backlog
 
 
 def test_each_step_runs_at_its_own_period(ctx: Flask) -> None:
@@ -38,3 +46,15 @@ def test_a_step_that_raises_anything_is_counted_and_tried_again_and_the_others_g
 
 def test_the_tables_names_differ() -> None:
     assert len({step.name for step in PERIODIC}) == len(PERIODIC)
+
+
+def test_the_clock_continues_what_a_change_of_the_sender_has_begun(tenant: Tenant) -> None:
+    backlog(tenant, Route.of_driver(7), 2 * reroute.BATCH)
+    with transaction():
+        reroute.reroute(tenants.lock(tenant))
+    assert reroute.is_moving(tenant.id)
+    clock = Clock()
+    for second in range(20):  # half a second of each may be short on a busy machine
+        clock.tick(second)
+    assert not reroute.is_moving(tenant.id)
+    assert set(db.session.scalars(select(Message.route))) == {RELAY}

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from flask import Flask
 from redis import Redis
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from portal.config import SettingsError, load_settings
+from portal.extensions import db
+from portal.models import User
 from portal.services.accounts import launches
 from tests.conftest import SECRETS, made_app
 from tests.support.person import Person
@@ -123,6 +126,47 @@ def test_beyond_the_limit_a_page_says_when_to_come_again(
     assert refused.status_code == 429 and 1 <= int(refused.headers["Retry-After"]) <= 3600
     assert "Too many attempts" in refused.text and "Please try once more in " in refused.text
     assert act(other).status_code == 422, "another tenant has a count of its own"
+
+
+def test_one_thing_is_switched_so_often_an_hour_and_whoever_could_pause_can_resume(app: Flask) -> None:
+    person, other = arrive(app), arrive(app, "rival")
+    service = "/settings/email/service"
+    for _ in range(20):
+        assert person.post(f"{service}/pause").status_code == person.post(f"{service}/resume").status_code == 303
+    refused = person.post(f"{service}/pause")
+    assert refused.status_code == 429 and 1 <= int(refused.headers["Retry-After"]) <= 3600
+    assert "Nothing was changed. Please try once more in " in refused.text
+    assert person.post(f"{service}/use").status_code == other.post(f"{service}/pause").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("/settings/email/service/held-mail", {"held_mail": "default"}),
+        ("/settings/email/service/remove", {}),
+        ("/settings/email/default", {}),
+        ("/settings/people/{0}/role", {"role": "admin"}),
+        ("/settings/people/{0}/sign-out", {}),
+    ],
+)
+def test_each_of_the_other_switches_has_its_count_per_thing(app: Flask, path: str, data: dict[str, str]) -> None:
+    person = arrive(app)
+    arrive(app, sub="jo", email="jo@acme.example")
+    with app.app_context():
+        mine, jos = db.session.scalars(select(User.id).order_by(User.id))
+    about = path.format(jos)
+    assert {person.post(about, data).status_code for _ in range(20)} == {303}
+    assert person.post(about, data).status_code == 429
+    if about != path:
+        assert person.post(path.format(mine), data).status_code == 303
+
+
+def test_downloads_of_a_shop_are_limited(app: Flask) -> None:
+    person, other = arrive(app), arrive(app, "rival")
+    assert {person.get("/settings/email/logs.csv").status_code for _ in range(30)} == {200}
+    assert person.get("/settings/email/logs.csv").status_code == 429
+    assert person.post("/settings/activity.csv").status_code == 429
+    assert other.get("/settings/email/logs.csv").status_code == 200
 
 
 def test_a_fragment_is_told_in_a_banner_and_in_the_readers_language(make: Make) -> None:

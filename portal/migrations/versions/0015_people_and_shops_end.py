@@ -13,7 +13,6 @@ branch_labels = None
 depends_on = None
 
 _STAFF = sa.text('tenant_id IS NULL')
-_SETTLING = sa.text('settling_until IS NOT NULL')
 
 
 def upgrade() -> None:
@@ -38,10 +37,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_removal_at'), 'removal', ['at'])
     op.add_column('tenant', sa.Column('state', sa.String(length=10), server_default='active', nullable=False))
-    op.add_column('tenant', sa.Column('settling_until', sa.DateTime(timezone=True), nullable=True))
-    op.create_index(
-        'ix_tenant_settling', 'tenant', ['settling_until'], sqlite_where=_SETTLING, postgresql_where=_SETTLING
-    )
     op.add_column('user', sa.Column('launched_at', sa.DateTime(timezone=True), nullable=True))
     # When the last launch was nobody knows: at the latest when they were seen.
     op.execute("""UPDATE "user" SET launched_at = seen_at WHERE subject NOT LIKE 'invited:%'""")
@@ -73,8 +68,6 @@ def downgrade() -> None:
     op.drop_index('uq_user_staff_address', 'user')
     op.drop_index('uq_user_address', 'user')
     op.drop_column('user', 'launched_at')
-    op.drop_index('ix_tenant_settling', 'tenant')
-    op.drop_column('tenant', 'settling_until')
     op.drop_column('tenant', 'state')
     op.drop_index(op.f('ix_removal_at'), 'removal')
     op.drop_table('removal')

@@ -31,12 +31,14 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('route', 'tenant_id', name=op.f('pk_refusal'))
     )
     op.create_index('ix_refusal_message_id', 'refusal', ['message_id'])
-    _index('ix_message_held_reason', ['reason', 'route'], "state = 'held'")
+    op.drop_index('ix_message_held', 'message')
+    _index('ix_message_held', ['route', 'reason'], "state = 'held'")
     _index('ix_message_suspect', ['route', 'releases', 'due_at', 'id'], "state IN ('queued', 'deferred') AND releases > 0")
 
 
 def downgrade() -> None:
     op.drop_table('refusal')
     op.drop_index('ix_message_suspect', 'message')
-    op.drop_index('ix_message_held_reason', 'message')
+    op.drop_index('ix_message_held', 'message')
+    _index('ix_message_held', ['route'], "state = 'held'")
     op.drop_column('message', 'releases')

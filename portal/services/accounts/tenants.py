@@ -19,7 +19,6 @@ from portal.services.accounts import users
 from portal.services.emails import contents
 from portal.services.entitlements import LOCALES
 from portal.services.errors import InvalidField
-from portal.services.routing import suspension
 from portal.services.routing.reroute import reroute
 
 PLATFORM_ID = "@platform"
@@ -95,12 +94,10 @@ def _write(external_id: str, changes: dict[str, object], by: audit.Actor) -> tup
         if created or changes:
             session.flush()
             audit.record(tenant, by, "tenant_created" if created else "tenant_changed", external_id, before, changes)
-        if not created and "state" in changes:
-            if tenant.state == TenantState.SUSPENDED:
-                users.end_all_sessions(tenant)
-            suspension.follow(tenant)
-        if not created and "plan" in changes:
-            reroute(tenant)  # what the plan allows now; nothing is deleted, so an upgrade brings it back
+        if not created and "state" in changes and tenant.state == TenantState.SUSPENDED:
+            users.end_all_sessions(tenant)
+        if not created and changes.keys() & {"plan", "state"}:
+            reroute(tenant)  # what is allowed now; nothing is deleted, so an upgrade brings it back
     return tenant, created
 
 

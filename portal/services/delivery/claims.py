@@ -12,7 +12,7 @@ over all of them, while a message that kills by itself soon stands alone, the ot
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from itertools import takewhile
 from typing import Any
@@ -43,7 +43,7 @@ from portal.services import message_state
 from portal.services.delivery import outcomes
 from portal.services.delivery.outcomes import Attempt
 from portal.services.message_state import MESSAGE, Change, change
-from portal.services.routing import lanes
+from portal.services.routing import daily_limit, lanes, reroute
 from portal.services.routing.lanes import Lease
 
 BATCH = 50
@@ -79,11 +79,24 @@ def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
         if len(together) < len(due):  # whoever comes behind them has not had its turn
             lanes.keep(lease, turn=(together[-1] if together else due[0]).tenant_id)
         ids = [row.id for row in together or _suspect(lease.route)]
+        over: Sequence[Any] = ()
+        if ids and daily_limit.is_counting(lease.route):
+            ids, over = daily_limit.within(ids)
         claimed = {row.id: row for row in _taken(lease, ids)}
     rows = [claimed[message_id] for message_id in ids if message_id in claimed]
     attempts = [Attempt(lease, row.id, row.tenant_id, row.attempt, row.public_id) for row in rows]
     message_state.tell([_change(attempt, State.SENDING) for attempt in attempts])
+    if over:
+        _held_over_limit(over)
     return attempts
+
+
+def _held_over_limit(over: Sequence[Any]) -> None:
+    """Those behind them are above the limit, too: the clock holds them, many at a time."""
+    with transaction():
+        for tenant_id in sorted({row.tenant_id for row in over}):
+            reroute.look_again(tenant_id)
+        message_state.write(over, State.HELD, None, Reason.PLAN_DAILY_LIMIT)
 
 
 def _change(attempt: Attempt, state: State) -> Change:

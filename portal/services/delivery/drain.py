@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -15,7 +16,8 @@ from portal import encryption, job_queue
 from portal.config import settings
 from portal.db import prepared
 from portal.db.transaction import read, transaction
-from portal.models import Driver
+from portal.models import Driver, utcnow
+from portal.models.driver import DriverState
 from portal.reasons import Reason
 from portal.services.delivery import claims, driver_stopped, judgement, outcomes
 from portal.services.delivery.judgement import Concerns
@@ -23,8 +25,9 @@ from portal.services.delivery.outcomes import Attempt
 from portal.services.delivery.prepare import Outgoing, Workbench, prepare
 from portal.services.drivers import quota
 from portal.services.drivers import settings as driver_settings
+from portal.services.drivers.quota import Allowance
 from portal.services.operations import heartbeat
-from portal.services.routing import lanes, refusals
+from portal.services.routing import lanes, refusals, reroute
 from portal.services.routing.lanes import Lease, LeaseLost
 from portal.transport.base import (
     Action,
@@ -50,6 +53,7 @@ _RETRY = Verdict(Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE)
 # Seconds before writing an outcome is tried again; the lease after the dot lasts longer than all of them.
 _WRITE_AGAIN = (0.5, 1, 2, 4, 8)
 _LARGE = 64 * 1024  # octets of a mail that a server may take long to read
+_MOVING = timedelta(seconds=2)  # a lane looks again so often while its driver's mail goes elsewhere
 
 # Set when the process is asked to end: a drain stops after the mail at hand.
 stopping = threading.Event()
@@ -75,6 +79,12 @@ def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
     except LeaseLost:
         log.warning("lane %s is another drain's by now; this one stops", lane_id)
     return session.sent
+
+
+def _allowance(driver: Driver, room: int) -> Allowance:
+    if driver.state != DriverState.ACTIVE and reroute.is_moving(driver.tenant_id):
+        return Allowance(0, utcnow() + _MOVING)  # the clock holds its mail, many at a time
+    return quota.allowance(driver, room)
 
 
 def _timeouts() -> Timeouts:
@@ -121,7 +131,7 @@ class _Session:
         if self.driver_id is not None:
             with read() as session:  # the next one sees what has been sent meanwhile
                 driver = session.get(Driver, self.driver_id, populate_existing=True)
-                allowance = quota.allowance(driver, room) if driver is not None else quota.Allowance(room)
+                allowance = _allowance(driver, room) if driver is not None else Allowance(room)
             if allowance.count == 0:
                 lanes.wait_until(self.lease, allowance.at, allowance.reason)
                 return False

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.db.prepared import Statement
-from portal.db.transaction import read
+from portal.db.transaction import read, transaction
 from portal.models import Message, MessageBody, statement_time
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
@@ -27,7 +27,7 @@ from portal.services.delivery.outcomes import Attempt
 from portal.services.emails import contents
 from portal.services.errors import NotPending
 from portal.services.outbox import attachments
-from portal.services.routing import lanes
+from portal.services.routing import lanes, reroute
 from portal.services.routing import sender as senders
 from portal.services.routing.compose import compose
 from portal.services.routing.sender import Facts, Sender
@@ -141,7 +141,9 @@ def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[A
         return None
     sender = _sender(attempt, message, bench)
     if sender.held_reason:
-        outcomes.held(attempt, sender.held_reason)
+        with transaction():
+            reroute.look_again(attempt.tenant_id)  # somebody may have let it go in this moment
+            outcomes.held(attempt, sender.held_reason)
         return None
     if sender.route != message.route:
         outcomes.moved(attempt, sender.route, stands_in=sender.stands_in)

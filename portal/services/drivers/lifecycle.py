@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select
 
 from portal import encryption
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import Driver, DriverTest, Lane, Message, Tenant, User, now, utcnow
+from portal.models import Driver, DriverTest, Lane, Tenant, User, utcnow
 from portal.models.driver import PROBED, DriverState
 from portal.services import audit, entitlements
 from portal.services.accounts import tenants
@@ -103,10 +103,6 @@ def resume(tenant: Tenant, user: User | None = None) -> None:
             audit.record(tenant, user, "driver_resumed", driver.username)
         _activate(driver)
         _ensure_lane(driver)
-        # What waited for the account, and not for its recipient, need not wait any longer.
-        db.session.execute(
-            update(Message).where(Message.route == driver.route, Message.state == "deferred").values(due_at=now())
-        )
         reroute(tenant)
 
 
@@ -130,7 +126,7 @@ def set_held_mail(tenant: Tenant, user: User, choice: str) -> None:
         before, tenant.held_mail = tenant.held_mail, "default" if choice == "default" else "wait"
         if before != tenant.held_mail:
             audit.record(tenant, user, "held_mail", "", {"held_mail": before}, {"held_mail": tenant.held_mail})
-        reroute(tenant)
+            reroute(tenant)
 
 
 def _shown(driver: Driver | None) -> dict[str, object]:

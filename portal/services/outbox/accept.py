@@ -127,7 +127,14 @@ def take_back(accepted: Sequence[Accepted]) -> None:
 def _senders(drafts: Sequence[Draft]) -> dict[int, Sender]:
     """The sender in force of each tenant, by its id, where one is needed."""
     by_tenant = {draft.tenant.id: draft.tenant for draft in drafts if draft.route is None}
-    return {number: senders.resolve(tenant) for number, tenant in by_tenant.items()}
+    found = {number: senders.resolve(tenant) for number, tenant in by_tenant.items()}
+    held = [number for number, sender in found.items() if sender.held_reason]
+    if held:
+        # Whoever lets held mail go on holds the tenant: what is held here is there before that, or isn't held.
+        lock = select(Tenant.id).where(Tenant.id.in_(held)).order_by(Tenant.id).with_for_update(read=True)
+        db.session.execute(lock).all()
+        found |= {number: senders.resolve(by_tenant[number]) for number in held}
+    return found
 
 
 def _stands_in(draft: Draft, in_force: dict[int, Sender]) -> bool:

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
-from portal.models.message import WAITING, is_public_id
+from portal.models.log import Event
+from portal.models.message import WAITING, State, is_public_id
 from portal.models.route import Route
 from portal.services.errors import NotFound
 from portal.services.routing import refusals
@@ -21,6 +22,7 @@ PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(d
 PAGE = 50
 _OF_TENANT = LogEntry.tenant_id == bindparam("tenant")
 _LATEST_ENTRY = select(LogEntry.id).where(_OF_TENANT).order_by(LogEntry.id.desc()).limit(1)
+MOST_SEARCHED = 100_000  # messages, the newest, that are read for a part of an address
 _MOST_NEWER = 100  # beyond it the page says "more than", and counting stops
 
 
@@ -64,6 +66,7 @@ class LogPage:
     newest: str | None  # public id of the newest row of this page
     newer: int  # matching messages above the page (at most _MOST_NEWER are counted)
     any: bool  # whether the tenant has any message at all
+    whole: bool = True  # whether all messages were looked at: a part of an address is looked for in MOST_SEARCHED
 
 
 # Begun once: to name a dozen columns costs as much as to read them.
@@ -93,6 +96,7 @@ def page(
         newest=rows[0].public_id if rows else None,
         newer=_newer(matching, top) if top is not None else 0,
         any=bool(rows) or _has_any(tenant),
+        whole=not _is_part(wanted.recipient) or db.session.scalar(_beyond_searched(tenant)) is None,
     )
 
 
@@ -116,8 +120,14 @@ def get_message(tenant: Tenant, public_id: str) -> Message:
 
 
 def entries(message: Message) -> list[LogEntry]:
-    """What happened to the message, oldest first."""
-    return list(db.session.scalars(select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id)))
+    """What happened to the message, oldest first; at the end why it is on hold, which its row says and no entry."""
+    query = select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id)
+    found = list(db.session.scalars(query))
+    last = found[-1] if found else None
+    if message.state == State.HELD and (last is None or (last.event, last.reason) != (Event.HELD, message.reason)):
+        about = {"tenant_id": message.tenant_id, "message_id": message.id, "reason": message.reason}
+        found.append(LogEntry(**about, event=Event.HELD, at=message.held_at or message.accepted_at))
+    return found
 
 
 def last_entries(ids: list[int]) -> dict[int, LogEntry]:
@@ -148,7 +158,15 @@ def _matching(tenant: Tenant, wanted: LogFilter) -> list[ColumnElement[bool]]:
         conditions.append(Message.id >= _first_id_since(tenant, PERIODS[wanted.period]))
     if wanted.recipient:
         conditions.append(_recipient(wanted.recipient))
+    if _is_part(wanted.recipient):
+        conditions.append(Message.id > func.coalesce(_beyond_searched(tenant).scalar_subquery(), 0))
     return conditions
+
+
+def _beyond_searched(tenant: Tenant) -> Select[int]:
+    """The id of the newest message that isn't read for a part of an address, by the index alone."""
+    newest = select(Message.id).where(Message.tenant_id == tenant.id).order_by(Message.id.desc())
+    return newest.offset(MOST_SEARCHED).limit(1)
 
 
 def _first_id_since(tenant: Tenant, period: timedelta) -> Any:
@@ -164,11 +182,19 @@ def _first_id_since(tenant: Tenant, period: timedelta) -> Any:
 
 def _recipient(text: str) -> ColumnElement[bool]:
     """A whole address is looked up by index; anything else is a part of one."""
-    text = text.strip().lower().replace("\x00", "")  # PostgreSQL knows no NUL
-    local, at, domain = text.rpartition("@")
-    if local and at and "." in domain:
-        return func.lower(Message.to_address) == text
-    return func.lower(Message.to_address).contains(text, autoescape=True)
+    if not _is_part(text):
+        return func.lower(Message.to_address) == _searched(text)
+    return func.lower(Message.to_address).contains(_searched(text), autoescape=True)
+
+
+def _searched(text: str) -> str:
+    return text.strip().lower().replace("\x00", "")  # PostgreSQL knows no NUL
+
+
+def _is_part(text: str | None) -> bool:
+    """Whether it is less than an address."""
+    local, _, domain = _searched(text or "").rpartition("@")
+    return bool(text) and not (local and "." in domain)
 
 
 def _id(tenant: Tenant, public_id: str | None) -> int | None:

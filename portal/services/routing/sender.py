@@ -16,6 +16,7 @@ from portal.models.route import INTERACTIVE, RELAY, Route
 from portal.models.tenant import TenantState
 from portal.reasons import Reason
 from portal.services import entitlements
+from portal.services.routing import daily_limit
 from portal.transport.mime.addresses import Mailbox, parse_mailbox
 
 
@@ -31,7 +32,7 @@ class Sender:
     route: Route
     identity_id: int | None = None
     driver_id: int | None = None
-    held_reason: str | None = None  # why the tenant's mail waits: its driver, or it is suspended; None: it doesn't
+    held_reason: str | None = None  # why the tenant's mail waits: its driver, its limit, its suspension; or None
     stands_in: bool = False  # the default sender in place of a driver that can't send now
     reply_to: Mailbox | None = None
 
@@ -102,12 +103,19 @@ _FACTS_DIRECT = Statement(_FACTS)
 
 
 def resolve(tenant: Tenant) -> Sender:
-    """The sender in force for the tenant's mail, as far as its plan allows."""
-    return decide(Facts._make(db.session.execute(_FACTS, {"tenant": tenant.id}).one()))
+    """The sender in force for the tenant's mail, as far as its plan allows and its daily limit isn't used up."""
+    given = Facts._make(db.session.execute(_FACTS, {"tenant": tenant.id}).one())
+    sender = decide(given)
+    if sender.route == RELAY and sender.held_reason is None and daily_limit.room(tenant.id, given.plan) == 0:
+        return replace(sender, held_reason=Reason.PLAN_DAILY_LIMIT)
+    return sender
 
 
 def facts(tenant_id: int) -> Facts:
-    """The same by the drain's own connection: as committed, at the cost of one look-up."""
+    """The same by the drain's own connection: as committed, at the cost of one look-up.
+
+    Without the daily limit: what was claimed is within it.
+    """
     row = _FACTS_DIRECT.row(tenant=tenant_id)
     assert row is not None, "a tenant is never deleted"
     return Facts._make(row)

@@ -13,7 +13,9 @@ from portal.reasons import Reason
 from portal.services import entitlements
 from portal.services.drivers import lifecycle, quota
 from portal.services.drivers.quota import Usage
+from portal.services.routing import daily_limit
 from portal.services.routing import sender as senders
+from portal.services.routing.daily_limit import MOST_COUNTED, DailyLimit
 from portal.services.senders import verification
 
 
@@ -43,6 +45,7 @@ class SenderSettings:
     brand_allowed: bool
     driver_allowed: bool
     stands_in: bool  # the default sender, in place of a driver that can't send now
+    daily_limit: DailyLimit | None  # used up: mail waits for the next day; None: there is room
 
     @property
     def from_header(self) -> str:
@@ -58,7 +61,7 @@ class DriverStatus:
     usage: Usage
     waits_until: datetime | None  # backing off until then
     waits_for: str | None  # why: a reason key
-    held: int  # messages that wait for it
+    held: int  # messages that wait for it; of more than MOST_COUNTED only one is counted
 
 
 def sender_settings(tenant: Tenant) -> SenderSettings:
@@ -84,6 +87,7 @@ def sender_settings(tenant: Tenant) -> SenderSettings:
         brand_allowed=entitlements.allows(tenant, "brand_sender"),
         driver_allowed=entitlements.allows(tenant, "own_driver"),
         stands_in=sender.stands_in,
+        daily_limit=daily_limit.status(tenant) if sender.held_reason == Reason.PLAN_DAILY_LIMIT else None,
     )
 
 
@@ -111,14 +115,17 @@ def driver_status(tenant: Tenant) -> DriverStatus | None:
         return None
     lane = db.session.scalar(select(Lane).where(Lane.route == driver.route).execution_options(populate_existing=True))
     waits = lane is not None and lane.not_before is not None and lane.not_before > utcnow()
-    held = select(func.count()).where(
-        Message.tenant_id == tenant.id, Message.state == "held", Message.reason.is_distinct_from(Reason.SET_ASIDE)
-    )
+    in_force = senders.resolve(tenant).driver_id == driver.id
     return DriverStatus(
         driver=driver,
-        in_force=senders.resolve(tenant).driver_id == driver.id,
+        in_force=in_force,
         usage=quota.usage(driver),
         waits_until=lane.not_before if lane is not None and waits else None,
         waits_for=lane.reason if lane is not None and waits else None,
-        held=db.session.scalar(held) or 0,
+        held=_held(tenant) if in_force else 0,
     )
+
+
+def _held(tenant: Tenant) -> int:
+    held = select(Message.id).where(Message.tenant_id == tenant.id, Message.state == "held").limit(MOST_COUNTED + 1)
+    return db.session.scalar(select(func.count()).select_from(held.subquery())) or 0

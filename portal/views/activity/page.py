@@ -13,6 +13,7 @@ from portal.views import csv_files
 from portal.views.activity import texts as activity_texts
 from portal.web.access import access
 from portal.web.i18n import gettext
+from portal.web.rate_limits import EXPORT, limited
 
 blueprint = Blueprint("activity", __name__, url_prefix="/settings")
 
@@ -34,6 +35,7 @@ def get_page() -> Response:
 
 @blueprint.post("/activity.csv")
 @access("admin")
+@limited(EXPORT)
 def post_csv() -> Response:
     """Posted, so that in a frame the form's body brings the session. Changes nothing."""
     zone = csv_files.zone(g.tenant)

@@ -75,7 +75,7 @@ class Operation:
 OPERATIONS = (
     Operation(
         "put", "/tenants/{tenant}", "putTenant", "Create a tenant, or bring it up to date",
-        (schemas.TenantShown, {"tenant": "acme"} | _TENANT),
+        (schemas.TenantShown, {"tenant": "acme"} | _TENANT | {"mails_per_day": 5000, "mails_today": 1204}),
         ("lacks_manage", "other_tenant", "refused_tenant", *_BODY, *_ALWAYS),
         scope=Scope.MANAGE,
         body=(schemas.TenantRequest, _TENANT),
@@ -125,7 +125,8 @@ OPERATIONS = (
         (schemas.MessageShown, _SHOWN),
         ("lacks_read", "no_message", *_ALWAYS),
         scope=Scope.READ,
-        details="State `sent` means that the next server has accepted the message; nobody can promise more.",
+        details="State `sent` means that the next server has accepted the message; nobody can promise more. `held` for "
+        "the reason `plan_daily_limit` waits for the next day (UTC): its plan's `mails_per_day` is used up.",
     ),
     Operation(
         "post", "/messages/{public_id}/cancel", "cancelMessage", "Withdraw a message that still waits",

@@ -201,7 +201,7 @@ class MessageShown(TypedDict):
 
 
 class TenantShown(TypedDict):
-    """The tenant as it is now."""
+    """The tenant as it is now; `mails_per_day` is its plan's limit (UTC), `mails_today` what has counted of it."""
 
     tenant: str
     name: str
@@ -210,6 +210,8 @@ class TenantShown(TypedDict):
     timezone: str
     frame_ancestors: list[str]
     state: str
+    mails_per_day: int | None
+    mails_today: int
 
 
 class FieldProblem(TypedDict):

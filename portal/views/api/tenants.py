@@ -11,6 +11,7 @@ from portal.services import audit
 from portal.services.accounts import people, tenants
 from portal.services.accounts.launches import is_subject
 from portal.services.errors import InvalidField, NotFound
+from portal.services.routing import daily_limit
 from portal.views.api import parsing
 from portal.views.api.problems import PROBLEMS
 from portal.views.api.schemas import TenantRequest, TenantShown
@@ -71,6 +72,7 @@ def _require_tenant(tenant: str) -> None:
 
 
 def _shown(tenant: Tenant) -> TenantShown:
+    limit = daily_limit.status(tenant)
     return {
         "tenant": tenant.external_id,
         "name": tenant.name,
@@ -79,4 +81,6 @@ def _shown(tenant: Tenant) -> TenantShown:
         "timezone": tenant.timezone,
         "frame_ancestors": tenant.frame_ancestors,
         "state": tenant.state,
+        "mails_per_day": limit.limit,
+        "mails_today": limit.used,
     }

@@ -36,7 +36,7 @@ from portal.views.sender.page import Notice
 from portal.web.access import access
 from portal.web.htmx import not_modified, see_other, tagged, wants_fragment
 from portal.web.i18n import clock
-from portal.web.rate_limits import TEST_SEND, limited
+from portal.web.rate_limits import SWITCHING, TEST_SEND, limited
 from portal.web.rich_text import rich
 
 blueprint = Blueprint("driver", __name__, url_prefix="/settings/email/service")
@@ -237,24 +237,28 @@ def post_discard() -> Response:
 
 @blueprint.post("/pause")
 @access("admin")
+@limited(SWITCHING)
 def post_pause() -> Response:
     return change("driver_paused", lambda: lifecycle.pause(g.tenant, g.user))
 
 
 @blueprint.post("/resume")
 @access("admin")
+@limited(SWITCHING)
 def post_resume() -> Response:
     return change("driver_resumed", lambda: lifecycle.resume(g.tenant, g.user))
 
 
 @blueprint.post("/use")
 @access("admin")
+@limited(SWITCHING)
 def post_use() -> Response:
     return change("driver_used", lambda: lifecycle.use(g.tenant, g.user))
 
 
 @blueprint.post("/held-mail")
 @access("admin")
+@limited(SWITCHING)
 def post_held_mail() -> Response:
     return change("held_mail", lambda: lifecycle.set_held_mail(g.tenant, g.user, request.form.get("held_mail", "wait")))
 
@@ -275,6 +279,7 @@ def get_remove() -> Response:
 
 @blueprint.post("/remove")
 @access("admin")
+@limited(SWITCHING)
 def post_remove() -> Response:
     return change("driver_removed", lambda: lifecycle.remove(g.tenant, g.user))
 

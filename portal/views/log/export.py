@@ -17,18 +17,21 @@ from portal.views.log import texts as log_texts
 from portal.views.log.page import View, read_view
 from portal.web.access import access
 from portal.web.i18n import gettext
+from portal.web.rate_limits import EXPORT, limited
 
 blueprint = Blueprint("log_export", __name__, url_prefix="/settings/email")
 
 
 @blueprint.get("/logs.csv")
 @access("viewer")
+@limited(EXPORT)
 def get_csv() -> Response:
     return _stream(read_view(request.args))
 
 
 @blueprint.post("/logs.csv")
 @access("viewer")
+@limited(EXPORT)
 def post_csv() -> Response:
     return _stream(read_view(request.form, request.form.get("recipient")))
 

@@ -16,6 +16,7 @@ from portal.views.people.form import InvitationForm
 from portal.web.access import access
 from portal.web.htmx import see_other
 from portal.web.i18n import clock, gettext
+from portal.web.rate_limits import SWITCHING, limited
 
 blueprint = Blueprint("people", __name__, url_prefix="/settings/people")
 
@@ -56,6 +57,7 @@ def post_invitation() -> Response:
 
 @blueprint.post("/<int:user_id>/role")
 @access("admin")
+@limited(SWITCHING)
 def post_role(user_id: int) -> Response:
     try:
         people.set_role(g.tenant, g.user, user_id, request.form.get("role", ""))
@@ -68,6 +70,7 @@ def post_role(user_id: int) -> Response:
 
 @blueprint.post("/<int:user_id>/sign-out")
 @access("admin")
+@limited(SWITCHING)
 def post_sign_out(user_id: int) -> Response:
     people.sign_out(g.tenant, g.user, user_id)
     return done("signed_out")

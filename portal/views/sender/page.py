@@ -14,6 +14,7 @@ from portal.services import entitlements
 from portal.services.errors import InvalidField, NotPending, NotVerified, SendLimit
 from portal.services.senders import identities, verification
 from portal.services.senders.settings_page import DriverStatus, SenderSettings, driver_status, sender_settings
+from portal.views import waiting_texts
 from portal.views.driver import texts as driver_texts
 from portal.views.errors import asked_too_often
 from portal.views.log import texts as log_texts
@@ -21,9 +22,10 @@ from portal.views.sender.form import SenderForm
 from portal.web.access import access
 from portal.web.htmx import not_modified, see_other, tagged, wants_fragment
 from portal.web.i18n import clock, gettext
-from portal.web.rate_limits import VERIFICATION, limited
+from portal.web.rate_limits import SWITCHING, VERIFICATION, limited
 
 blueprint = Blueprint("sender", __name__, url_prefix="/settings/email")
+blueprint.add_app_template_global(waiting_texts.sentence, "waiting_sentence")
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def state_tag(sender: SenderSettings) -> str:
     """Changes whenever the sender card would look different."""
     pending = sender.pending
     shown: list[object] = [sender.mode, sender.from_header, sender.active and sender.active.id, g.user.role]
+    shown.append(sender.daily_limit)
     if pending:
         message = pending.message
         shown += [
@@ -200,6 +203,7 @@ def post_cancel(identity_id: int) -> Response:
 
 @blueprint.post("/identities/<int:identity_id>/use")
 @access("admin")
+@limited(SWITCHING)
 def post_use(identity_id: int) -> Response:
     try:
         identities.use_identity(g.tenant, g.user, identity_id)
@@ -210,6 +214,7 @@ def post_use(identity_id: int) -> Response:
 
 @blueprint.post("/default")
 @access("admin")
+@limited(SWITCHING)
 def post_default() -> Response:
     identities.use_default(g.tenant, g.user)
     return done("in_use")

@@ -1,5 +1,6 @@
 """The log: newest first, keyset pages, filters, and nobody else's mail."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -7,10 +8,12 @@ from sqlalchemy import update
 
 from portal.extensions import db
 from portal.models import Message, Tenant, utcnow
+from portal.models.route import RELAY
 from portal.services.accounts import tenants
 from portal.services.errors import NotFound
 from portal.services.outbox import message_log
 from portal.services.outbox.message_log import LogFilter
+from tests.support.backlog import backlog
 from tests.support.statements import recorded
 from tests.support.steps import accept, execute
 
@@ -111,3 +114,35 @@ def test_the_newest_entry_of_each_row_comes_in_one_query(tenant: Tenant) -> None
     messages = [accept(tenant) for _ in range(3)]
     last = message_log.last_entries([message.id for message in messages])
     assert {message_id: entry.event for message_id, entry in last.items()} == {m.id: "queued" for m in messages}
+
+
+def test_a_part_of_an_address_is_looked_for_in_the_newest_and_a_whole_one_in_all(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_log, "MOST_SEARCHED", 3)
+    oldest = accept(tenant, "jane@customer.example")
+    newer = [accept(tenant, f"bob{number}@customer.example") for number in range(3)]
+    part = message_log.page(tenant, LogFilter(recipient="@customer"))
+    assert [row.id for row in part.rows] == [message.id for message in reversed(newer)] and not part.whole
+    found = message_log.page(tenant, LogFilter(recipient="jane@customer.example"))
+    assert [row.id for row in found.rows] == [oldest.id] and found.whole
+
+
+def test_a_search_that_finds_nothing_reads_so_many_messages_and_no_more(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processor time with four times as many messages, so that even linear work would show."""
+    monkeypatch.setattr(message_log, "MOST_SEARCHED", 500)
+
+    def best() -> float:
+        times = []
+        for _ in range(5):
+            began = time.process_time()
+            assert message_log.page(tenant, LogFilter(recipient="nobody")).rows == []
+            times.append(time.process_time() - began)
+        return min(times)
+
+    backlog(tenant, RELAY, 10_000)
+    once = best()
+    backlog(tenant, RELAY, 30_000)
+    assert best() < 3 * once

@@ -1,6 +1,7 @@
 """The API of the platform's backend: tenants, messages, keys, and one clear sentence for what is refused."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from werkzeug.test import TestResponse
 
 from portal.extensions import db
 from portal.models import Lane, Message, now, utcnow
-from portal.services.accounts import api_keys
+from portal.services.accounts import api_keys, tenants
+from tests.support.plans import limit_plans, use_up
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain, execute
 from tests.views.api.conftest import MESSAGE, problem
@@ -178,8 +180,25 @@ def test_an_unknown_path_and_method_answer_as_problems(api: FlaskClient) -> None
 def test_a_tenant_is_created_then_changed_field_by_field(api: FlaskClient) -> None:
     put = {"plan": "pro", "locale": "de", "timezone": "Europe/Berlin", "frame_ancestors": ["https://dash.example"]}
     answer = api.put("/api/v1/tenants/acme", json=put)
-    shown = {"tenant": "acme", "name": "Acme Shop", "state": "active"} | put
-    assert answer.status_code == 200 and answer.get_json() == shown
+    told = {"tenant": "acme", "name": "Acme Shop", "state": "active", "mails_per_day": None, "mails_today": 0}
+    assert answer.status_code == 200 and answer.get_json() == told | put
+
+
+def test_a_tenants_daily_limit_and_its_use_are_told_and_so_is_why_a_message_waits(
+    app: Flask, api: FlaskClient, tmp_path: Path
+) -> None:
+    with app.app_context():
+        limit_plans(app, tmp_path, basic=2)
+    api.put("/api/v1/tenants/acme", json={"plan": "basic"})
+    with app.app_context():
+        use_up(tenants.find("acme"), 2)
+    told = api.put("/api/v1/tenants/acme", json={}).get_json()
+    assert (told["mails_per_day"], told["mails_today"]) == (2, 2)
+    accepted = api.post("/api/v1/messages", json=MESSAGE).get_json()
+    assert accepted["state"] == "held"
+    shown = api.get(f"/api/v1/messages/{accepted['id']}").get_json()
+    assert (shown["state"], shown["reason"]) == ("held", "plan_daily_limit")
+    assert [(entry["event"], entry["reason"]) for entry in shown["log"]][-1] == ("held", "plan_daily_limit")
 
 
 @pytest.mark.parametrize(

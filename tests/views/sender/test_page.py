@@ -1,10 +1,13 @@
 """Email configuration: what it says, what it refuses, and in which words."""
 
 import re
+from html import unescape
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from markupsafe import escape
+from werkzeug.test import TestResponse
 
 from portal.extensions import db
 from portal.models import Message, SenderIdentity
@@ -12,6 +15,8 @@ from portal.services.accounts import tenants
 from portal.services.senders import verification
 from portal.services.senders.settings_page import sender_settings
 from tests.support.person import Arrive, Person
+from tests.support.plans import limit_plans, use_up
+from tests.support.steps import accept
 
 SETTINGS = "/settings/email"
 FORM = "/settings/email/verification"
@@ -216,3 +221,30 @@ def test_names_and_addresses_are_escaped_everywhere(arrive: Arrive) -> None:
     page = person.post(FORM, {"address": '"><script>x</script>', "display_name": "<i>"}).text
     for markup in ("<b>Evil", "<script>x", 'value="<i>'):
         assert markup not in page
+
+
+def test_at_the_daily_limit_the_page_says_how_many_wait_and_until_when(
+    app: Flask, arrive: Arrive, tmp_path: Path
+) -> None:
+    limit_plans(app, tmp_path, basic=2)
+    person, german = (
+        arrive("shop", plan="basic"),
+        arrive("shop", plan="basic", sub="2", email="b@shop.example", locale="de"),
+    )
+    assert "emails a day" not in text_of(person.get(SETTINGS))
+    with app.app_context():
+        shop = tenants.find("shop")
+        use_up(shop, 2)
+        assert shop is not None
+        for _ in range(3):
+            accept(shop)
+    words = text_of(person.get(SETTINGS))
+    assert "Your plan's limit of 2 emails a day is reached. 3 messages wait. Nothing is lost:" in words
+    assert "sending resumes automatically (" in words
+    assert "Das Tageslimit Ihres Tarifs von 2 E-Mails ist erreicht." in text_of(german.get(SETTINGS))
+    assert "On hold: your plan's daily limit is reached" in text_of(person.get(f"{SETTINGS}/logs"))
+
+
+def text_of(answer: TestResponse) -> str:
+    """What a reader reads, in one line."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
