@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from flask import Blueprint, g, make_response, render_template
 from werkzeug.wrappers import Response
 
+from portal.services.emails import shop_name
 from portal.services.errors import NotPending, SendLimit
 from portal.services.senders import verification
 from portal.services.senders.verification import VerificationLink
@@ -55,11 +56,13 @@ def show(
     next_at: datetime | None = None,
     status: int | None = None,
 ) -> Response:
+    shop = ""
     if link.tenant is not None:
         g.tenant = link.tenant  # its timezone
         speak(link.tenant.locale)
+        shop = shop_name.shown(link.tenant, link.tenant.locale)
     limit = gettext("The next email is possible at %(time)s.", time=clock(next_at)) if next_at else None
     state = "sent" if sent else link.state
     hours = verification.LINK_LIFE // timedelta(hours=1)
-    page = render_template("verify/page.html", link=link, state=state, token=token, limit=limit, hours=hours)
+    page = render_template("verify/page.html", link=link, shop=shop, state=state, token=token, limit=limit, hours=hours)
     return make_response(page, status or _STATUS.get(state, 200))

@@ -9,7 +9,7 @@ from portal.config import settings
 from portal.models import Driver, Tenant
 from portal.models.message import Kind
 from portal.reasons import words
-from portal.services.emails import environment
+from portal.services.emails import environment, shop_name
 from portal.transport.mime.addresses import parse_mailbox
 from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.build import MailContent
@@ -81,12 +81,12 @@ def build(kind: Kind, subject: str, locale: str, **values: object) -> MailConten
 
 def driver_stopped(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
     """The notice that a driver is stopped."""
-    translate = environment.translator(environment.known(locale))
+    translate, shop = environment.translator(environment.known(locale)), shop_name.shown(tenant, locale)
     return build(
         Kind.NOTICE,
-        subject(Kind.NOTICE, locale, tenant=tenant.name),
+        subject(Kind.NOTICE, locale, tenant=shop),
         locale,
-        tenant=tenant.name,
+        tenant=shop,
         held_mail=tenant.held_mail,
         host=driver.host,
         reason=driver.reason,

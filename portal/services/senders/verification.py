@@ -18,13 +18,13 @@ from portal.models import Message, SenderIdentity, Tenant, User, VerificationMai
 from portal.models.identity import new_nonce
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
-from portal.services import audit, entitlements, limits
+from portal.services import audit, entitlements, limits, sender_rules
 from portal.services.accounts import tenants
-from portal.services.emails import contents
+from portal.services.emails import contents, shop_name
 from portal.services.errors import InvalidField, NotFound, NotPending, SendLimit
 from portal.services.outbox import accept as outbox
 from portal.services.senders import identities
-from portal.transport.mime.addresses import InvalidAddress, check_display_name, validate_address
+from portal.transport.mime.addresses import InvalidAddress
 from portal.transport.mime.build import MailContent
 
 LINK_LIFE = timedelta(hours=24)
@@ -165,17 +165,18 @@ def mail_content(message: Message) -> MailContent:
     if identity.state != "pending" or identity.nonce != data["nonce"]:
         raise NotPending
     link = f"{settings().base_url}/verify/{_token(identity)}"
-    about = {"tenant": tenant.name, "address": identity.address, "link": link, "hours": LINK_LIFE // timedelta(hours=1)}
+    shop, hours = shop_name.shown(tenant, data["locale"]), LINK_LIFE // timedelta(hours=1)
+    about = {"tenant": shop, "address": identity.address, "link": link, "hours": hours}
     return contents.build(Kind.VERIFICATION, message.subject, data["locale"], **about)
 
 
 def _checked(address: str, display_name: str, tenant: Tenant) -> tuple[str, str]:
     try:
-        address = validate_address(address)
+        address = sender_rules.check_address(address)
     except InvalidAddress as error:
         raise InvalidField("address", error.reason) from None
     try:
-        return address, check_display_name(display_name if display_name.strip() else tenant.name)
+        return address, sender_rules.check_name(display_name if display_name.strip() else tenant.name)
     except InvalidAddress as error:
         raise InvalidField("display_name", error.reason) from None
 
@@ -196,7 +197,7 @@ def _send(tenant: Tenant, identity: SenderIdentity, locale: str) -> None:
         tenant,
         kind=Kind.VERIFICATION,
         to=identity.address,
-        subject=contents.subject(Kind.VERIFICATION, locale, tenant=tenant.name),
+        subject=contents.subject(Kind.VERIFICATION, locale, tenant=shop_name.shown(tenant, locale)),
         data={"identity": identity.id, "nonce": identity.nonce, "locale": locale},
         route=INTERACTIVE,
     )

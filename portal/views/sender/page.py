@@ -11,6 +11,7 @@ from typing import Any
 from flask import Blueprint, g, make_response, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from portal.mailauth.free_mail import is_free_mail
 from portal.services import entitlements
 from portal.services.errors import InvalidField, NotPending, NotVerified, SendLimit
 from portal.services.senders import identities, verification
@@ -79,7 +80,7 @@ def context(form: SenderForm | None = None, shown: Notice | None = None, **more:
         "form": form if form is not None else SenderForm(formdata=None),
         "notice": shown,
         "may_change": g.user.role == "admin",
-        "is_free_mail": identities.is_free_mail,
+        "is_free_mail": is_free_mail,
         "wait": wait_seconds(sender),
         "log_texts": log_texts,
         "plan": entitlements.known().get(g.tenant.plan),

@@ -64,8 +64,8 @@ def test_a_fragment_holds_the_parts_that_changed_and_no_page(person: Person) -> 
         ("a" * 250 + "@acme.example", "Acme", "too long"),
         ("jürgen@acme.example", "Acme", "The part before the @ may hold only"),
         ("hello@acme.example", "ceo@bank.example", "must not look like an email address"),
-        ("hello@acme.example", "Acme\x07Shop", "characters that can&#39;t be shown"),
-        ("hello@acme.example", "Acme\r\nBcc: x", "characters that can&#39;t be shown"),
+        ("hello@acme.example", "Acme\x07Shop", "characters that can&#39;t be seen"),
+        ("hello@acme.example", "Acme\r\nBcc: x", "characters that can&#39;t be seen"),
         ("hello@acme.example", "x" * 300, "too long"),
     ],
 )
