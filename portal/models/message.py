@@ -57,6 +57,7 @@ class Kind(StrEnum):
     VENDOR_NOTIFICATION = "vendor_notification"
     CUSTOMER_MESSAGE = "customer_message"
     VERIFICATION = "verification"
+    SENDER_CONFIRMED = "sender_confirmed"
     DRIVER_TEST = "driver_test"
     NOTICE = "notice"
     SIGN_IN = "sign_in"

@@ -53,6 +53,7 @@ def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
 # The templates of our own mails, by the kind of message: `templates/emails/<name>/{subject.txt,body.txt,body.html}`.
 OURS = {
     Kind.VERIFICATION: "verification",  # asks whether an address belongs to the tenant
+    Kind.SENDER_CONFIRMED: "sender_confirmed",  # says that it was, with a link that takes it back
     Kind.DRIVER_TEST: "driver_test",  # proves a driver's settings
     Kind.NOTICE: "driver_stopped",
     Kind.SIGN_IN: "sign_in",  # has a link that lets its reader in

@@ -10,13 +10,14 @@ from sqlalchemy import ColumnElement, delete, select
 from portal.db import sqlite
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import BurntToken, DriverTest, IdempotencyKey, SignInLink, VerificationMail, utcnow
+from portal.models import BurntToken, DriverTest, IdempotencyKey, Revocation, SignInLink, VerificationMail, utcnow
 from portal.services.outbox import idempotency
 
 _BATCH = 500
 _TESTS = timedelta(days=1)  # they hold a password, encrypted; a pass is good for 30 minutes
 _LINKS = timedelta(days=1)  # so long a sign-in link's page can say whether it was used or is too old
 _LONGEST_LIMIT = timedelta(days=2)  # the limits on verification mail look back a day
+_REVOCATIONS = timedelta(days=60)  # a shop is kept from asking again for half as long
 
 
 def clean_up() -> int:
@@ -27,6 +28,7 @@ def clean_up() -> int:
         + _delete(DriverTest.id, DriverTest.created_at < now - _TESTS)
         + _delete(SignInLink.id, SignInLink.created_at < now - _LINKS)
         + _delete(VerificationMail.id, VerificationMail.at < now - _LONGEST_LIMIT)
+        + _delete(Revocation.id, Revocation.at < now - _REVOCATIONS)
         + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - idempotency.KEPT)
     )
 

@@ -8,12 +8,12 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from portal.extensions import db
-from portal.models import Driver, Lane, Message, SenderIdentity, Tenant, utcnow
+from portal.models import Driver, Lane, Message, Revocation, SenderIdentity, Tenant, utcnow
 from portal.services import entitlements
 from portal.services.drivers import lifecycle, quota
 from portal.services.drivers.quota import Usage
 from portal.services.routing import sender as senders
-from portal.services.senders import verification
+from portal.services.senders import revocations, verification
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class SenderSettings:
     brand_allowed: bool
     driver_allowed: bool
     stands_in: bool  # the default sender, in place of a driver that can't send now
+    taken_back: list[Revocation]  # addresses that can't be asked for again yet
 
     @property
     def from_header(self) -> str:
@@ -83,6 +84,7 @@ def sender_settings(tenant: Tenant) -> SenderSettings:
         brand_allowed=entitlements.allows(tenant, "brand_sender"),
         driver_allowed=entitlements.allows(tenant, "own_driver"),
         stands_in=sender.stands_in,
+        taken_back=revocations.shown(tenant),
     )
 
 

@@ -10,7 +10,7 @@ from portal.services.errors import InvalidField, NotFound, NotVerified
 from portal.services.senders import identities, verification
 from portal.services.senders.settings_page import sender_settings
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import link_of_last_mail, verified
+from tests.support.steps import accept, again, drain, link_of_last_mail, verified
 
 
 def test_an_address_verified_before_is_in_force_with_the_new_name(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
@@ -35,10 +35,39 @@ def test_a_pending_address_cannot_be_chosen(tenant: Tenant, user: User) -> None:
         identities.use_identity(tenant, user, identity.id)
 
 
+def test_a_removed_address_is_no_sender_any_more(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
+    identity = verified(tenant, user, smtp, "hello@acme.example")
+    waiting = [accept(tenant), accept(tenant)]
+    assert identities.waiting(tenant, identity) == 2
+    identities.remove(tenant, user, identity.id)
+    shown = sender_settings(tenant)
+    assert (shown.mode, shown.chosen_mode, shown.choices) == ("platform", "platform", [])
+    drain()
+    assert {again(one).sender for one in waiting} == {"Marketplace <notifications@marketplace.example>"}
+    with pytest.raises(NotVerified):
+        identities.use_identity(tenant, user, identity.id)
+    with pytest.raises(NotVerified):
+        identities.remove(tenant, user, identity.id)
+    assert verification.start_verification(tenant, user, "hello@acme.example", "").state == "pending"
+
+
+def test_removing_an_address_not_in_use_changes_nothing_else(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
+    first = verified(tenant, user, smtp, "one@acme.example")
+    verified(tenant, user, smtp, "two@acme.example")
+    assert identities.waiting(tenant, first) == 0
+    identities.remove(tenant, user, first.id)
+    assert sender_settings(tenant).from_address == "two@acme.example" and sender_settings(tenant).choices == []
+
+
 def test_another_tenants_address_is_not_found(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
     theirs = verified(tenant, user, smtp, "hello@acme.example")
     other, _ = tenants.upsert("other", name="Other", plan="pro")
-    for verb in (identities.use_identity, verification.resend_verification, verification.cancel_pending):
+    for verb in (
+        identities.use_identity,
+        identities.remove,
+        verification.resend_verification,
+        verification.cancel_pending,
+    ):
         with pytest.raises(NotFound):
             verb(other, user, theirs.id)
 
