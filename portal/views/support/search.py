@@ -19,6 +19,8 @@ blueprint = Blueprint("support", __name__, url_prefix="/support")
 
 def page(landing: str | None = None, **found: Any) -> Response:
     """`found`: `shops` or `messages`, and what was `asked`; at the start, what recipients reported lately."""
+    if not found:
+        found = {"reports": revocations.newest()}
     values = {"landing": landing, "plans": entitlements.known(), "texts": log_texts, **found}
     return make_response(render_template("support/page.html", **values))
 
@@ -26,7 +28,7 @@ def page(landing: str | None = None, **found: Any) -> Response:
 @blueprint.get("")
 @access("support")
 def get_page() -> Response:
-    return page(reports=revocations.newest())
+    return page()
 
 
 # An address has no place in a URL, so both searches are a form's body.
