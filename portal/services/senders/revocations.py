@@ -55,6 +55,6 @@ def newest() -> list[tuple[Revocation, Tenant]]:
     return [(row, tenant) for row, tenant in rows]
 
 
-def _in_force(tenant: Tenant) -> Select[tuple[Revocation]]:
+def _in_force(tenant: Tenant) -> Select[Revocation]:
     lasting = select(Revocation).where(Revocation.tenant_id == tenant.id, Revocation.at > utcnow() - PEACE)
     return lasting.order_by(Revocation.at.desc(), Revocation.id.desc())

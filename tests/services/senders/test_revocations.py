@@ -1,8 +1,10 @@
 """An address taken from a shop by whoever reads its mail, or by support: at once, and for thirty days."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from portal.db.transaction import transaction
@@ -14,6 +16,7 @@ from portal.services.operations import housekeeping
 from portal.services.routing import sender as senders
 from portal.services.senders import identities, revocations, verification
 from portal.services.senders.settings_page import sender_settings
+from tests.support.at_once import at_once
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import accept, again, drain, forget_the_limits, link_of_last_mail, verified
 
@@ -64,6 +67,14 @@ def test_after_the_button_it_revokes_the_address_and_the_default_sender_stands_i
     assert again(waiting).sender == "Marketplace <notifications@marketplace.example>"
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "sender_objected")).one()
     assert entry.before == {"sender": f"Acme <{ADDRESS}>"} and entry.role == "recipient"
+
+
+def test_pressed_at_the_same_moment_taking_back_wins(app: Flask, tenant: Tenant, token: str) -> None:
+    db.session.rollback()
+    at_once(partial(verification.confirm, token), partial(verification.take_back, token), app=app)
+    db.session.rollback()
+    assert verification.read_link(token).state == "taken_back"
+    assert senders.resolve(tenant).identity_id is None
 
 
 def test_a_shop_is_left_with_what_it_had_besides(tenant: Tenant, user: User, smtp: SMTPSink) -> None:
