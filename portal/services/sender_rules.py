@@ -6,6 +6,7 @@ Asked when somebody types them. A sender that is stored already stays as it is u
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from portal.config import settings
@@ -37,7 +38,12 @@ def check_address(text: str) -> str:
 def is_protected(name: str) -> bool:
     """Whether the name is, or holds, the platform's or one that the operator protects (PORTAL_PROTECTED_NAMES)."""
     platform = settings().default_mailbox.name
-    return any(is_in(protected, name) for protected in (platform, *settings().protected_names))
+    return any(_passes_for(protected, name) for protected in (platform, *settings().protected_names))
+
+
+@lru_cache(maxsize=4096)  # a page judges what stands in its form several times
+def _passes_for(protected: str, name: str) -> bool:
+    return is_in(protected, name)
 
 
 def _is_own(domain: str) -> bool:

@@ -19,6 +19,7 @@ _DOT = re.compile(r"[(\[{<] ?(?:dot|punkt|\.) ?[)\]}>]", re.IGNORECASE)
 # A blank before the dot, or one behind a longer word that goes on in lower case: "bank . example", "bank. example".
 # "St. Pauli" and "Blumen u. mehr" are ordinary abbreviations.
 _SPACED_DOT = re.compile(r"(?<=\w) \. ?(?=\w)|(?<=\w{4})\. (?=[^\W\d_A-Z])")
+_SPACED_OUT = re.compile(r"(?<!\w)(\w) (?=\w(?!\w))")  # "b a n k"
 _TOP_LEVEL = re.compile(r"xn--[a-z0-9-]+|[^\W\d_]{2,}", re.IGNORECASE)
 _LEGAL_FORMS = ("co.kg", "co.kgaa", "co.ohg")  # of German companies, often written without the blank
 _ADDRESS = re.compile(r"[^\s@]@([\w.-]+)")
@@ -78,7 +79,7 @@ def _plain(text: str) -> str:
     """As it is read: wide and small forms made plain (NFKC), hidden characters gone, signs for spelled-out ones."""
     text = unicodedata.normalize("NFKC", text).translate(_DOTS)
     text = _DOT.sub(".", _AT.sub("@", cleaned(text)))
-    return _SPACED_DOT.sub(".", re.sub(r" ?@ ?", "@", text))
+    return _SPACED_OUT.sub(r"\1", _SPACED_DOT.sub(".", re.sub(r" ?@ ?", "@", text)))
 
 
 def _is_visible(character: str) -> bool:

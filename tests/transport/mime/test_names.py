@@ -29,7 +29,8 @@ def test_what_a_sender_may_be_called_can_be_read_back_from_a_header(name: str) -
 @pytest.mark.parametrize(
     "name",
     [
-        "ceo@bank.example", "ceo @ bank.example", "ceo @ bank . example", "ceo＠bank.example",
+        "ceo@bank.example", "ceo @ bank.example", "ceo @ bank . example", "c e o @ b a n k . e x a m p l e",
+        "ceo＠bank.example",
         "ceo ﹫ bank．example",
         "ceo(at)bank.example", "ceo [AT] bank [dot] example", "ceo@bank。example", "ceo@bank․example",
         "ceo@bank. example",
@@ -95,6 +96,7 @@ def test_an_ordinary_name_has_none(name: str) -> None:
         ("Booking.com Hotels", ["booking.com"]),
         ("bank . example", ["bank.example"]),
         ("bank. example", ["bank.example"]),
+        ("b a n k . e x a m p l e", ["bank.example"]),
         ("bank．example", ["bank.example"]),
         ("bank。example", ["bank.example"]),
         ("bank․example", ["bank.example"]),
