@@ -42,6 +42,7 @@ def test_a_removed_address_is_no_sender_any_more(tenant: Tenant, user: User, smt
     identities.remove(tenant, user, identity.id)
     shown = sender_settings(tenant)
     assert (shown.mode, shown.chosen_mode, shown.choices) == ("platform", "platform", [])
+    assert db.session.scalar(select(Tenant.identity_id).where(Tenant.id == tenant.id)) is None
     drain()
     assert {again(one).sender for one in waiting} == {"Marketplace <notifications@marketplace.example>"}
     with pytest.raises(NotVerified):
