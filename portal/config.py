@@ -9,19 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from flask import current_app
 from limits import parse_many
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis import Redis
 
 from portal import launch_keys, provider_endpoints, secret_rules
 from portal.plan_file import SHIPPED, Plan
 from portal.plan_file import load as load_plans
+from portal.setting_types import Domains, Listed
 from portal.transport.base import Network
 from portal.transport.destinations import Policy, is_loopback
 from portal.transport.mime.addresses import Mailbox, parse_mailbox
@@ -55,7 +56,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535)
 
     secret_key: str
-    encryption_keys: Annotated[list[str], NoDecode]
+    encryption_keys: Listed
     # One of the two: a secret shared with the platform (HS256), or its public keys (ES256, EdDSA, RS256).
     launch_jwks: Path | None = None
     launch_secret: str = Field("", validate_default=True)
@@ -89,14 +90,11 @@ class Settings(BaseSettings):
 
     provider_endpoints: Path | None = None  # a TOML file of stand-ins for providers' servers
     plans: Path | None = None  # a TOML file like portal/plans.toml, which is the default
+    protected_names: Listed = []
+    own_domains: Domains = []
     support_email: str = "support@marketplace.example"
     support_url: str = ""
     pricing_url: str = ""
-
-    @field_validator("encryption_keys", mode="before")
-    @classmethod
-    def _split_keys(cls, value: Any) -> Any:
-        return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
 
     @field_validator("encryption_keys")
     @classmethod

@@ -61,6 +61,7 @@ def test_the_instances_file_is_read_and_the_environment_wins(tmp_path: Path, mon
         ({"redis_url": "redis://:hunter2/x@redis:6379/0"}, "PORTAL_REDIS_URL"),
         ({"base_url": "mail.marketplace.example"}, "PORTAL_BASE_URL"),
         ({"message_id_domain": "a.example\r\nBcc: x"}, "PORTAL_MESSAGE_ID_DOMAIN"),
+        ({"own_domains": "marketplace.example, hunter2"}, "PORTAL_OWN_DOMAINS"),
         ({"smtp_ca_file": "/nowhere/ca.pem"}, "PORTAL_SMTP_CA_FILE"),
         ({"metrics_token": "hunter2"}, "PORTAL_METRICS_TOKEN"),
         ({"log_format": "hunter2"}, "PORTAL_LOG_FORMAT"),
@@ -199,6 +200,14 @@ def test_each_process_ends_with_the_sentence_and_no_traceback(tmp_path: Path, co
     )
     assert done.returncode == 3
     assert "PORTAL_SECRET_KEY is not set" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_lists_are_written_with_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTAL_PROTECTED_NAMES", "PayPal, Deutsche Bank,")
+    monkeypatch.setenv("PORTAL_OWN_DOMAINS", "Marketplace.example, müller.example")
+    read = load_settings(**{"instance_path": tmp_path} | SECRETS)
+    assert read.protected_names == ["PayPal", "Deutsche Bank"]
+    assert read.own_domains == ["marketplace.example", "xn--mller-kva.example"]
 
 
 def test_every_setting_is_described_and_nothing_else() -> None:

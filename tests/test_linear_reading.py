@@ -7,7 +7,9 @@ import pytest
 
 from portal import providers
 from portal.log_format import Formatter
+from portal.transport.mime import names
 from portal.transport.mime.addresses import InvalidAddress, parse_mailbox
+from portal.transport.mime.lookalikes import is_in
 from portal.transport.smtp.replies import classify
 from tests.support.growth import growth
 
@@ -44,6 +46,18 @@ def test_a_line_of_the_log(piece: str) -> None:
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_host_name(piece: str) -> None:
     assert growth(providers.by_host, piece) <= 3
+
+
+def what_a_name_says(text: str) -> None:
+    names.holds_link(text)
+    names.holds_address(text)
+    names.domains(text)
+    is_in("PayPal", text)
+
+
+@pytest.mark.parametrize("piece", [*PIECES, "a.", "a .", "(at)", "aB", "//", "\u200d", "😀\u200d"])
+def test_a_name(piece: str) -> None:
+    assert growth(what_a_name_says, piece, 5_000) <= 3
 
 
 @pytest.mark.parametrize("piece", PIECES)

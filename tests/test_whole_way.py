@@ -49,4 +49,4 @@ def test_a_script_does_it_all(app: Flask, smtp: SMTPSink, environment: Environme
     assert done.returncode == 0, done.stdout + done.stderr + web.output
     assert "From: Whole Way <hello@whole-way.example>" in done.stdout
     assert '"state":"sent"' in done.stdout
-    assert eventually(lambda: len(smtp.received) == 2, "two mails")
+    assert eventually(lambda: len(smtp.received) == 3, "three mails")

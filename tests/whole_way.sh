@@ -26,6 +26,9 @@ curl -sS -f "$link" | grep -q 'hello@whole-way.example'
 curl -sS -f -X POST "$link" >"$work/page"
 say "confirmed by $link"
 
+# The address is told, with the way back.
+$newest_mail | grep -q "$link"
+
 # From now on the tenant's mail comes from there.
 id=$(curl -sS -f "$base/api/v1/messages" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' \
   -H 'Idempotency-Key: 1' -d '{"tenant": "whole-way", "kind": "customer_message", "to": "jane@customer.example",

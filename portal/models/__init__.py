@@ -4,7 +4,7 @@ from portal.models.api_key import ApiKey
 from portal.models.audit import AuditEntry
 from portal.models.base import Base, now, statement_time, utcnow
 from portal.models.driver import Driver, DriverTest, RefusedSignIn
-from portal.models.identity import SenderIdentity
+from portal.models.identity import Revocation, SenderIdentity
 from portal.models.lane import Lane
 from portal.models.log import LogEntry
 from portal.models.mail_count import MailCount
@@ -15,6 +15,7 @@ from portal.models.user import BurntToken, EndedSession, Removal, SignInLink, Us
 
 __all__ = [
     "ApiKey", "AuditEntry", "Base", "BurntToken", "Driver", "DriverTest", "EndedSession", "IdempotencyKey", "Lane",
-    "LogEntry", "MailCount", "Message", "MessageAttachment", "MessageBody", "Refusal", "RefusedSignIn", "Removal",
-    "SenderIdentity", "SignInLink", "Tenant", "TenantUsage", "User", "now", "statement_time", "utcnow",
+    "LogEntry", "MailCount", "Message", "MessageAttachment", "MessageBody", "Refusal", "RefusedSignIn",
+    "Removal", "Revocation", "SenderIdentity", "SignInLink", "Tenant", "TenantUsage", "User",
+    "now", "statement_time", "utcnow",
 ]  # fmt: skip

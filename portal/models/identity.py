@@ -45,3 +45,24 @@ class SenderIdentity(Base):
     nonce_at: Mapped[datetime] = mapped_column(default=utcnow)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     verified_at: Mapped[datetime | None]
+
+
+class TakenBackBy(StrEnum):
+    """Who took an address back from a tenant."""
+
+    RECIPIENT = "recipient"  # whoever reads its mail
+    SUPPORT = "support"
+
+
+class Revocation(Base):
+    """An address taken back from a tenant, which can't ask for its mailbox again for a while."""
+
+    __tablename__ = "revocation"
+    __table_args__ = (Index("ix_revocation_tenant", "tenant_id", "mailbox"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id", ondelete="CASCADE"))
+    address: Mapped[str] = mapped_column(String(320))  # as the tenant knows it
+    mailbox: Mapped[str] = mapped_column(String(320))  # see portal.services.limits.mailbox_of
+    by: Mapped[str] = mapped_column(String(10))  # TakenBackBy
+    at: Mapped[datetime] = mapped_column(default=utcnow, index=True)

@@ -57,6 +57,7 @@ class Kind(StrEnum):
     VENDOR_NOTIFICATION = "vendor_notification"
     CUSTOMER_MESSAGE = "customer_message"
     VERIFICATION = "verification"
+    SENDER_CONFIRMED = "sender_confirmed"
     DRIVER_TEST = "driver_test"
     NOTICE = "notice"
     SIGN_IN = "sign_in"
@@ -73,6 +74,7 @@ _FINISHED = text("finished_at IS NOT NULL")
 _RESENT = text("resent_of IS NOT NULL")
 _DEFERRED = text("state = 'deferred'")
 _HELD = text("state = 'held'")
+_SET_ASIDE = text("state = 'held' AND reason = 'set_aside'")
 _OVER_LIMIT = text("state = 'held' AND reason = 'plan_daily_limit'")
 _WAITING = text("state IN ('queued', 'deferred')")
 _SUSPECT = text("state IN ('queued', 'deferred') AND releases > 0")
@@ -132,6 +134,7 @@ class Message(Base):
         # The operator's counts of what waits out of the ordinary; no other message costs them a write.
         Index("ix_message_deferred", "route", sqlite_where=_DEFERRED, postgresql_where=_DEFERRED),
         Index("ix_message_held", "route", "reason", sqlite_where=_HELD, postgresql_where=_HELD),
+        Index("ix_message_set_aside", "id", sqlite_where=_SET_ASIDE, postgresql_where=_SET_ASIDE),
         # What waits for another day of its tenant's plan, the oldest first. State and reason are the same in all of it:
         # SQLite prefers the index that has more of what is asked for.
         Index(
@@ -189,6 +192,7 @@ class Message(Base):
 # What waits, a drain may claim.
 IS_DEFERRED = Message.state == literal_column("'deferred'")
 IS_HELD = Message.state == literal_column("'held'")
+IS_SET_ASIDE = and_(IS_HELD, Message.reason == literal_column("'set_aside'"))
 IS_OVER_LIMIT = and_(IS_HELD, Message.reason == literal_column("'plan_daily_limit'"))
 IS_WAITING = Message.state.in_([literal_column("'queued'"), literal_column("'deferred'")])
 IS_SUSPECT = and_(IS_WAITING, Message.releases > literal_column("0"))

@@ -73,6 +73,14 @@ class LinkSent(SendLimit):
         self.sent_at = sent_at
 
 
+class TakenBack(ServiceError):
+    """Whoever reads this mailbox, or support, took it back from the tenant, which may ask again at `until` (UTC)."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"until {until.isoformat()}")
+        self.until = until
+
+
 class LastAdmin(ServiceError):
     """Without this person nobody could change the tenant's settings."""
 

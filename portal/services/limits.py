@@ -35,6 +35,7 @@ class Cause(StrEnum):
     """Why a mail goes out that a person has caused; those of our own mails are called like their message's Kind."""
 
     VERIFICATION = "verification"
+    SENDER_CONFIRMED = "sender_confirmed"
     SIGN_IN = "sign_in"
     FIRST_SIGN_IN = "first_sign_in"  # to somebody who was invited and hasn't come yet
     INVITATION = "invitation"
@@ -59,6 +60,9 @@ ALLOWANCES = {
     Cause.INVITATION: Allowance(((2, _DAY),), ((50, _DAY),)),
     Cause.NOTICE: Allowance(((2, _DAY),)),
     Cause.SEND_AGAIN: Allowance(((3, _DAY),), ((30, _HOUR), (100, _DAY))),
+    # Whoever reads the mailbox has just pressed the button: it takes nothing from the share of what others cause. Its
+    # way back stands in the mail before the button, too.
+    Cause.SENDER_CONFIRMED: Allowance(((1, _DAY),)),
     # Goes to the address of the person who asks, through the account that they name: counted for that account, which
     # stands in the mailbox's place. It takes nothing from the person's share.
     Cause.DRIVER_TEST: Allowance(((30, _HOUR), (100, _DAY)), ((60, _HOUR), (200, _DAY))),

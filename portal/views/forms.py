@@ -56,7 +56,16 @@ def sentence(reason: str) -> str:
             "Use the name of your shop."
         ),
         "name_control_characters": gettext(
-            "The name holds characters that can't be shown. Type it anew, without copying."
+            "The name has characters that can't be seen. Type it again instead of pasting it."
+        ),
+        "name_without_letters": gettext("The name needs at least one letter or digit."),
+        "name_protected": gettext(
+            "Recipients could take this name for your marketplace or another company. Use the name of your shop."
+        ),
+        "own_domain": gettext("This address belongs to your marketplace. Use an address of your own."),
+        "source_route": gettext(
+            "The part before the @ can't have a percent sign or an exclamation mark, "
+            "because some mail servers would send such emails elsewhere."
         ),
     }
     return known.get(reason) or gettext("This can't be used. Please check what you typed.")

@@ -1,4 +1,4 @@
-"""The public confirmation page: opening the link shows it, only its button verifies."""
+"""The public confirmation page: opening the link shows it; its buttons verify, or take back what was verified."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from datetime import datetime, timedelta
 from flask import Blueprint, g, make_response, render_template
 from werkzeug.wrappers import Response
 
+from portal.services.emails import contents, shop_name
 from portal.services.errors import NotPending, SendLimit
-from portal.services.senders import verification
+from portal.services.senders import revocations, verification
 from portal.services.senders.verification import VerificationLink
 from portal.views.errors import asked_too_often
 from portal.web.access import access
 from portal.web.i18n import clock, gettext, speak
+from portal.web.other_sites import refuse_other_sites
 from portal.web.rate_limits import NEW_LINK, limited
 
 blueprint = Blueprint("verify", __name__)
 
 # What a link's state is in HTTP; gone is for links that were good once.
-_STATUS = {"invalid": 404, "expired": 410, "superseded": 410, "cancelled": 410, "suspended": 403}
+_STATUS = {"invalid": 404, "expired": 410, "superseded": 410, "cancelled": 410, "taken_back": 410, "suspended": 403}
 
 
 @blueprint.get("/verify/<token>")
@@ -30,13 +32,24 @@ def get_link(token: str) -> Response:
 @blueprint.post("/verify/<token>")
 @access("public")
 def post_link(token: str) -> Response:
+    refuse_other_sites()
     return show(verification.confirm(token), token)
+
+
+@blueprint.post("/verify/<token>/take-back")
+@access("public")
+def post_take_back(token: str) -> Response:
+    """*I didn't ask for this*, before the address was confirmed or after."""
+    refuse_other_sites()
+    link = verification.take_back(token)
+    return show(link, token, status=200 if link.state == "taken_back" else None)
 
 
 @blueprint.post("/verify/<token>/resend")
 @access("public")
 @limited(NEW_LINK)
 def post_resend(token: str) -> Response:
+    refuse_other_sites()
     try:
         link = verification.resend_from_link(token)
     except SendLimit as limit:
@@ -55,11 +68,16 @@ def show(
     next_at: datetime | None = None,
     status: int | None = None,
 ) -> Response:
+    shop = ""
     if link.tenant is not None:
         g.tenant = link.tenant  # its timezone
         speak(link.tenant.locale)
+        shop = shop_name.shown(link.tenant, link.tenant.locale)
     limit = gettext("The next email is possible at %(time)s.", time=clock(next_at)) if next_at else None
     state = "sent" if sent else link.state
-    hours = verification.LINK_LIFE // timedelta(hours=1)
-    page = render_template("verify/page.html", link=link, state=state, token=token, limit=limit, hours=hours)
+    hours, days = verification.LINK_LIFE // timedelta(hours=1), revocations.PEACE // timedelta(days=1)
+    page = render_template(
+        "verify/page.html", link=link, shop=shop, state=state, token=token, limit=limit, hours=hours, days=days,
+        platform=contents.platform_name(),
+    )  # fmt: skip
     return make_response(page, status or _STATUS.get(state, 200))

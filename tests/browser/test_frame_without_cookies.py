@@ -109,7 +109,7 @@ def pause_and_resume_it(walk: Walk) -> None:
 
 
 def remove_it(walk: Walk) -> None:
-    walk.frame.get_by_role("link", name="Remove").click()
+    walk.frame.locator("#remove-driver").click()
     walk.button("Remove it")
     walk.says("#notices", "Your mail service was removed")
 

@@ -7,9 +7,9 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
 from portal.extensions import db
+from portal.mailauth.free_mail import is_free_mail
 from portal.models import MailCount, utcnow
 from portal.services.accounts import tenants
-from portal.services.senders import identities
 from portal.services.senders.settings_page import sender_settings
 from tests.browser.site import Site, held_back
 
@@ -155,7 +155,7 @@ def test_what_was_sent_or_never_typed_can_be_left_unasked(site: Site, page: Page
 
 
 def test_a_change_can_be_cancelled_and_free_mail_is_warned_of(site: Site, page: Page, shop: str, address: str) -> None:
-    assert identities.is_free_mail("x@gmail.com")
+    assert is_free_mail("x@gmail.com")
     free = address.replace("@basil-books.example", "@gmail.com")
     open_settings(site, page, shop)
     page.get_by_label("Email address").fill(free)

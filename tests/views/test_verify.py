@@ -90,12 +90,54 @@ def test_a_cancelled_change_has_nothing_to_confirm(app: Flask, client: FlaskClie
     assert state(app) == "revoked"
 
 
+def test_a_stranger_stops_the_asking_before_the_button(app: Flask, client: FlaskClient, token: str) -> None:
+    assert "I didn't ask for this" in client.get(f"/verify/{token}").text
+    for look in (client.get, client.head):
+        look(f"/verify/{token}/take-back")
+    assert state(app) == "pending"
+    stopped = client.post(f"/verify/{token}/take-back")
+    assert stopped.status_code == 200 and "This shop can't use your address" in stopped.text
+    assert "can't ask you again for 30 days" in stopped.text and state(app) == "revoked"
+    again = client.get(f"/verify/{token}")
+    assert again.status_code == 410 and "This shop can't use your address" in again.text
+    assert "<button" not in again.text
+    assert client.post(f"/verify/{token}").status_code == 410 and state(app) == "revoked"
+
+
+def test_a_stranger_takes_it_back_after_the_button(app: Flask, client: FlaskClient, token: str, person: Person) -> None:
+    for page in (client.post(f"/verify/{token}"), client.get(f"/verify/{token}")):
+        assert page.status_code == 200 and "I didn't ask for this" in page.text
+    assert "This shop can't use your address" in client.post(f"/verify/{token}/take-back").text
+    assert state(app) == "revoked"
+    assert "notifications@marketplace.example" in person.get("/settings/email").text
+    assert "Said that they didn't ask for this" in person.get("/settings/activity").text
+
+
+def test_the_page_shows_a_shops_name_as_the_mail_does(app: Flask, client: FlaskClient, token: str) -> None:
+    with app.app_context():
+        tenants.upsert("acme", name="Refunds at evil.example")
+    page = client.get(f"/verify/{token}").text
+    assert "Shop acme, a shop on Marketplace" in page and "evil" not in page
+
+
+@pytest.mark.parametrize("path", ["", "/take-back", "/resend"])
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}])
+def test_another_sites_page_presses_no_button(
+    app: Flask, client: FlaskClient, token: str, path: str, headers: dict[str, str]
+) -> None:
+    assert client.post(f"/verify/{token}{path}", headers=headers).status_code == 403
+    assert state(app) == "pending"
+    ours = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:8000"}
+    assert client.post(f"/verify/{token}{path}", headers=ours).status_code == 200
+
+
 @pytest.mark.parametrize("junk", ["x", "a.b.c", "%00", "x" * 3000])
 def test_junk_is_a_page_that_says_what_to_do(client: FlaskClient, junk: str) -> None:
     for answer in (
         client.get(f"/verify/{junk}"),
         client.post(f"/verify/{junk}"),
         client.post(f"/verify/{junk}/resend"),
+        client.post(f"/verify/{junk}/take-back"),
     ):
         assert answer.status_code == 404 and "This link doesn't work" in answer.text
         assert "help@marketplace.example" in answer.text

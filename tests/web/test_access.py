@@ -38,7 +38,7 @@ def test_only_these_routes_are_public(app: Flask) -> None:
         public = {r.rule for r in app.url_map.iter_rules() if access.declared(r.endpoint).rule == "public"}  # type: ignore[union-attr]
     assert public == {
         "/", "/launch", "/sign-in", "/sign-in/<token>", "/static/<path:filename>", "/verify/<token>",
-        "/verify/<token>/resend", "/healthz", "/readyz", "/api/v1/openapi.json",
+        "/verify/<token>/resend", "/verify/<token>/take-back", "/healthz", "/readyz", "/api/v1/openapi.json",
         "/settings/users", "/settings/users/<path:rest>", "/settings/email/driver",
         "/settings/email/driver/<path:rest>",
     }  # fmt: skip

@@ -33,12 +33,14 @@ def upgrade() -> None:
     op.create_index('ix_refusal_message_id', 'refusal', ['message_id'])
     op.drop_index('ix_message_held', 'message')
     _index('ix_message_held', ['route', 'reason'], "state = 'held'")
+    _index('ix_message_set_aside', ['id'], "state = 'held' AND reason = 'set_aside'")
     _index('ix_message_suspect', ['route', 'releases', 'due_at', 'id'], "state IN ('queued', 'deferred') AND releases > 0")
 
 
 def downgrade() -> None:
     op.drop_table('refusal')
     op.drop_index('ix_message_suspect', 'message')
+    op.drop_index('ix_message_set_aside', 'message')
     op.drop_index('ix_message_held', 'message')
     _index('ix_message_held', ['route'], "state = 'held'")
     op.drop_column('message', 'releases')

@@ -28,6 +28,7 @@ MAX_LIFE = 60  # seconds between `iat` and `exp`
 _LEEWAY = 5  # seconds that the platform's clock may be ahead
 _REQUIRED = ("sub", "email", "tenant", "role", "iat", "exp", "jti")
 _MAX_SUBJECT = 200
+_COSMETIC = ("name", "tenant_name")  # what can't be shown of these is left out instead
 THEMES = ("light", "dark", "auto")
 
 
@@ -90,7 +91,7 @@ def _check_kinds(claims: dict[str, Any]) -> None:
     if not _is_time(claims.get("nbf", 0)):
         raise LaunchRefused("incomplete", "nbf")
     for name, value in claims.items():
-        if isinstance(value, str) and not value.isprintable():
+        if isinstance(value, str) and not value.isprintable() and name not in _COSMETIC:
             raise LaunchRefused("incomplete", name)
 
 
@@ -133,9 +134,9 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
     return LaunchClaims(
         subject=claims["sub"],
         email=email,
-        name=" ".join((optional["name"] or "").split())[:200],
+        name=_in_one_line(optional["name"] or ""),
         tenant=claims["tenant"] if claims["role"] != Role.SUPPORT else "",
-        tenant_name=(optional["tenant_name"] or "")[:200],
+        tenant_name=_in_one_line(optional["tenant_name"] or ""),
         role=claims["role"],
         plan=optional["plan"],
         locale=optional["locale"],
@@ -151,6 +152,12 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
 def is_subject(text: str) -> bool:
     """Whether the platform may call a person so."""
     return 1 <= len(text) <= _MAX_SUBJECT and text.isprintable()
+
+
+def _in_one_line(text: str) -> str:
+    """A name as pages show it: what can't be shown keeps nobody out, it is left out."""
+    kept = (" " if character.isspace() else character for character in text)
+    return " ".join("".join(character for character in kept if character.isprintable()).split())[:200].rstrip()
 
 
 def _parent(claims: dict[str, Any]) -> str | None:

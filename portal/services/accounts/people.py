@@ -18,7 +18,7 @@ from portal.models.route import INTERACTIVE
 from portal.models.user import TENANT_ROLES, new_session_version
 from portal.services import audit, limits
 from portal.services.accounts import tenants, users
-from portal.services.emails import contents
+from portal.services.emails import contents, shop_name
 from portal.services.errors import InvalidField, LastAdmin, NotFound
 from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
@@ -72,8 +72,9 @@ def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
             user = User(tenant_id=tenant.id, subject=users.invited_subject(address), email=address)
             session.add(user)
         user.role, user.invited_at, user.launched_at = role, utcnow(), None
-        subject = contents.subject(Kind.INVITATION, tenant.locale, tenant=tenant.name)
-        about = {"tenant": tenant.name, "by": by.email, "role": role, "link": f"{settings().base_url}/sign-in"}
+        shop = shop_name.shown(tenant, tenant.locale)
+        subject = contents.subject(Kind.INVITATION, tenant.locale, tenant=shop)
+        about = {"tenant": shop, "by": by.email, "role": role, "link": f"{settings().base_url}/sign-in"}
         content = contents.build(Kind.INVITATION, subject, tenant.locale, **about)
         outbox.accept(
             tenant, kind=Kind.INVITATION, to=user.email, subject=content.subject, text=content.text, html=content.html,

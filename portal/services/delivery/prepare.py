@@ -31,7 +31,7 @@ from portal.services.routing import lanes, reroute
 from portal.services.routing import sender as senders
 from portal.services.routing.compose import compose
 from portal.services.routing.sender import Facts, Sender
-from portal.services.senders import verification
+from portal.services.senders import mails as sender_mails
 from portal.transport.base import Action, Mail, Reply, Verdict
 from portal.transport.mime.addresses import Mailbox
 from portal.transport.mime.build import MailContent, Stamp
@@ -39,7 +39,8 @@ from portal.transport.mime.build import MailContent, Stamp
 # Mail with a link that grants access has no stored body: the service that owns the link builds it or raises NotPending.
 _BUILT_AT_SENDING: dict[Kind, Callable[[Message], MailContent]] = {
     Kind.SIGN_IN: login_links.mail_content,
-    Kind.VERIFICATION: verification.mail_content,
+    Kind.VERIFICATION: sender_mails.request,
+    Kind.SENDER_CONFIRMED: sender_mails.confirmed,
 }
 _DEFECT = Verdict(Action.RETRY_MESSAGE, Reason.LOCAL_ERROR)
 

@@ -12,7 +12,7 @@ from sqlalchemy import and_, select
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import Message, Tenant, utcnow
-from portal.models.message import IS_HELD, State, is_public_id
+from portal.models.message import IS_SET_ASIDE, State, is_public_id
 from portal.models.route import INTERACTIVE, Route
 from portal.reasons import Reason
 from portal.services import message_state
@@ -38,7 +38,7 @@ class SetAside(NamedTuple):
 _LISTED = select(
     Message.id, Message.public_id, Message.tenant_id, Message.kind, Message.route, Message.releases,
     Message.held_at, Message.ambiguous, Message.expires_at,
-).where(IS_HELD, Message.reason == Reason.SET_ASIDE).order_by(Message.id)  # fmt: skip
+).where(IS_SET_ASIDE).order_by(Message.id)  # fmt: skip
 
 
 def listed(most: int) -> list[SetAside]:

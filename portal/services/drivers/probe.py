@@ -24,7 +24,7 @@ from portal.services.accounts import tenants
 from portal.services.drivers import guesses, lifecycle, quota
 from portal.services.drivers import settings as driver_settings
 from portal.services.drivers.save_gate import GIVE_UP
-from portal.services.emails import contents
+from portal.services.emails import contents, shop_name
 from portal.services.message_state import MESSAGE, Change, change
 from portal.services.routing.compose import compose
 from portal.transport.base import STEPS, Reply, Timeouts, TransportFailure
@@ -74,7 +74,7 @@ class _Run:
         sender = Mailbox(test.from_name, test.from_address)
         locale = self.user.locale or self.tenant.locale
         content = contents.build(
-            Kind.DRIVER_TEST, self.message.subject, locale, tenant=self.tenant.name, sender=str(sender)
+            Kind.DRIVER_TEST, self.message.subject, locale, tenant=self.shop(locale), sender=str(sender)
         )
         stamp = Stamp(utcnow(), self.message.message_id, random_secrets.token_hex(16))
         mail = compose(content, sender, test.from_address, Mailbox("", self.message.to_address), stamp)
@@ -92,6 +92,10 @@ class _Run:
             self._end("failed", Reply(0, "internal"), Reason.LOCAL_ERROR)
         else:
             self._end("passed", Reply(receipt.code, receipt.text), None)
+
+    def shop(self, locale: str) -> str:
+        with read():
+            return shop_name.shown(self.tenant, locale)
 
     def _step(self, name: str) -> None:
         """Write down that a step is done, so that the open page shows it."""

@@ -19,7 +19,7 @@ from portal.services import entitlements, limits
 from portal.services.accounts import tenants
 from portal.services.drivers import guesses, lifecycle, quota
 from portal.services.drivers.settings import TESTED, DriverSettings
-from portal.services.emails import contents
+from portal.services.emails import contents, shop_name
 from portal.services.errors import AlreadyTesting, InvalidFields, SettingsUntested
 from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
@@ -45,7 +45,8 @@ def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:
         wanted = _with_stored_secret(wanted, last, driver)
         limits.count(Cause.DRIVER_TEST, limits.account_of(wanted.username, wanted.host), tenant)
         guesses.count(tenant, wanted)
-        subject = contents.subject(Kind.DRIVER_TEST, user.locale or tenant.locale, tenant=tenant.name)
+        locale = user.locale or tenant.locale
+        subject = contents.subject(Kind.DRIVER_TEST, locale, tenant=shop_name.shown(tenant, locale))
         message = outbox.record_test(tenant, to=user.email, subject=subject)
         test = DriverTest(
             tenant_id=tenant.id, user_id=user.id, message_id=message.id, fingerprint=wanted.fingerprint(tenant),

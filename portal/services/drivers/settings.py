@@ -9,18 +9,16 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 
+from sqlalchemy import select
+
 from portal import encryption, providers
 from portal.config import settings
+from portal.extensions import db
 from portal.models import Driver, DriverTest, Tenant
+from portal.services import sender_rules
 from portal.services.errors import InvalidField, InvalidFields
 from portal.transport.destinations import MAIL_PORTS
-from portal.transport.mime.addresses import (
-    MAX_DOMAIN,
-    InvalidAddress,
-    ascii_domain,
-    check_display_name,
-    validate_address,
-)
+from portal.transport.mime.addresses import MAX_DOMAIN, InvalidAddress, ascii_domain
 from portal.transport.smtp.account import Account, Encryption
 
 MAX_SECRET = 512  # characters; the longest keys of providers known are below 200
@@ -147,13 +145,21 @@ def _secret(s: DriverSettings, tenant: Tenant) -> DriverSettings:
 
 def _from_address(s: DriverSettings, tenant: Tenant) -> DriverSettings:
     try:
-        return replace(s, from_address=validate_address(s.from_address))
+        return replace(s, from_address=sender_rules.check_address(s.from_address))
     except InvalidAddress as error:
-        raise InvalidField("from_address", error.reason) from None
+        return _unless_stored(s, "from_address", tenant, error)
 
 
 def _from_name(s: DriverSettings, tenant: Tenant) -> DriverSettings:
     try:
-        return replace(s, from_name=check_display_name(s.from_name if s.from_name.strip() else tenant.name))
+        return replace(s, from_name=sender_rules.check_name(s.from_name if s.from_name.strip() else tenant.name))
     except InvalidAddress as error:
-        raise InvalidField("from_name", error.reason) from None
+        return _unless_stored(s, "from_name", tenant, error)
+
+
+def _unless_stored(s: DriverSettings, name: str, tenant: Tenant, error: InvalidAddress) -> DriverSettings:
+    """A sender from before the rule stays usable until it is edited: a new password must get its mail going again."""
+    same = select(Driver.id).where(Driver.tenant_id == tenant.id, getattr(Driver, name) == getattr(s, name))
+    if getattr(s, name) and db.session.scalar(same) is not None:
+        return s
+    raise InvalidField(name, error.reason) from None

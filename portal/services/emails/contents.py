@@ -9,7 +9,7 @@ from portal.config import settings
 from portal.models import Driver, Tenant
 from portal.models.message import Kind
 from portal.reasons import words
-from portal.services.emails import environment
+from portal.services.emails import environment, shop_name
 from portal.transport.mime.addresses import parse_mailbox
 from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.build import MailContent
@@ -53,6 +53,7 @@ def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
 # The templates of our own mails, by the kind of message: `templates/emails/<name>/{subject.txt,body.txt,body.html}`.
 OURS = {
     Kind.VERIFICATION: "verification",  # asks whether an address belongs to the tenant
+    Kind.SENDER_CONFIRMED: "sender_confirmed",  # says that it was, with a link that takes it back
     Kind.DRIVER_TEST: "driver_test",  # proves a driver's settings
     Kind.NOTICE: "driver_stopped",
     Kind.SIGN_IN: "sign_in",  # has a link that lets its reader in
@@ -81,12 +82,12 @@ def build(kind: Kind, subject: str, locale: str, **values: object) -> MailConten
 
 def driver_stopped(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
     """The notice that a driver is stopped."""
-    translate = environment.translator(environment.known(locale))
+    translate, shop = environment.translator(environment.known(locale)), shop_name.shown(tenant, locale)
     return build(
         Kind.NOTICE,
-        subject(Kind.NOTICE, locale, tenant=tenant.name),
+        subject(Kind.NOTICE, locale, tenant=shop),
         locale,
-        tenant=tenant.name,
+        tenant=shop,
         held_mail=tenant.held_mail,
         host=driver.host,
         reason=driver.reason,

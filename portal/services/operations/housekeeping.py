@@ -19,6 +19,7 @@ from portal.models import (
     Refusal,
     RefusedSignIn,
     Removal,
+    Revocation,
     SignInLink,
     utcnow,
 )
@@ -31,6 +32,7 @@ _LAUNCHES = timedelta(minutes=5)  # longer than one is good, and than clocks dif
 _TESTS = timedelta(days=1)  # they hold a password, encrypted; a pass is good for 30 minutes
 _LINKS = timedelta(days=2)  # so long a sign-in link's page can say whether it was used or is too old
 _REFUSALS = timedelta(days=1)  # they count for some minutes, or for an hour where a day's quota was named
+_REVOCATIONS = timedelta(days=60)  # a shop is kept from asking again for half as long
 
 
 def clean_up() -> int:
@@ -45,6 +47,7 @@ def clean_up() -> int:
         + _delete(SignInLink.id, SignInLink.created_at < now - _LINKS)
         + _delete(MailCount.id, MailCount.at < now - limits.KEPT)
         + _delete(Refusal.message_id, Refusal.at < now - _REFUSALS)
+        + _delete(Revocation.id, Revocation.at < now - _REVOCATIONS)
         + _delete(IdempotencyKey.id, IdempotencyKey.created_at < now - idempotency.KEPT)
     )
 

@@ -2,92 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import SenderIdentity, Tenant, User
+from portal.models import Message, SenderIdentity, Tenant, User
 from portal.models.base import MAX_ID
+from portal.models.identity import IdentityState, TakenBackBy
+from portal.models.message import WAITING, State
+from portal.models.route import RELAY
+from portal.models.tenant import SenderMode
 from portal.services import audit, entitlements
 from portal.services.accounts import tenants
 from portal.services.errors import NotFound, NotVerified
 from portal.services.routing import sender as senders
 from portal.services.routing.reroute import reroute
-
-# Mailboxes anybody can open: their providers ask receivers to distrust such mail from foreign servers.
-FREE_MAIL = frozenset(
-    [
-        "aol.com",
-        "arcor.de",
-        "bluewin.ch",
-        "email.de",
-        "fastmail.com",
-        "free.fr",
-        "freenet.de",
-        "gmail.com",
-        "gmx.at",
-        "gmx.ch",
-        "gmx.com",
-        "gmx.de",
-        "gmx.net",
-        "googlemail.com",
-        "hotmail.com",
-        "hotmail.co.uk",
-        "hotmail.de",
-        "hotmail.fr",
-        "hotmail.it",
-        "hushmail.com",
-        "icloud.com",
-        "laposte.net",
-        "libero.it",
-        "live.com",
-        "live.de",
-        "mac.com",
-        "mail.com",
-        "mail.de",
-        "mail.ru",
-        "me.com",
-        "msn.com",
-        "o2.pl",
-        "online.de",
-        "orange.fr",
-        "outlook.com",
-        "outlook.de",
-        "outlook.es",
-        "outlook.fr",
-        "pm.me",
-        "posteo.de",
-        "proton.me",
-        "protonmail.com",
-        "qq.com",
-        "rocketmail.com",
-        "seznam.cz",
-        "t-online.de",
-        "tutanota.com",
-        "tuta.io",
-        "vodafone.de",
-        "wanadoo.fr",
-        "web.de",
-        "wp.pl",
-        "yahoo.ca",
-        "yahoo.co.in",
-        "yahoo.co.jp",
-        "yahoo.co.uk",
-        "yahoo.com",
-        "yahoo.com.br",
-        "yahoo.de",
-        "yahoo.es",
-        "yahoo.fr",
-        "yahoo.it",
-        "yandex.com",
-        "yandex.ru",
-        "ymail.com",
-        "zoho.com",
-        "zohomail.com",
-        "163.com",
-        "126.com",
-    ]
-)
+from portal.services.senders import revocations
 
 
 def use_identity(tenant: Tenant, user: User, identity_id: int) -> SenderIdentity:
@@ -95,9 +25,7 @@ def use_identity(tenant: Tenant, user: User, identity_id: int) -> SenderIdentity
     entitlements.require(tenant, "brand_sender")
     with transaction():
         tenant = tenants.lock(tenant)
-        identity = get(tenant, identity_id)
-        if identity.state != "verified":
-            raise NotVerified
+        identity = get_verified(tenant, identity_id)
         put_in_force(tenant, identity, user, "sender_chosen")
     return identity
 
@@ -121,6 +49,63 @@ def put_in_force(tenant: Tenant, identity: SenderIdentity, by: User | audit.Acto
     tenant.sender_mode, tenant.identity_id = "brand", identity.id
     audit.record(tenant, by, action, identity.address, before, _sender(tenant))
     reroute(tenant)
+
+
+def remove(tenant: Tenant, user: User, identity_id: int) -> SenderIdentity:
+    """Give up a verified address; mail not sent yet goes from the default sender. Raises NotFound, NotVerified."""
+    with transaction():
+        tenant = tenants.lock(tenant)
+        identity = get_verified(tenant, identity_id)
+        revoke(tenant, identity, user, "sender_removed")
+    return identity
+
+
+def revoke_as_support(tenant: Tenant, staff: User, identity_id: int) -> SenderIdentity:
+    """Take a verified address back from a tenant, which can't ask for it again for a while.
+
+    Raises NotFound, NotVerified.
+    """
+    with transaction():
+        tenant = tenants.lock(tenant)
+        identity = get_verified(tenant, identity_id)
+        revoke(tenant, identity, staff, "sender_revoked")
+        revocations.note(tenant, identity.address, TakenBackBy.SUPPORT)
+    return identity
+
+
+def revoke(tenant: Tenant, identity: SenderIdentity, by: User | audit.Actor, action: str) -> None:
+    """End an identity, pending or verified, in force or not. Within a transaction that holds the tenant.
+
+    `action` is what the audit trail calls it.
+    """
+    before = _sender(tenant)
+    identity.state = IdentityState.REVOKED
+    if tenant.identity_id == identity.id:
+        tenant.identity_id = None
+        if tenant.sender_mode == SenderMode.BRAND:
+            tenant.sender_mode = SenderMode.PLATFORM
+    after = _sender(tenant)
+    changed = (before, after) if before != after else ({}, {})
+    audit.record(tenant, by, action, identity.address, *changed)
+    reroute(tenant)
+
+
+def waiting(tenant: Tenant, identity: SenderIdentity) -> int:
+    """How many emails not sent yet would go from the address."""
+    if senders.resolve(tenant).identity_id != identity.id:
+        return 0
+    query = select(func.count()).where(
+        Message.tenant_id == tenant.id, Message.route == RELAY, Message.state.in_((*WAITING, State.HELD))
+    )
+    return db.session.scalar(query) or 0
+
+
+def get_verified(tenant: Tenant, identity_id: int) -> SenderIdentity:
+    """The tenant's identity, if it is verified. Raises NotFound, NotVerified."""
+    identity = get(tenant, identity_id)
+    if identity.state != IdentityState.VERIFIED:
+        raise NotVerified
+    return identity
 
 
 def _sender(tenant: Tenant) -> dict[str, str]:
@@ -155,7 +140,3 @@ def find(tenant: Tenant, key: str) -> SenderIdentity | None:
 def address_key(address: str) -> str:
     """One mailbox, however it is typed. RFC 5321 allows case-sensitive local parts; nobody runs them."""
     return address.lower()
-
-
-def is_free_mail(address: str) -> bool:
-    return address.rpartition("@")[2].lower() in FREE_MAIL

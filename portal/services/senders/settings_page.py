@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from portal.extensions import db
-from portal.models import Driver, Lane, Message, SenderIdentity, Tenant, utcnow
+from portal.models import Driver, Lane, Message, Revocation, SenderIdentity, Tenant, utcnow
 from portal.reasons import Reason
 from portal.services import entitlements
 from portal.services.drivers import lifecycle, quota
@@ -16,7 +16,7 @@ from portal.services.drivers.quota import Usage
 from portal.services.routing import daily_limit
 from portal.services.routing import sender as senders
 from portal.services.routing.daily_limit import MOST_COUNTED, DailyLimit
-from portal.services.senders import verification
+from portal.services.senders import revocations, verification
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class SenderSettings:
     driver_allowed: bool
     stands_in: bool  # the default sender, in place of a driver that can't send now
     daily_limit: DailyLimit | None  # used up: mail waits for the next day; None: there is room
+    taken_back: list[Revocation]  # addresses that can't be asked for again yet
 
     @property
     def from_header(self) -> str:
@@ -88,6 +89,7 @@ def sender_settings(tenant: Tenant) -> SenderSettings:
         driver_allowed=entitlements.allows(tenant, "own_driver"),
         stands_in=sender.stands_in,
         daily_limit=daily_limit.status(tenant) if sender.held_reason == Reason.PLAN_DAILY_LIMIT else None,
+        taken_back=revocations.shown(tenant),
     )
 
 

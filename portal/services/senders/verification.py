@@ -3,53 +3,58 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from portal.config import settings
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import Message, SenderIdentity, Tenant, User, utcnow
-from portal.models.identity import new_nonce
+from portal.models import SenderIdentity, Tenant, User, utcnow
+from portal.models.identity import TakenBackBy, new_nonce
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
 from portal.models.tenant import TenantState
-from portal.services import audit, entitlements, limits
+from portal.services import audit, entitlements, limits, sender_rules
 from portal.services.accounts import tenants
-from portal.services.emails import contents
-from portal.services.errors import InvalidField, NotFound, NotPending
+from portal.services.emails import contents, shop_name
+from portal.services.errors import InvalidField, NotPending, SendLimit, TakenBack
 from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
-from portal.services.senders import identities
-from portal.transport.mime.addresses import InvalidAddress, check_display_name, validate_address
-from portal.transport.mime.build import MailContent
+from portal.services.senders import identities, revocations
+from portal.transport.mime.addresses import InvalidAddress
 
 LINK_LIFE = timedelta(hours=24)
 _SALT = "sender-verification"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class VerificationLink:
     """What a link leads to.
 
-    `state`: pending, confirmed, already_confirmed, expired, superseded, cancelled, invalid; suspended: its shop is.
+    `state`: pending, confirmed, already_confirmed, expired, superseded, cancelled, taken_back, invalid; suspended: its
+    shop is.
     """
 
     state: str
     identity: SenderIdentity | None = None
     tenant: Tenant | None = None
+    may_take_back: bool = False
 
 
 def start_verification(tenant: Tenant, user: User, address: str, display_name: str) -> SenderIdentity:
     """Ask whether `address` is the tenant's; the sender in force stays so until its button is pressed.
 
     An address that the tenant has verified before is in force at once, under the new name: the identity returned is
-    then `verified`. Raises InvalidField, SendLimit and PlanLocked.
+    then `verified`. Raises InvalidField, SendLimit, TakenBack and PlanLocked.
     """
     entitlements.require(tenant, "brand_sender")
     address, display_name = _checked(address, display_name, tenant)
@@ -61,6 +66,8 @@ def start_verification(tenant: Tenant, user: User, address: str, display_name: s
             identity.display_name = display_name
             identities.put_in_force(tenant, identity, user, "sender_chosen")
             return identity
+        if until := revocations.until(tenant, address):
+            raise TakenBack(until)
         _count(tenant, key)
         session.execute(
             update(SenderIdentity)
@@ -114,10 +121,13 @@ def read_link(token: str) -> VerificationLink:
         return VerificationLink("invalid")
     if identity is None or _address_digest(identity) != claim["a"]:
         return VerificationLink("invalid")
-    tenant = db.session.get(Tenant, identity.tenant_id)
-    if tenant is not None and tenant.state == TenantState.SUSPENDED:
-        return VerificationLink("suspended", identity, tenant)
-    return VerificationLink(_link_state(identity, claim), identity, tenant)
+    tenant = db.session.get_one(Tenant, identity.tenant_id)
+    state = _link_state(tenant, identity, claim)
+    # Only the newest link: who read the mailbox some time ago has no say in it for good.
+    newest = secrets.compare_digest(identity.nonce, str(claim["n"]))
+    if tenant.state == TenantState.SUSPENDED and state != "taken_back":
+        state = "suspended"
+    return VerificationLink(state, identity, tenant, newest and state != "taken_back")
 
 
 def confirm(token: str) -> VerificationLink:
@@ -136,7 +146,32 @@ def confirm(token: str) -> VerificationLink:
         link.identity.verified_at = utcnow()
         by = audit.by_recipient(link.identity.address)
         identities.put_in_force(tenant, link.identity, by, "sender_confirmed")
-    return VerificationLink("confirmed", link.identity, tenant)
+        with suppress(SendLimit):
+            limits.count(Cause.SENDER_CONFIRMED, limits.mailbox_of(link.identity.address_key), tenant)
+            _mail(Kind.SENDER_CONFIRMED, tenant, link.identity, tenant.locale)
+    return VerificationLink("confirmed", link.identity, tenant, may_take_back=True)
+
+
+def take_back(token: str) -> VerificationLink:
+    """*I didn't ask for this*: the request ends, or the verified address is revoked; and the tenant can't ask again.
+
+    Not for as long as revocations.PEACE, for any address of the same mailbox.
+    """
+    with transaction():
+        link = read_link(token)
+        if not link.may_take_back:
+            return link
+        assert link.tenant is not None
+        tenant = tenants.lock(link.tenant)
+        link = read_link(token)  # again, now that nobody else can change it
+        if not link.may_take_back:
+            return link
+        assert link.identity is not None
+        identities.revoke(tenant, link.identity, audit.by_recipient(link.identity.address), "sender_objected")
+        _end_pending(tenant, limits.mailbox_of(link.identity.address_key))
+        revocations.note(tenant, link.identity.address, TakenBackBy.RECIPIENT)
+    log.warning("a recipient took an address back", extra={"fields": {"tenant": tenant.id}})
+    return VerificationLink("taken_back", link.identity, tenant)
 
 
 def resend_from_link(token: str) -> VerificationLink:
@@ -152,30 +187,18 @@ def resend_from_link(token: str) -> VerificationLink:
     return VerificationLink("pending", link.identity, tenant)
 
 
-def mail_content(message: Message) -> MailContent:
-    """The mail's content, built at sending: its link is kept nowhere. Raises NotPending when nobody waits for it."""
-    data = message.data or {}
-    tenant = db.session.get_one(Tenant, message.tenant_id, populate_existing=True)
-    try:
-        identity = identities.get(tenant, data["identity"])
-    except NotFound:
-        raise NotPending from None
-    if identity.state != "pending" or identity.nonce != data["nonce"]:
-        raise NotPending
-    if identity.nonce_at + LINK_LIFE <= utcnow():
-        raise NotPending  # it waited for longer than its link is good, while the shop was suspended
-    link = f"{settings().base_url}/verify/{_token(identity)}"
-    about = {"tenant": tenant.name, "address": identity.address, "link": link, "hours": LINK_LIFE // timedelta(hours=1)}
-    return contents.build(Kind.VERIFICATION, message.subject, data["locale"], **about)
+def link_of(identity: SenderIdentity) -> str:
+    """The page of its newest link: the same whenever a mail is made."""
+    return f"{settings().base_url}/verify/{_token(identity)}"
 
 
 def _checked(address: str, display_name: str, tenant: Tenant) -> tuple[str, str]:
     try:
-        address = validate_address(address)
+        address = sender_rules.check_address(address)
     except InvalidAddress as error:
         raise InvalidField("address", error.reason) from None
     try:
-        return address, check_display_name(display_name if display_name.strip() else tenant.name)
+        return address, sender_rules.check_name(display_name if display_name.strip() else tenant.name)
     except InvalidAddress as error:
         raise InvalidField("display_name", error.reason) from None
 
@@ -188,14 +211,27 @@ def _count(tenant: Tenant, address_key: str) -> None:
 def _send(tenant: Tenant, identity: SenderIdentity, locale: str) -> None:
     identity.nonce, identity.nonce_at = new_nonce(), utcnow()
     db.session.flush()
+    _mail(Kind.VERIFICATION, tenant, identity, locale)
+
+
+def _mail(kind: Kind, tenant: Tenant, identity: SenderIdentity, locale: str) -> None:
     outbox.accept(
         tenant,
-        kind=Kind.VERIFICATION,
+        kind=kind,
         to=identity.address,
-        subject=contents.subject(Kind.VERIFICATION, locale, tenant=tenant.name),
+        subject=contents.subject(kind, locale, tenant=shop_name.shown(tenant, locale)),
         data={"identity": identity.id, "nonce": identity.nonce, "locale": locale},
         route=INTERACTIVE,
     )
+
+
+def _end_pending(tenant: Tenant, mailbox: str) -> None:
+    """Whatever else was asked of this mailbox."""
+    pending = db.session.scalar(
+        select(SenderIdentity).where(SenderIdentity.tenant_id == tenant.id, SenderIdentity.state == "pending")
+    )
+    if pending is not None and limits.mailbox_of(pending.address_key) == mailbox:
+        pending.state = "revoked"
 
 
 def _token(identity: SenderIdentity) -> str:
@@ -218,11 +254,11 @@ def _serializer() -> URLSafeSerializer:
     return URLSafeSerializer(settings().secret_key, salt=_SALT)
 
 
-def _link_state(identity: SenderIdentity, claim: dict[str, Any]) -> str:
+def _link_state(tenant: Tenant, identity: SenderIdentity, claim: dict[str, Any]) -> str:
     if identity.state == "verified":
         return "already_confirmed"
     if identity.state == "revoked":
-        return "cancelled"
+        return "taken_back" if revocations.by_recipient(tenant, identity.address) else "cancelled"
     if not secrets.compare_digest(identity.nonce, str(claim["n"])):
         return "superseded"
     if datetime.fromtimestamp(claim["t"], UTC) + LINK_LIFE <= utcnow():

@@ -22,6 +22,7 @@ _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LINE_BREAK = re.compile(r"[\r\n\v\f\x85\u2028\u2029]")
+_ADDRESS_IN_NAME = re.compile(r"[^\s@]@[^\s@.]+\.[^\s@.]")  # "Yoga@Home" is a name
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # full stops of East Asian keyboards (RFC 5895)
 # Joiners are part of emoji and of Persian words; every other format character only deceives.
 _JOINERS = "\u200c\u200d"
@@ -31,7 +32,8 @@ class InvalidAddress(ValueError):
     """Text that is no usable address or display name; `reason` keys the sentence that says why.
 
     Reasons: empty, not_an_address, too_long, line_break, non_ascii_local_part, no_such_domain_form,
-    name_too_long, name_looks_like_address, name_control_characters.
+    name_too_long, name_looks_like_address, name_control_characters, and for senders name_without_letters,
+    name_protected, own_domain, source_route.
     """
 
     def __init__(self, reason: str) -> None:
@@ -105,7 +107,7 @@ def readable_address(address: str) -> str:
 
 
 def check_display_name(text: str) -> str:
-    """The display name with its outer spaces removed and inner runs of spaces made one."""
+    """The display name with its outer spaces removed and inner runs of spaces made one; see names.check_sender_name."""
     if any(_is_control(character) for character in text):
         raise InvalidAddress("name_control_characters")
     name = " ".join(text.split())
@@ -115,7 +117,7 @@ def check_display_name(text: str) -> str:
         raise InvalidAddress("name_too_long")
     # Mail programs often show the name alone: "ceo@bank.example" there would be read as the sender.
     # NFKC: full-width and small at signs count too.
-    if re.search(r"\S@\S", unicodedata.normalize("NFKC", name)):
+    if _ADDRESS_IN_NAME.search(unicodedata.normalize("NFKC", name)):
         raise InvalidAddress("name_looks_like_address")
     return name
 

@@ -49,6 +49,7 @@ KINDS = {
     "vendor_notification": lazy_gettext("Vendor notification"),
     "customer_message": lazy_gettext("Customer message"),
     "verification": lazy_gettext("Email verification"),
+    "sender_confirmed": lazy_gettext("Sender address confirmed"),
     "driver_test": lazy_gettext("Test email"),
     "notice": lazy_gettext("Notice to administrators"),
     "sign_in": lazy_gettext("Sign-in link"),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, g, make_response, render_template, request, url_for
+from flask import Blueprint, g, make_response, render_template, request
 from werkzeug.wrappers import Response
 
+from portal.mailauth.free_mail import is_free_mail
 from portal.services import entitlements
-from portal.services.errors import InvalidField, NotPending, NotVerified, SendLimit
-from portal.services.senders import identities, verification
+from portal.services.errors import InvalidField, NotPending, NotVerified, SendLimit, TakenBack
+from portal.services.routing import sender as senders
+from portal.services.senders import identities, revocations, verification
 from portal.services.senders.settings_page import DriverStatus, SenderSettings, driver_status, sender_settings
 from portal.views import waiting_texts
 from portal.views.driver import texts as driver_texts
@@ -23,6 +25,7 @@ from portal.web.access import access
 from portal.web.htmx import not_modified, see_other, tagged, wants_fragment
 from portal.web.i18n import clock, gettext
 from portal.web.rate_limits import SWITCHING, VERIFICATION, limited
+from portal.web.urls import place
 
 blueprint = Blueprint("sender", __name__, url_prefix="/settings/email")
 blueprint.add_app_template_global(waiting_texts.sentence, "waiting_sentence")
@@ -49,6 +52,8 @@ def notice(key: str | None, sender: SenderSettings) -> Notice | None:
             gettext("The change was cancelled. Your mail still comes from %(sender)s.", sender=in_force),
         ),
         "nothing_pending": ("info", gettext("That had been dealt with already. Here is how things stand now.")),
+        "removed": ("success", gettext("The address was removed. Your emails come from %(sender)s.", sender=in_force)),
+        "revoked": ("success", gettext("The shop can't send from this address any more.")),
         "not_verified": ("error", gettext("This address has to be confirmed before mail can come from it.")),
     }
     if sender.pending:
@@ -81,7 +86,8 @@ def context(form: SenderForm | None = None, shown: Notice | None = None, **more:
         "form": form if form is not None else SenderForm(formdata=None),
         "notice": shown,
         "may_change": g.user.role == "admin",
-        "is_free_mail": identities.is_free_mail,
+        "is_free_mail": is_free_mail,
+        "peace": revocations.PEACE,
         "wait": wait_seconds(sender),
         "log_texts": log_texts,
         "plan": entitlements.known().get(g.tenant.plan),
@@ -110,6 +116,7 @@ def state_tag(sender: SenderSettings) -> str:
     pending = sender.pending
     shown: list[object] = [sender.mode, sender.from_header, sender.active and sender.active.id, g.user.role]
     shown.append(sender.daily_limit)
+    shown += [row.id for row in sender.taken_back]
     if pending:
         message = pending.message
         shown += [
@@ -166,6 +173,9 @@ def post_verification() -> Response:
     except InvalidField as error:
         form.refuse(error)
         return invalid(form, 422)
+    except TakenBack as refused:
+        form.mark("address", taken_back(refused.until))
+        return invalid(form, 422)
     except SendLimit as limit:
         if is_pending(form.address.data or ""):
             return done("on_its_way")  # the second click of a double click
@@ -212,12 +222,47 @@ def post_use(identity_id: int) -> Response:
     return done("in_use")
 
 
+@blueprint.get("/identities/<int:identity_id>/remove")
+@access("admin")
+def get_remove(identity_id: int) -> Response:
+    """Asks first; for support, too."""
+    try:
+        identity = identities.get_verified(g.tenant, identity_id)
+    except NotVerified:
+        return done("nothing_pending")
+    sender = sender_settings(g.tenant)
+    in_force = sender.active is not None and sender.active.id == identity.id
+    values = {"identity": identity, "in_force": in_force, "waiting": identities.waiting(g.tenant, identity)}
+    after = senders.platform_sender().mailbox
+    days = revocations.PEACE // timedelta(days=1)
+    return make_response(render_template("sender/remove.html", after=after, days=days, **values))
+
+
+@blueprint.post("/identities/<int:identity_id>/remove")
+@access("admin")
+def post_remove(identity_id: int) -> Response:
+    try:
+        identities.remove(g.tenant, g.user, identity_id)
+    except NotVerified:
+        return done("nothing_pending")
+    return done("removed")
+
+
 @blueprint.post("/default")
 @access("admin")
 @limited(SWITCHING)
 def post_default() -> Response:
     identities.use_default(g.tenant, g.user)
     return done("in_use")
+
+
+def taken_back(until: datetime) -> str:
+    """Why the address can't be asked for, and when it can."""
+    return gettext(
+        "The person who reads the mail of this address didn't ask for this, or support has taken it back. "
+        "You can try again after %(time)s.",
+        time=clock(until),
+    )
 
 
 def is_pending(address: str) -> bool:
@@ -228,7 +273,7 @@ def is_pending(address: str) -> bool:
 def done(key: str, *, fresh_form: bool = False) -> Response:
     """After a change: the parts that may look different now, or the page anew where there is no JavaScript."""
     if not wants_fragment():
-        return see_other(url_for("sender.get_page", notice=key))
+        return see_other(place("sender.get_page", notice=key))
     values = context(fresh_form=fresh_form)
     values["notice"] = notice(key, values["sender"])
     return make_response(render_template("sender/_update.html", **values))

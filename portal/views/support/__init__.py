@@ -1,4 +1,7 @@
-"""Support: the platform's staff find shops and messages, and look at a shop's pages; nothing here changes a shop."""
+"""Support: the platform's staff find shops and messages, and look at a shop's pages.
+
+All that they can change is to take a sender address back.
+"""
 
 from __future__ import annotations
 

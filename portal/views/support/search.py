@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from portal.services import entitlements
 from portal.services.accounts import support_search
+from portal.services.senders import revocations
 from portal.views.log import texts as log_texts
 from portal.web.access import access
 from portal.web.htmx import see_other
@@ -17,7 +18,9 @@ blueprint = Blueprint("support", __name__, url_prefix="/support")
 
 
 def page(landing: str | None = None, **found: Any) -> Response:
-    """`found`: `shops` or `messages`, and what was `asked`."""
+    """`found`: `shops` or `messages`, and what was `asked`; at the start, what recipients reported lately."""
+    if not found:
+        found = {"reports": revocations.newest()}
     values = {"landing": landing, "plans": entitlements.known(), "texts": log_texts, **found}
     return make_response(render_template("support/page.html", **values))
 

@@ -1,4 +1,6 @@
-"""A shop's pages as its own people see them, for support: read-only, and each look is in the shop's audit trail.
+"""A shop's pages as its own people see them, for support: each look is in the shop's audit trail.
+
+Read-only, but for one thing: support can take a sender address back.
 
 Each part, and each view in it, has the name of the one that it shows, so that portal.web.urls finds it.
 """
@@ -9,8 +11,9 @@ from flask import Blueprint, g, request
 from werkzeug.wrappers import Response
 
 from portal.services.accounts import support_search, tenants
-from portal.services.errors import NotFound
+from portal.services.errors import NotFound, NotVerified
 from portal.services.outbox import message_log
+from portal.services.senders import identities
 from portal.views.activity import page as activity_page
 from portal.views.driver import page as driver_page
 from portal.views.log import page as log_page
@@ -58,6 +61,23 @@ def get_settings() -> Response:
 @access("support", renews=False)
 def get_sender() -> Response:
     return noted(settings_page.get_sender(), "settings")
+
+
+@sender.get("/identities/<int:identity_id>/remove")
+@access("support")
+def get_remove(identity_id: int) -> Response:
+    return noted(settings_page.get_remove(identity_id), "settings")
+
+
+@sender.post("/identities/<int:identity_id>/remove")
+@access("support")
+def post_remove(identity_id: int) -> Response:
+    """The one thing that support may change: take a sender address back. The shop reads it in its activity."""
+    try:
+        identities.revoke_as_support(g.tenant, g.user, identity_id)
+    except NotVerified:
+        return settings_page.done("nothing_pending")
+    return settings_page.done("revoked")
 
 
 @driver.get("/status")

@@ -98,6 +98,22 @@ def test_what_a_token_must_not_say(ctx: Flask, claims: dict[str, Any], expected:
     assert tenants.find("acme") is None
 
 
+@pytest.mark.parametrize(
+    ("claimed", "kept"),
+    [
+        ("Acme\u202e\u200bShop", "AcmeShop"),
+        ("Acme\r\nShop\x00", "Acme Shop"),
+        ("Win https://evil.example", "Win https://evil.example"),
+        ("\u200b \x07", "acme"),
+        ("x" * 300, "x" * 200),
+    ],
+)
+def test_a_name_that_cannot_be_shown_keeps_nobody_out(ctx: Flask, claimed: str, kept: str) -> None:
+    launch = launches.accept(launches.make_token("acme", tenant_name=claimed, name=claimed))
+    assert launch.tenant is not None and launch.tenant.name == kept
+    assert launch.user.name in (kept, "")
+
+
 def test_times_may_have_fractions_and_the_audience_may_be_one_of_several(ctx: Flask) -> None:
     at = time.time()
     token = launches.make_token("acme", iat=at, exp=at + 59.5, nbf=at - 0.5, aud=["other", "absender"])

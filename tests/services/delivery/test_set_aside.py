@@ -208,4 +208,4 @@ def test_the_operators_list_is_found_by_an_index(ctx: Flask) -> None:
     ((query, values),) = statements
     with db.engine.connect() as connection:
         plan = str(connection.exec_driver_sql("EXPLAIN QUERY PLAN " + query, tuple(values)).all())
-    assert "ix_message_held_reason" in plan
+    assert "ix_message_set_aside" in plan

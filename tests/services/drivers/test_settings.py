@@ -4,12 +4,15 @@ import time
 from dataclasses import replace
 
 import pytest
+from flask import Flask
 
 from portal.models import Tenant, User
 from portal.services.drivers import save_gate
 from portal.services.drivers.settings import DriverSettings
 from portal.services.errors import InvalidFields
+from tests.support.driver_steps import saved
 from tests.support.mail_service import MailService
+from tests.support.settings import configure
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,11 @@ from tests.support.mail_service import MailService
         ({"secret": ""}, "secret", "empty"),
         ({"secret": "x" * 10_000}, "secret", "too_long"),
         ({"from_address": "nobody"}, "from_address", "not_an_address"),
+        ({"from_address": "ceo@marketplace.example"}, "from_address", "own_domain"),
+        ({"from_address": "ceo%bank.example@acme.example"}, "from_address", "source_route"),
+        ({"from_name": "Marketplace Support"}, "from_name", "name_protected"),
+        ({"from_name": "ceo @ bank.example"}, "from_name", "name_looks_like_address"),
+        ({"from_name": "\u2800"}, "from_name", "name_control_characters"),
     ],
 )
 def test_what_cannot_be_is_refused_at_its_field_before_anything_is_sent(
@@ -95,3 +103,16 @@ def test_what_only_looks_like_an_address_is_none(tenant: Tenant, wanted: DriverS
     with pytest.raises(InvalidFields) as refused:
         replace(wanted, host=host).cleaned(tenant)
     assert ("host", "not_a_host") in refused.value.errors
+
+
+def test_a_stored_sender_from_before_a_rule_stays_usable_until_it_is_edited(
+    app: Flask, tenant: Tenant, user: User, wanted: DriverSettings, service: MailService
+) -> None:
+    """Or an expired password could not be replaced."""
+    saved(tenant, user, wanted)
+    configure(app, own_domains=wanted.from_address.rpartition("@")[2], protected_names=wanted.from_name)
+    assert wanted.cleaned(tenant) == wanted
+    for change in ({"from_name": f"{wanted.from_name} 2"}, {"from_address": f"x.{wanted.from_address}"}):
+        with pytest.raises(InvalidFields) as refused:
+            replace(wanted, **change).cleaned(tenant)
+        assert [reason for _, reason in refused.value.errors] in (["name_protected"], ["own_domain"])

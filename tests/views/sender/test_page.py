@@ -69,8 +69,8 @@ def test_a_fragment_holds_the_parts_that_changed_and_no_page(person: Person) -> 
         ("a" * 250 + "@acme.example", "Acme", "too long"),
         ("jürgen@acme.example", "Acme", "The part before the @ may hold only"),
         ("hello@acme.example", "ceo@bank.example", "must not look like an email address"),
-        ("hello@acme.example", "Acme\x07Shop", "characters that can&#39;t be shown"),
-        ("hello@acme.example", "Acme\r\nBcc: x", "characters that can&#39;t be shown"),
+        ("hello@acme.example", "Acme\x07Shop", "characters that can&#39;t be seen"),
+        ("hello@acme.example", "Acme\r\nBcc: x", "characters that can&#39;t be seen"),
         ("hello@acme.example", "x" * 300, "too long"),
     ],
 )
@@ -93,15 +93,17 @@ def test_every_reason_of_the_service_has_a_sentence_of_its_own() -> None:
     """A reason that nobody wrote a sentence for would fall back to a vague one."""
     import inspect
 
-    from portal.transport.mime import addresses
+    from portal.services import sender_rules
+    from portal.transport.mime import addresses, names
     from portal.views import forms
 
-    source = inspect.getsource(addresses)
+    source = "".join(inspect.getsource(module) for module in (addresses, names, sender_rules))
     for reason in (
         "empty", "not_an_address", "too_long", "line_break", "non_ascii_local_part",
         "no_such_domain_form", "name_too_long", "name_looks_like_address", "name_control_characters",
+        "name_without_letters", "name_protected", "own_domain", "source_route",
     ):  # fmt: skip
-        assert f'"{reason}"' in source, f"{reason} is gone from portal.transport.addresses"
+        assert f'"{reason}"' in source, f"nothing refuses for {reason} any more"
         assert f'"{reason}"' in inspect.getsource(forms.sentence)
 
 
@@ -248,3 +250,61 @@ def test_at_the_daily_limit_the_page_says_how_many_wait_and_until_when(
 def text_of(answer: TestResponse) -> str:
     """What a reader reads, in one line."""
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
+
+
+def remove_url(app: Flask, address: str) -> str:
+    return f"{SETTINGS}/identities/{identity(app, address).id}/remove"
+
+
+def test_removing_the_sender_asks_first_and_says_what_becomes_of_the_mail(app: Flask, person: Person) -> None:
+    person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
+    confirm(app, "hello@acme.example")
+    url = remove_url(app, "hello@acme.example")
+    assert f'href="{url}"' in person.get(SETTINGS).text
+    with app.app_context():
+        accept(tenants.upsert("acme")[0])
+    asked = person.get(url)
+    assert asked.status_code == 200 and "Remove hello@acme.example?" in asked.text
+    assert "Your customers then receive email from" in asked.text and "notifications@marketplace" in asked.text
+    assert "1 waiting email will be sent from there, too." in asked.text
+    assert identity(app, "hello@acme.example").state == "verified"
+    answer = person.post(url)
+    assert answer.status_code == 303
+    page = person.get(answer.location).text
+    assert "The address was removed. Your emails come from Marketplace" in page and "hello@acme.example" not in page
+    assert person.post(url).location.endswith("notice=nothing_pending")
+    assert person.get(url).location.endswith("notice=nothing_pending")
+    assert "Removed a sender address" in person.get("/settings/activity").text
+
+
+def test_an_address_that_is_not_in_use_is_removed_just_so(app: Flask, person: Person) -> None:
+    person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
+    confirm(app, "hello@acme.example")
+    person.post(f"{SETTINGS}/default")
+    url = remove_url(app, "hello@acme.example")
+    assert f'href="{url}"' in person.get(SETTINGS).text
+    assert "It isn't in use now" in person.get(url).text
+    assert person.as_htmx("POST", url).status_code == 200
+    assert "hello@acme.example" not in person.get(SETTINGS).text
+
+
+def test_a_viewer_is_offered_no_removal(app: Flask, person: Person, arrive: Arrive) -> None:
+    person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
+    confirm(app, "hello@acme.example")
+    viewer = arrive("acme", role="viewer", email="v@shop.example", sub="v")
+    assert "/remove" not in viewer.get(SETTINGS).text
+    assert viewer.get(remove_url(app, "hello@acme.example")).status_code == 403
+
+
+def test_what_a_recipient_took_back_is_told_and_refused_with_the_day(app: Flask, person: Person) -> None:
+    person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
+    number = identity(app, "hello@acme.example").id
+    tag = person.as_htmx("GET", f"{SETTINGS}/sender?awaited={number}").headers["HX-PTag"]
+    with app.app_context():
+        verification.take_back(verification._token(db.session.get_one(SenderIdentity, number)))
+    polled = person.as_htmx("GET", f"{SETTINGS}/sender?awaited={number}", headers={"HX-PTag": tag})
+    assert polled.status_code == 200 and "told us that they didn" in polled.text
+    assert "Waiting for confirmation" not in polled.text
+    again = person.post(FORM, {"address": "hello@acme.example", "display_name": "Acme"})
+    assert again.status_code == 422 and "You can try again after" in again.text
+    assert 'value="hello@acme.example"' in again.text

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.models import AuditEntry, Base, User
+from portal.models import AuditEntry, Base, SenderIdentity, User
 from portal.services.accounts import staff as staff_service
 from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
@@ -75,7 +75,7 @@ def rows(app: Flask) -> dict[str, list[Any]]:
 def support_routes(app: Flask) -> list[tuple[str, str]]:
     with app.app_context():
         return [
-            (method, rule.rule.replace("<tenant_id>", "acme"))
+            (method, rule.rule.replace("<tenant_id>", "acme").replace("<int:identity_id>", "1"))
             for rule in app.url_map.iter_rules()
             if rule.rule.startswith(HOME)
             for method in sorted(rule.methods - {"OPTIONS"})  # type: ignore[operator]
@@ -128,6 +128,37 @@ def test_nothing_below_support_changes_anything(app: Flask, sam: Person) -> None
         for way in (method, "POST", "PUT", "DELETE"):
             sam.as_htmx(way, path, data=fields)
     assert rows(app) == before and before["driver"]
+
+
+def test_support_takes_a_sender_address_back_and_the_shop_reads_it(
+    app: Flask, sam: Person, arrive: Arrive, shop: str
+) -> None:
+    with app.app_context():
+        identity = db.session.scalars(select(SenderIdentity)).one()
+        verification.confirm(verification._token(identity))
+        url = f"{SHOP}/identities/{identity.id}/remove"
+    assert f'href="{url}"' in sam.get(SHOP).text
+    asked = sam.get(url)
+    assert asked.status_code == 200 and "Take hello@acme.example back from this shop?" in asked.text
+    assert f'action="{url}"' in asked.text and f'href="{SHOP}"' in asked.text and "/settings/" not in asked.text
+    done = sam.post(url)
+    assert done.status_code == 303 and done.location == f"{SHOP}?notice=revoked"
+    page = sam.get(done.location).text
+    assert "The shop can&#39;t send from this address any more." in page and url not in page
+    assert sam.post(url).location == sam.get(url).location == f"{SHOP}?notice=nothing_pending"
+    admin = arrive("acme")
+    assert "Support has taken back hello@acme.example" in admin.get("/settings/email").text
+    trail = admin.get("/settings/activity").text
+    assert "Took a sender address back as support" in trail and "sam@marketplace.example" in trail
+
+
+def test_support_begins_with_what_recipients_reported(app: Flask, sam: Person) -> None:
+    assert "Recipients who didn't ask" not in sam.get(HOME).text
+    with app.app_context():
+        verification.take_back(verification._token(db.session.scalars(select(SenderIdentity)).one()))
+    page = sam.get(HOME).text
+    assert "Recipients who didn't ask" in page and f'href="{SHOP}/activity"' in page and "hello@acme" not in page
+    assert "told us that they didn" in sam.get(SHOP).text
 
 
 def test_a_launch_as_support_lands_with_the_shops(sam: Person) -> None:

@@ -1,0 +1,85 @@
+"""Mailboxes that anybody can open: an address there says nothing about who owns its domain.
+
+Their providers ask receivers to distrust such mail from foreign servers.
+"""
+
+from __future__ import annotations
+
+FREE_MAIL = frozenset(
+    [
+        "aol.com",
+        "arcor.de",
+        "bluewin.ch",
+        "email.de",
+        "fastmail.com",
+        "free.fr",
+        "freenet.de",
+        "gmail.com",
+        "gmx.at",
+        "gmx.ch",
+        "gmx.com",
+        "gmx.de",
+        "gmx.net",
+        "googlemail.com",
+        "hotmail.com",
+        "hotmail.co.uk",
+        "hotmail.de",
+        "hotmail.fr",
+        "hotmail.it",
+        "hushmail.com",
+        "icloud.com",
+        "laposte.net",
+        "libero.it",
+        "live.com",
+        "live.de",
+        "mac.com",
+        "mail.com",
+        "mail.de",
+        "mail.ru",
+        "me.com",
+        "msn.com",
+        "o2.pl",
+        "online.de",
+        "orange.fr",
+        "outlook.com",
+        "outlook.de",
+        "outlook.es",
+        "outlook.fr",
+        "pm.me",
+        "posteo.de",
+        "proton.me",
+        "protonmail.com",
+        "qq.com",
+        "rocketmail.com",
+        "seznam.cz",
+        "t-online.de",
+        "tutanota.com",
+        "tuta.io",
+        "vodafone.de",
+        "wanadoo.fr",
+        "web.de",
+        "wp.pl",
+        "yahoo.ca",
+        "yahoo.co.in",
+        "yahoo.co.jp",
+        "yahoo.co.uk",
+        "yahoo.com",
+        "yahoo.com.br",
+        "yahoo.de",
+        "yahoo.es",
+        "yahoo.fr",
+        "yahoo.it",
+        "yandex.com",
+        "yandex.ru",
+        "ymail.com",
+        "zoho.com",
+        "zohomail.com",
+        "163.com",
+        "126.com",
+    ]
+)
+
+
+def is_free_mail(address: str) -> bool:
+    """Whether the address, or the mere domain, is one of theirs."""
+    return address.rpartition("@")[2].lower() in FREE_MAIL
