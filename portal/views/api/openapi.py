@@ -39,6 +39,9 @@ Each API key has scopes: `send` hands in mail and withdraws it, `read` shows wha
 changes tenants. An operation's `security` names the one that it needs; without it the answer is 403. A key can be
 limited to certain tenants, and finds nobody else's messages. A key that has ended or was revoked is answered 401.
 
+A request that hands in mail has at most 15 MB, any other 64 kB; more is answered 413 before it is read. Of what is
+wrong with a request, 20 things are named at most, and then how many more there are.
+
 Each API key has a rate limit, counted in messages; beyond it the answer is 429 with `Retry-After`."""
 
 
