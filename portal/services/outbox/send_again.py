@@ -57,6 +57,7 @@ def send_again(tenant: Tenant, user: User, public_id: str, known: str) -> tuple[
     `known` is the public id of the newest copy that the reader's page knew of, "" for none: a form that comes twice
     makes one copy, because the second time there is a copy which its page didn't know. Raises NotFound, NotResendable.
     """
+    message_log.get_message(tenant, public_id)  # whatever else stands in a URL is no name for a lock
     with transaction() as session:
         serialize(f"resend:{public_id}")
         message, newest = look(tenant, public_id)
