@@ -21,7 +21,7 @@ from portal.views.log import page as log
 from portal.views.log import send_again
 from portal.views.people import page as people
 from portal.views.sender import page as sender
-from portal.web import access, assets, i18n, rate_limits, request_log, security_headers, templating, urls
+from portal.web import access, assets, i18n, incoming, rate_limits, request_log, security_headers, templating, urls
 
 _MAX_REQUEST_BYTES = 15 * 1024 * 1024  # 10 MB of attachments are 14 in base64
 
@@ -37,12 +37,12 @@ def create_app(**overrides: Any) -> Flask:
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=extensions.engine_options(settings.database_url),
         MAX_CONTENT_LENGTH=_MAX_REQUEST_BYTES,
-        # Forms are small; only the API takes bodies of megabytes, and it reads JSON.
+        # Forms are small; only calls that hand in mail take bodies of megabytes, and they read JSON.
         MAX_FORM_MEMORY_SIZE=500_000,
     )
     parts = (
-        log_format, extensions, sqlite, redis_client, rate_limits, i18n, access, assets, security_headers, urls, errors,
-        request_log, cli,
+        log_format, extensions, sqlite, redis_client, rate_limits, i18n, access, incoming, assets, security_headers,
+        urls, errors, request_log, cli,
     )  # fmt: skip
     for part in parts:
         part.init_app(app)

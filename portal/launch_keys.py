@@ -18,7 +18,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+MAX_TOKEN = 8000  # characters
 _MIN_RSA_BITS = 2048  # RFC 7518, 3.3
+# Whatever stands in a token, such as lists within lists without end, it is no defect of ours.
+_UNREADABLE = (JoseError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 # Platforms sign with both names for the same thing; that RFC 9864 prefers the newer is theirs to heed.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated")
 
@@ -37,9 +40,11 @@ class PublicKey(NamedTuple):
 
 def claims(token: str, *, secret: str, jwks: Path | None) -> dict[str, Any]:
     """What a token says, if one of our keys has signed it. Raises Unverified."""
+    if len(token) > MAX_TOKEN:
+        raise Unverified("longer than any token")
     try:
         header = jws.extract_compact(token.encode()).headers()
-    except (JoseError, ValueError, TypeError):
+    except _UNREADABLE:
         raise Unverified("not a token") from None
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm == "HS256" and secret:
@@ -50,7 +55,7 @@ def claims(token: str, *, secret: str, jwks: Path | None) -> dict[str, Any]:
         raise Unverified("signed in a way that no key of ours is for")
     try:
         found = jwt.decode(token, key, algorithms=[str(algorithm)], registry=_REGISTRY).claims
-    except (JoseError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise Unverified(type(error).__name__) from None
     return dict(found)
 
@@ -102,7 +107,7 @@ def load(path: Path) -> tuple[PublicKey, ...]:
     try:
         entries = json.loads(path.read_text())["keys"]
         keys = tuple(_public_key(entry) for entry in entries)
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError):
+    except (KeyError, TypeError, AttributeError, RecursionError, UnicodeDecodeError, json.JSONDecodeError):
         raise ValueError('it is no JWK set: {"keys": [...]}') from None
     if not keys:
         raise ValueError("there is no key in it")

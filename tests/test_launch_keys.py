@@ -202,6 +202,8 @@ def test_the_log_says_why_and_holds_nothing_of_the_token(
     [
         ("", "no JWK set"),
         ("[]", "no JWK set"),
+        ("[" * 100_000, "no JWK set"),
+        ('{"keys": [1]}', "no JWK set"),
         ('{"keys": []}', "no key in it"),
         ('{"keys": [{"kty": "EC"}]}', "can't be read"),
         (json.dumps({"keys": [dict(EC.as_dict(private=True))]}), "private key"),
@@ -220,6 +222,44 @@ def test_a_file_that_cannot_be_used_stops_the_start(tmp_path: Path, content: str
     assert str(error.value).startswith("PORTAL_LAUNCH_JWKS") and "\n" not in str(error.value)
     with pytest.raises(SettingsError, match="no such file"):
         load_settings(instance_path=tmp_path, launch_jwks=tmp_path / "nowhere.json", **SECRETS)
+
+
+def part(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+DEEP = "[" * 2500 + "]" * 2500
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        ('{"alg":"HS256"}', DEEP),
+        ('{"alg":"HS256"}', '{"sub":' + DEEP + "}"),
+        (DEEP, "{}"),
+        ('{"alg":"HS256","kid":' + DEEP + "}", "{}"),
+        ("[1]", "{}"),
+        ("1", "{}"),
+        ('{"alg":["HS256"]}', "{}"),
+        ('{"alg":"HS256","crit":[1]}', "{}"),
+        ('{"alg":"HS256","b64":false}', "{}"),
+        ('{"alg":"HS256"}', "1"),
+        ('{"alg":"HS256"}', '{"iat":' + "9" * 5000 + "}"),
+        ('{"alg":"HS256"}', '{"iat":1e999,"exp":NaN,"aud":[[]],"role":{}}'),
+        ('{"alg":"HS256"}', '{"aud":"absender","iss":{"a":[]},"sub":"\\ud800"}'),
+    ],
+)  # fmt: skip
+def test_whatever_a_signed_token_holds_it_is_refused(app: Flask, header: str, body: str) -> None:
+    signed = f"{part(header.encode())}.{part(body.encode())}"
+    token = f"{signed}.{part(hmac.digest(b'l' * 40, signed.encode(), 'sha256'))}"
+    answer = app.test_client().post("/launch", data={"token": token})
+    assert answer.status_code == 401 and "could not be opened" in answer.text
+
+
+@pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "." * 5000, "\ud800", "é.é.é", "x" * 100_000])
+def test_whatever_is_no_token_is_refused(app: Flask, token: str) -> None:
+    with app.app_context(), pytest.raises(LaunchRefused):
+        launches.verify_token(token)
 
 
 @pytest.mark.filterwarnings("ignore:Key size")

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
+from werkzeug.exceptions import BadHost, Forbidden, HTTPException, Unauthorized
 from werkzeug.exceptions import NotFound as PageNotFound
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Response as BaseResponse
@@ -109,6 +109,8 @@ def _not_found(error: NotFound) -> BaseResponse:
 
 def answer(error: HTTPException) -> BaseResponse:
     code = error.code or 500
+    if isinstance(error, BadHost):  # nothing that has a link can be written without a host
+        return Response(_phrase(code), code, content_type="text/plain")
     if error.response is not None and code < 400:
         return error.get_response()  # a redirect that routing raised
     if request.path == "/api" or request.path.startswith("/api/"):

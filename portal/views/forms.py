@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from flask import request
 from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
 
 from portal.services.errors import InvalidFields
 from portal.transport.mime.addresses import MAX_DISPLAY_NAME
@@ -17,6 +19,10 @@ class Form(FlaskForm):
 
     class Meta:
         csrf = False  # portal.web.access asks for the token, before any view runs
+
+        def wrap_formdata(self, form: FlaskForm, formdata: object) -> MultiDict[str, str] | None:
+            """Texts alone: where a file or JSON comes in place of a field, the field is empty."""
+            return request.form if formdata is not None and request.method == "POST" else None
 
     def refuse(self, error: InvalidFields) -> None:
         """Put a service's refusals at their fields."""

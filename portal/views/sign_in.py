@@ -22,6 +22,7 @@ from portal.web import session as sessions
 from portal.web.access import access, refuse_cross_site
 from portal.web.htmx import see_other
 from portal.web.i18n import clock, select_locale, speak
+from portal.web.incoming import number
 from portal.web.urls import home
 
 blueprint = Blueprint("sign_in", __name__)
@@ -73,7 +74,7 @@ def get_link(token: str) -> Response:
 @access("public")
 def post_link(token: str) -> Response:
     refuse_cross_site()
-    entered = login_links.enter(token, request.form.get("user", type=int))
+    entered = login_links.enter(token, request.form.get("user", type=number))
     if isinstance(entered, Link):
         return show_link(entered, token, pressed=True)
     return _let_in(entered)

@@ -28,8 +28,9 @@ _ROLES = {
     "admin": ("admin",),
     "support": ("support",),
 }
-# Only the API takes large bodies, and Werkzeug's own limit for forms leaves out the usual encoding.
+# Werkzeug's own limit for forms leaves out the usual encoding.
 _FORM_BYTES = 100_000
+_CALL_BYTES = 64 * 1024  # of a call to the API that hands in no mail
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
@@ -43,17 +44,20 @@ class Access:
     rule: str
     renews: bool  # False for what the page asks by itself: a poll must not keep a session alive
     scope: Scope | None  # what an API key must be allowed
+    large: bool  # whether the body may have megabytes
 
 
-def access(rule: str, *, renews: bool = True, scope: Scope | None = None) -> Callable[[View], View]:
-    """Declare who may call a view; see RULES. Goes below the route decorator."""
+def access(
+    rule: str, *, renews: bool = True, scope: Scope | None = None, large: bool = False
+) -> Callable[[View], View]:
+    """Declare who may call a view; see RULES. Goes below the route decorator. `large`: it hands in mail."""
     if rule not in RULES:
         raise ValueError(f"no such access rule: {rule}")
     if (rule == "api_key") != (scope is not None):
         raise ValueError("the rule api_key needs a scope, and no other rule has one")
 
     def mark(view: View) -> View:
-        view.access = Access(rule, renews, scope)  # type: ignore[attr-defined]
+        view.access = Access(rule, renews, scope, large)  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -86,8 +90,8 @@ def init_app(app: Flask) -> None:
 def enforce() -> None:
     endpoint = request.endpoint
     declaration = declared(endpoint) if endpoint else None
-    if declaration is None or declaration.rule != "api_key":
-        request.max_content_length = _FORM_BYTES
+    if declaration is None or not declaration.large:
+        request.max_content_length = _CALL_BYTES if declaration and declaration.scope else _FORM_BYTES
     if endpoint is None:
         # No such page; it is still shown to a known person in their language and frame.
         _recognise()

@@ -61,6 +61,7 @@ def send_again(tenant: Tenant, user: User, public_id: str, known: str) -> tuple[
     makes one copy, because the second time there is a copy which its page didn't know. A copy that is sent again makes
     one more of the first message. Raises NotFound, NotResendable, SendLimit.
     """
+    message_log.get_message(tenant, public_id)  # whatever else stands in a URL is no name for a lock
     with transaction() as session:
         message = message_log.get_message(tenant, public_id)
         serialize(f"resend:{_first(message)}")

@@ -13,6 +13,7 @@ from portal.views import csv_files
 from portal.views.activity import texts as activity_texts
 from portal.web.access import access
 from portal.web.i18n import gettext
+from portal.web.incoming import number
 from portal.web.rate_limits import EXPORT, limited
 
 blueprint = Blueprint("activity", __name__, url_prefix="/settings")
@@ -22,7 +23,7 @@ PAGE = 50
 
 def context() -> dict[str, Any]:
     """What the page is rendered from: here, and for support."""
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=number)
     entries, next_before = audit.page(g.tenant, before, PAGE)
     return {"entries": entries, "before": before, "next_before": next_before, "texts": activity_texts}
 

@@ -66,11 +66,16 @@ class AttachmentRequest(parsing.Request):
 
 
 def _together(files: list[AttachmentRequest]) -> list[AttachmentRequest]:
-    if len(files) > MOST:
-        raise ValueError(f"A message has at most {MOST} attachments.")
     if sum(len(file.content) for file in files) > MAX_BYTES:
         raise ValueError(_TOO_LARGE)
     return files
 
 
-Attachments = Annotated[list[AttachmentRequest], AfterValidator(_together)]
+def _not_too_many(files: Any) -> Any:
+    """Before any of them is read."""
+    if isinstance(files, list) and len(files) > MOST:
+        raise ValueError(f"A message has at most {MOST} attachments.")
+    return files
+
+
+Attachments = Annotated[list[AttachmentRequest], BeforeValidator(_not_too_many), AfterValidator(_together)]

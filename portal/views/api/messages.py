@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, abort, g, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import ValidationError
 
 from portal.models import LogEntry, Message, Tenant
 from portal.models.api_key import Scope
@@ -48,7 +47,7 @@ _TOO_LATE = {
 
 
 @blueprint.post("/messages")
-@access("api_key", scope=Scope.SEND)
+@access("api_key", scope=Scope.SEND, large=True)
 @limited(rate_limits.API)
 def post_message() -> ResponseReturnValue:
     wanted = parsing.read(MessageRequest)
@@ -65,7 +64,7 @@ def post_message() -> ResponseReturnValue:
 
 
 @blueprint.post("/messages/batch")
-@access("api_key", scope=Scope.SEND)
+@access("api_key", scope=Scope.SEND, large=True)
 def post_batch() -> ResponseReturnValue:
     """Each message is checked, accepted or refused for itself; the batch as a whole is answered 200."""
     items = parsing.read(BatchRequest).messages
@@ -123,9 +122,9 @@ def _idempotency_key() -> str | None:
 def _checked(item: Any, number: int) -> BatchItem | dict[str, Any]:
     """The message, or the problem document that says what is wrong with it."""
     try:
-        return BatchItem.model_validate(item)
-    except ValidationError as error:
-        return parsing.refusal(parsing.errors_of(error), _place(number))
+        return parsing.validated(BatchItem, item)
+    except parsing.Unusable as refused:
+        return parsing.refusal(refused.errors, _place(number))
 
 
 def _place(number: int) -> str:

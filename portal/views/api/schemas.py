@@ -146,10 +146,10 @@ class TenantRequest(parsing.Request):
     """What is left out stays as it is; a new tenant needs a name."""
 
     name: str | None = Field(None, max_length=200)
-    plan: str | None = None
+    plan: str | None = Field(None, max_length=100)
     locale: str | None = Field(None, max_length=35)
-    timezone: str | None = None
-    frame_ancestors: list[str] | None = None
+    timezone: str | None = Field(None, max_length=100)
+    frame_ancestors: list[Annotated[str, Field(max_length=300)]] | None = None
     state: Literal["active", "suspended"] | None = None
 
 

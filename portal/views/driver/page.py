@@ -36,6 +36,7 @@ from portal.views.sender.page import Notice
 from portal.web.access import access
 from portal.web.htmx import not_modified, see_other, tagged, wants_fragment
 from portal.web.i18n import clock
+from portal.web.incoming import number
 from portal.web.rate_limits import SWITCHING, TEST_SEND, limited
 from portal.web.rich_text import rich
 
@@ -98,11 +99,15 @@ def get_page() -> Response:
 @blueprint.post("/form")
 @access("viewer")
 def post_choice() -> Response:
-    """The form and the guide of another provider, with what was typed. Changes nothing."""
-    form = DriverForm()
-    form.secret.data = ""  # compared with nothing: whoever may look could guess the tested one by the answers
-    driver_form.choose(form, by_key(form.preset.data))
-    response = make_response(render_template("driver/_setup.html", **context(setup_page.read(g.tenant), form)))
+    """The form and the guide of another provider, with what was typed by whoever may save it. Changes nothing."""
+    found = setup_page.read(g.tenant)
+    if g.user.role == "admin" and entitlements.allows(g.tenant, "own_driver"):
+        form = DriverForm()
+        form.secret.data = ""  # compared with nothing: whoever may look could guess the tested one by the answers
+    else:
+        form = driver_form.filled(found.form_test or found.driver, found.version)
+    driver_form.choose(form, by_key(request.form.get("preset", "")))
+    response = make_response(render_template("driver/_setup.html", **context(found, form)))
     response.headers["HX-Replace-Url"] = url_for("driver.get_page", preset=form.preset.data)
     return response
 
@@ -142,7 +147,7 @@ def get_test() -> Response:
     form = driver_form.filled(test, found.version)
     values = context(found, form, test=test, test_state=save_gate.state_of(test))
     driver_form.mark_failure(form, test)
-    if request.args.get("test", type=int) != test.id:
+    if request.args.get("test", type=number) != test.id:
         values |= {"elsewhere": True, "gate": "changed"}
     elif request.args.get("other"):
         values["gate"] = "changed"  # the page holds other settings than the ones under test

@@ -24,6 +24,7 @@ from portal.views.sender.form import SenderForm
 from portal.web.access import access
 from portal.web.htmx import not_modified, see_other, tagged, wants_fragment
 from portal.web.i18n import clock, gettext
+from portal.web.incoming import number
 from portal.web.rate_limits import SWITCHING, VERIFICATION, limited
 from portal.web.urls import place
 
@@ -154,7 +155,7 @@ def get_sender() -> Response:
     unchanged = not_modified(values["tag"])
     if unchanged is not None:
         return unchanged
-    awaited = request.args.get("awaited", type=int)
+    awaited = request.args.get("awaited", type=number)
     active = values["sender"].active
     if awaited is not None and active is not None and active.id == awaited:
         values["notice"] = notice("verified", values["sender"])

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from portal.transport.mime.addresses import InvalidAddress, Mailbox, parse_mailbox
 from portal.transport.mime.build import MailContent, Stamp, build
-from portal.transport.mime.html_to_text import text_from_html
 
 pytestmark = pytest.mark.any_database
 
@@ -268,35 +267,3 @@ def test_text_that_is_no_mailbox_is_refused(text: str) -> None:
 def test_a_mailbox_shows_itself_as_people_read_it() -> None:
     assert str(Mailbox("Müller", "shop@xn--mller-kva.example")) == "Müller <shop@müller.example>"
     assert str(Mailbox("", "a@b.example")) == "a@b.example"
-
-
-# Text from HTML
-
-
-@pytest.mark.parametrize(
-    ("html", "text"),
-    [
-        ("<p>One</p><p>Two</p>", "One\n\nTwo\n"),
-        ("<div>One</div><div>Two</div>", "One\nTwo\n"),
-        ("a<br>b", "a\nb\n"),
-        ("  many \n\t spaces &amp; &lt;entities&gt;&nbsp;here ", "many spaces & <entities> here\n"),
-        ("<ul><li>a<li>b</ul>", "* a\n* b\n"),
-        ("<ol><li>a</li><li>b</li></ol>", "1. a\n2. b\n"),
-        ('<a href="https://x.example/y">Track it</a>', "Track it (https://x.example/y)\n"),
-        ('<a href="https://x.example/y">https://x.example/y</a>', "https://x.example/y\n"),
-        ('<a href="javascript:alert(1)">Track it</a>', "Track it\n"),
-        ('<a href="https://x.example"><img src="i" alt="Logo"></a>', "Logo (https://x.example)\n"),
-        ("<head><title>T</title></head><style>p{}</style><script>x</script>Body", "Body\n"),
-        ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc\n"),
-        ("<p>unclosed <b>tags", "unclosed tags\n"),
-        ("", "\n"),
-    ],
-)
-def test_text_is_made_from_html(html: str, text: str) -> None:
-    assert text_from_html(html) == text
-
-
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(st.text(alphabet="<>/!-ab pulol=\"'&;#\n"))
-def test_any_html_gives_some_text(html: str) -> None:
-    assert text_from_html(html).endswith("\n")

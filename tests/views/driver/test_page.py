@@ -384,6 +384,20 @@ def test_after_a_downgrade_nothing_is_lost(app: Flask, admin: Person, fields: di
     assert "Your plan has changed." not in page and "Acme Shop <shop@acme.example>" in page
 
 
+@pytest.mark.parametrize(("plan", "role"), [("enterprise", "viewer"), ("basic", "admin")])
+def test_what_is_typed_by_whoever_may_not_save_it_is_not_judged(
+    app: Flask, arrive: Arrive, fields: dict[str, str], plan: str, role: str
+) -> None:
+    """They see each provider's form and guide; a typed password must not be compared with a tested one either."""
+    person = arrive("other-shop", plan=plan, email="vi@other.example", role=role)
+    shown = [
+        person.post(f"{PAGE}/form", {"preset": "gmail"} | typed).text
+        for typed in ({}, fields | {"preset": "gmail"}, {"host": "0:" * 30_000, "username": "typed-by-hand"})
+    ]
+    assert "smtp.gmail.com" in shown[0] and "typed-by-hand" not in shown[2]
+    assert shown[0] == shown[1] == shown[2]
+
+
 def test_a_viewer_sees_all_and_changes_none(app: Flask, admin: Person, arrive: Arrive, fields: dict[str, str]) -> None:
     saved(app, admin, fields)
     viewer = arrive(plan="enterprise", email="vi@acme.example", role="viewer")

@@ -115,6 +115,13 @@ def test_no_address_of_the_log_ever_holds_a_recipient(app: Flask) -> None:
         assert logs.View(recipient="anna@customer.example", state="sent").url == f"{LOG}?state=sent"
 
 
+@pytest.mark.parametrize("text", ["x" * 50_000, "%" * 30_000, "a@" * 25_000])
+def test_a_search_longer_than_any_address_finds_nothing(app: Flask, person: Person, text: str) -> None:
+    accept(app, "For Anna", "anna@customer.example")
+    page = person.post(f"{LOG}/search", {"recipient": text})
+    assert page.status_code == 200 and subjects(page.text) == [] and len(page.text) < 40_000
+
+
 def test_a_search_keeps_the_filters_and_its_rows_open(app: Flask, person: Person) -> None:
     opened = accept(app, "For Anna", "anna@customer.example", state="sent")
     accept(app, "Also for Anna", "anna@customer.example")
