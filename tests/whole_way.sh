@@ -13,7 +13,7 @@ say() { printf '%s\n' "$*"; }
 key=$("$flask" api-key create --name whole-way | awk '{print $NF}')
 
 # A merchant comes in by a launch; a form of the page carries the CSRF token.
-curl -sS -f -c "$work/cookies" -o "$work/page" "$("$flask" launch-link --tenant whole-way)"
+curl -sS -f -L -c "$work/cookies" -o "$work/page" "$("$flask" launch-link --tenant whole-way)"
 csrf=$(sed -n 's/.*name="csrf_token"[^>]*value="\([^"]*\)".*/\1/p' "$work/page" | head -n 1)
 curl -sS -f -b "$work/cookies" -c "$work/cookies" -o "$work/page" -L "$base/settings/email/verification" \
   --data-urlencode "csrf_token=$csrf" --data-urlencode 'address=hello@whole-way.example' \

@@ -125,12 +125,8 @@ class AlreadyTesting(ServiceError):
     """A test of this tenant's settings is under way."""
 
 
-class TooManyRefusals(ServiceError):
+class TooManyRefusals(SendLimit):
     """The passwords that were tried were refused too often; the next may be tried at `next_at` (UTC)."""
-
-    def __init__(self, next_at: datetime) -> None:
-        super().__init__(f"next at {next_at.isoformat()}")
-        self.next_at = next_at
 
 
 class SettingsUntested(ServiceError):

@@ -23,6 +23,7 @@ from portal.services.routing.lanes import Wait
 
 # Seconds after which a refusal says nothing any more of its route: twice the longest usual wait.
 _FRESH = 2 * lanes.BACKOFF[-1]
+_LATELY = 60  # seconds
 # A tenant with so many refused in a row waits: nobody is asked without end what it has refused to everybody.
 IN_A_ROW = 10
 _IS_FRESH = or_(Refusal.at > now(-_FRESH), Refusal.not_before > now(-_FRESH))
@@ -49,14 +50,19 @@ def was_met_by_another(route: Route, tenant_id: int, recipient: str) -> bool:
 
 
 def was_refuted(route: Route, tenant_id: int) -> bool:
-    """Whether mail has gone out on the route since the first refusal of this tenant's: then it is not the route."""
+    """Whether mail has gone out on the route since the first refusal of this tenant's: then it is not the route.
+
+    On a shared route another tenant's mail of the last minute says the same.
+    """
+    if route.driver_id is None and _sent_since(route, now(-_LATELY), Message.tenant_id != tenant_id):
+        return True
     since = select(Refusal.since).where(Refusal.route == route, Refusal.tenant_id == tenant_id, _IS_FRESH)
     first = db.session.scalar(since)
     return first is not None and _sent_since(route, first)
 
 
-def _sent_since(route: Route, moment: datetime) -> bool:
-    sent = exists().where(Message.route == route, Message.finished_at > moment, Message.state == "sent")
+def _sent_since(route: Route, moment: datetime | ColumnElement[datetime], *which: ColumnElement[bool]) -> bool:
+    sent = exists().where(Message.route == route, Message.finished_at > moment, Message.state == "sent", *which)
     return bool(db.session.scalar(select(sent)))
 
 

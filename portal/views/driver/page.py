@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
@@ -10,7 +9,6 @@ from flask_babel import format_decimal
 from werkzeug.wrappers import Response
 
 from portal import reasons
-from portal.models import utcnow
 from portal.providers import PROVIDERS, by_key
 from portal.services import entitlements
 from portal.services.drivers import lifecycle, save_gate, setup_page
@@ -124,10 +122,10 @@ def post_test() -> Response:
         return refused(form, 422)
     except AlreadyTesting:
         return refused(form, 409, busy=True)
-    except SendLimit as limit:
-        return asked_too_often(refused(form, 429, next_test=limit.next_at), limit)
     except TooManyRefusals as limit:
         return too_often(form, limit)
+    except SendLimit as limit:
+        return asked_too_often(refused(form, 429, next_test=limit.next_at), limit)
     if not wants_fragment():
         return see_other(url_for("driver.get_page"))
     found = setup_page.read(g.tenant)
@@ -223,11 +221,9 @@ def refused(form: DriverForm, status: int, **why: Any) -> Response:
 
 
 def too_often(form: DriverForm, limit: TooManyRefusals) -> Response:
-    """The form, and when to come again (RFC 9110, 10.2.3), in seconds."""
+    """The form, and when to come again."""
     form.secret.data = ""
-    response = refused(form, 429, limited=clock(limit.next_at))
-    response.headers["Retry-After"] = str(max(1, ceil((limit.next_at - utcnow()).total_seconds())))
-    return response
+    return asked_too_often(refused(form, 429, limited=clock(limit.next_at)), limit)
 
 
 @blueprint.post("/discard")

@@ -32,6 +32,18 @@ def test_mail_of_one_shop_that_is_refused_delays_no_other_shops(
     assert events(refused[0]) == ["queued", "deferred"] and again(refused[0]).reason is not None
 
 
+def test_a_server_that_has_just_taken_another_shops_mail_is_not_out_of_order(
+    tenant: Tenant, other: Tenant, relay: RefusingRelay
+) -> None:
+    relay.refusals = {"a": CLOSING}
+    fine = mails(other, "b", 2, RELAY)
+    drain()
+    refused = mails(tenant, "a", 1, RELAY)
+    drain()
+    assert states(fine) == ["sent"] * 2 and states(refused) == ["deferred"]
+    assert failures(RELAY) == {0}
+
+
 def test_verification_mail_of_one_shop_goes_out_beside_anothers_that_is_refused(
     tenant: Tenant, user: User, relay: RefusingRelay
 ) -> None:
