@@ -42,6 +42,7 @@ from portal.transport.smtp.account import Account
 DRAIN_SECONDS = 15
 # A server may take its time for its greeting, TLS and each command; the lane must stay ours meanwhile.
 _SLOW_SERVER_SECONDS = 120
+_SLOW_BLOCK_SECONDS = Timeouts.block + lanes.LEASE_SECONDS  # the same for each block of a mail
 _SLOW_AFTER = 10
 _LOST = Reply(0, "lost")
 _RETRY = Verdict(Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE)
@@ -49,7 +50,7 @@ _RETRY = Verdict(Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE)
 _UNKNOWN_IN_A_ROW = 3
 # Seconds before writing an outcome is tried again; the lease after the dot lasts longer than all of them.
 _WRITE_AGAIN = (0.5, 1, 2, 4, 8)
-_LARGE = 256 * 1024  # octets of a mail that may take long to hand over
+_LARGE = 64 * 1024  # octets that the network takes at once; a larger mail may take long to hand over
 
 # Set when the process is asked to end: a drain stops after the mail at hand.
 stopping = threading.Event()
@@ -93,6 +94,7 @@ class _Session:
         self.claimed: deque[Attempt] = deque()
         self.bench = Workbench()
         self.kept_at = 0.0
+        self.longest_wait: float = _SLOW_SERVER_SECONDS  # between two steps of the transport
         self.began_at = time.monotonic()
         self.sent = 0
 
@@ -217,6 +219,7 @@ class _Session:
 
     def _open(self, content: bytes) -> Transport:
         """Return the transport for the next mail; open one where there is none that can take it."""
+        self.longest_wait = _SLOW_BLOCK_SECONDS if len(content) > _LARGE else _SLOW_SERVER_SECONDS
         if self.transport is None or not self.transport.usable:
             self._close()
             self._keep_lease()
@@ -240,7 +243,7 @@ class _Session:
 
     def _keep_lease(self) -> None:
         with transaction():
-            lanes.extend(self.lease, _SLOW_SERVER_SECONDS)
+            lanes.extend(self.lease, self.longest_wait)
         self.kept_at = time.monotonic()
 
     def _close(self) -> None:
