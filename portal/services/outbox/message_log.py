@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
@@ -31,7 +31,7 @@ class LogFilter:
     state: str | None = None
     kind: str | None = None
     period: str | None = None  # a key of PERIODS
-    recipient: str | None = None  # an address, or a part of one
+    recipient: str | None = None  # an address, or a part of one, or a reference
 
     @property
     def is_set(self) -> bool:
@@ -51,6 +51,8 @@ class Listed(NamedTuple):
     sender: str | None
     accepted_at: datetime
     due_at: datetime
+    send_at: datetime | None
+    reference: str | None
     ambiguous: int
     route: Route
 
@@ -115,6 +117,11 @@ def get_message(tenant: Tenant, public_id: str) -> Message:
     return message
 
 
+def is_scheduled(message: Message | Listed) -> bool:
+    """Whether it waits for the time that was set for it."""
+    return message.state == "queued" and message.send_at is not None and message.due_at == message.send_at > utcnow()
+
+
 def entries(message: Message) -> list[LogEntry]:
     """What happened to the message, oldest first."""
     return list(db.session.scalars(select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id)))
@@ -163,12 +170,13 @@ def _first_id_since(tenant: Tenant, period: timedelta) -> Any:
 
 
 def _recipient(text: str) -> ColumnElement[bool]:
-    """A whole address is looked up by index; anything else is a part of one."""
-    text = text.strip().lower().replace("\x00", "")  # PostgreSQL knows no NUL
+    """A whole address is looked up by index; anything else is a part of one, or the whole of a reference."""
+    typed = text.strip().replace("\x00", "")  # PostgreSQL knows no NUL
+    text = typed.lower()
     local, at, domain = text.rpartition("@")
     if local and at and "." in domain:
         return func.lower(Message.to_address) == text
-    return func.lower(Message.to_address).contains(text, autoescape=True)
+    return or_(func.lower(Message.to_address).contains(text, autoescape=True), Message.reference == typed)
 
 
 def _id(tenant: Tenant, public_id: str | None) -> int | None:
