@@ -27,6 +27,7 @@ from portal.transport.base import Network
 from portal.transport.destinations import Policy, is_loopback
 from portal.transport.mime.addresses import Mailbox, parse_mailbox
 from portal.transport.smtp.account import Account
+from portal.transport.smtp.stream import machine_name, public_name
 
 
 class SettingsError(Exception):
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     # Seconds to wait for the reply to a whole mail; too short makes duplicates (RFC 5321, 4.5.3.2.6).
     smtp_reply_timeout: float = Field(120, ge=1, le=600)
     smtp_ca_file: Path | None = None
+    ehlo_name: str = ""  # how we greet mail servers; the machine's name or the portal's own where it isn't set
     smtp_allowed_networks: str = ""
     smtp_allowed_ports: str = ""
 
@@ -170,7 +172,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("message_id_domain")
+    @field_validator("message_id_domain", "ehlo_name")
     @classmethod
     def _is_domain(cls, value: str) -> str:
         if value and not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", value):
@@ -238,7 +240,8 @@ class Settings(BaseSettings):
     @property
     def network(self) -> Network:
         """How connections to mail servers are made."""
-        return Network(self.destination_policy, str(self.smtp_ca_file) if self.smtp_ca_file else None)
+        our_name = self.ehlo_name or machine_name() or public_name(urlsplit(self.base_url).hostname or "")
+        return Network(self.destination_policy, str(self.smtp_ca_file) if self.smtp_ca_file else None, our_name)
 
     @cached_property
     def plans_by_key(self) -> dict[str, Plan]:

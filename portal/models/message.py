@@ -72,6 +72,7 @@ PLATFORM_KINDS = (Kind.ORDER_UPDATE, Kind.VENDOR_NOTIFICATION, Kind.CUSTOMER_MES
 _CLAIMED = text("lane_id IS NOT NULL")
 _FINISHED = text("finished_at IS NOT NULL")
 _RESENT = text("resent_of IS NOT NULL")
+_HAS_REFERENCE = text("reference IS NOT NULL")
 _DEFERRED = text("state = 'deferred'")
 _HELD = text("state = 'held'")
 _SET_ASIDE = text("state = 'held' AND reason = 'set_aside'")
@@ -151,6 +152,14 @@ class Message(Base):
         Index("ix_message_log_state", "tenant_id", "state", "id"),
         Index("ix_message_log_kind", "tenant_id", "kind", "id"),
         Index("ix_message_log_time", "tenant_id", "accepted_at", "id"),
+        Index(
+            "ix_message_reference",
+            "tenant_id",
+            "reference",
+            "id",
+            sqlite_where=_HAS_REFERENCE,
+            postgresql_where=_HAS_REFERENCE,
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -161,6 +170,10 @@ class Message(Base):
     subject: Mapped[str] = mapped_column(String(1000))
     message_id: Mapped[str] = mapped_column(String(200))  # the Message-ID header, fixed at acceptance
     data: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # what a body built at sending is built from
+    # The platform's own words for it: a number that people search by, and texts that the API gives back.
+    reference: Mapped[str | None] = mapped_column(String(100))
+    remarks: Mapped[dict[str, str] | None] = mapped_column("metadata", JSON)
+    send_at: Mapped[datetime | None]  # not before this; then `due_at` began with it
 
     # The message that somebody has sent again by making this one. No foreign key: the older row goes earlier, and ids
     # are not used again while newer ones exist, so what is left points nowhere.
@@ -212,6 +225,7 @@ class MessageBody(Base):
     to_name: Mapped[str | None] = mapped_column(String(100))  # before the recipient's address
     reply_to: Mapped[str | None] = mapped_column(String(320))
     locale: Mapped[str | None] = mapped_column(String(35))  # the language that it is in, where known
+    thread: Mapped[str | None] = mapped_column(String(255))  # the Message-ID that it answers
     # How many files belong to it: most mail has none, and then nobody looks for any.
     attachments: Mapped[int] = mapped_column(default=0, server_default="0")
 
@@ -226,6 +240,9 @@ class MessageAttachment(Base):
     filename: Mapped[str] = mapped_column(String(255))
     content_type: Mapped[str] = mapped_column(String(255))
     content: Mapped[bytes] = mapped_column(LargeBinary)
+    charset: Mapped[str | None] = mapped_column(String(40))
+    method: Mapped[str | None] = mapped_column(String(20))  # of an invitation (RFC 5546)
+    content_id: Mapped[str | None] = mapped_column(String(200))  # by which the HTML shows it as an image
 
 
 class IdempotencyKey(Base):

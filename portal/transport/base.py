@@ -11,6 +11,10 @@ from portal.transport import destinations
 
 # What `on_step` hears, in this order; a route without encryption or sign-in skips those two.
 STEPS = ("resolve", "connect", "tls", "sign_in", "sender", "recipient", "accepted")
+# Heard besides, as often as it happens: the server refused one way of signing in, and the other one is tried.
+OTHER_SIGN_IN = "other_sign_in"
+# Heard besides: a step takes long, but it moves on (another address is tried, a block of the mail is written).
+PROGRESS = "progress"
 
 Stage = Literal["session", "message", "handover"]
 Scope = Literal["session", "message"]
@@ -70,10 +74,17 @@ class Reply:
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds: to connect, for each command, for the reply after the final dot, for the whole session."""
+    """Seconds that each part of a session may take (RFC 5321 section 4.5.3.2).
+
+    `connect` is for all addresses of a server together, `greeting` for each; `block` for each BLOCK of a mail, which
+    `transfer` bounds as a whole; `dot` for the reply to it. `session` ends everything else.
+    """
 
     connect: float = 10
+    greeting: float = 60
     command: float = 30
+    block: float = 180
+    transfer: float = 1200
     dot: float = 120
     session: float = 300
 

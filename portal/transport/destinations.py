@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import idna
 
+from portal.providers import PROVIDERS
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Resolver = Callable[[str, int], Sequence[str]]  # host, port -> addresses as text, best first; OSError where none
@@ -69,7 +71,10 @@ class Purpose:
     ports: frozenset[int]
 
 
-MAIL = Purpose(frozenset({25, 465, 587, 2525}))
+# With the ports that providers offer besides, such as 2465 and 2587.
+MAIL = Purpose(
+    frozenset({25, 465, 587, 2525}) | {endpoint.port for known in PROVIDERS.values() for endpoint in known.endpoints}
+)
 MAIL_PORTS = MAIL.ports
 
 

@@ -25,6 +25,10 @@ def check(document: dict[str, Any], schema: dict[str, Any], value: Any, at: str 
                 good = value == wanted
             case "minLength" | "minItems":
                 good = not isinstance(value, str | list) or len(value) >= wanted
+            case "maxProperties":
+                good = not isinstance(value, dict) or len(value) <= wanted
+            case "propertyNames":
+                good = all(not check(document, wanted, name, at) for name in value)
             case "maxLength" | "maxItems":
                 good = not isinstance(value, str | list) or len(value) <= wanted
             case "minimum":
@@ -45,7 +49,10 @@ def check(document: dict[str, Any], schema: dict[str, Any], value: Any, at: str 
                 for name in value.keys() & wanted.keys() if isinstance(value, dict) else ():
                     wrong += check(document, wanted[name], value[name], f"{at}/{name}")
             case "additionalProperties":
-                good = wanted in (False, True)
+                good = True
+                named = schema.get("properties", {})
+                for name in value.keys() - named.keys() if isinstance(wanted, dict) else ():
+                    wrong += check(document, wanted, value[name], f"{at}/{name}")
             case _:
                 assert keyword in _SAYING_NOTHING, f"a keyword that this checker doesn't know: {keyword}"
                 good = True

@@ -8,7 +8,7 @@ from portal.models.route import Route
 from tests.support.hostile_server import HostileServer, Talk
 from tests.support.steps import accept, again
 
-RATE = '451 4.7.1 Ratelimit "to" exceeded'
+RATE = '451 4.7.1 Ratelimit "user" exceeded'
 
 
 class RefusingRelay(HostileServer):

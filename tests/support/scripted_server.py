@@ -18,13 +18,14 @@ BEHAVIOURS = {CLOSE, SILENCE, DRIP, FLOOD}
 
 USUAL = {"MAIL": "250 2.1.0 ok", "RCPT": "250 2.1.5 ok", "DATA": "354 go on", ".": "250 2.0.0 queued as 7"}
 Answer = str | Sequence[str]
-PLENTY = Timeouts(connect=30, command=30, dot=30, session=300)
+PLENTY = Timeouts(connect=30, greeting=30, command=30, block=30, dot=30, session=300)
 
 
 def ends_in(phase: str, attempt: Callable[[Timeouts], SMTPFailure]) -> SMTPFailure:
     """How an attempt fails that waits in vain in this phase; with more patience where it failed before, being slow."""
     for seconds in (0.2, 2, 20):
-        failure = attempt(Timeouts(connect=seconds, command=seconds, dot=seconds, session=300))
+        each = dict.fromkeys(("connect", "greeting", "command", "block", "dot"), seconds)
+        failure = attempt(Timeouts(**each, session=300))
         if failure.phase == phase:
             break
     return failure
@@ -34,7 +35,8 @@ class ScriptedServer:
     """Use as a context manager; what it saw is complete once the block is left.
 
     `answers` maps a point (greeting, EHLO, STARTTLS, AUTH, a line of AUTH LOGIN as *, MAIL, RCPT, DATA, ., RSET, QUIT)
-    to a reply or a behaviour, or to a sequence of them, one for each time; the last one stays.
+    to a reply or a behaviour, or to a sequence of them, one for each time; the last one stays. `refuses_after` octets
+    of a mail it gives the answer for "body" and ends the connection.
     """
 
     def __init__(
@@ -44,7 +46,12 @@ class ScriptedServer:
         extensions: Sequence[str] = ("PIPELINING",),
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        refuses_after: int | None = None,
     ) -> None:
+        self.address = address
+        self.refuses_after = refuses_after
         self.answers = {**USUAL, **(answers or {})}
         self.extensions = extensions
         self.tls = tls
@@ -53,7 +60,7 @@ class ScriptedServer:
         self.commands: list[str] = []
         self.mails: list[bytes] = []
         self.unfinished: list[bytes] = []  # bodies that never got their dot
-        self.port = 0
+        self.port = port
         self._times: dict[str, int] = {}
         self._talks: set[asyncio.Task[None]] = set()
         self._started = threading.Event()
@@ -71,7 +78,7 @@ class ScriptedServer:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         tls = self.tls if self.implicit_tls else None
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=tls)
+        server = await asyncio.start_server(self._accept, self.address, self.port, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
         await self._stop.wait()
@@ -113,6 +120,10 @@ class ScriptedServer:
 
     async def _take_mail(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         lines: list[bytes] = []
+        if self.refuses_after is not None:
+            await reader.readexactly(self.refuses_after)
+            await self._answer("body", "552 5.3.4 message too big", reader, writer)
+            raise EOFError
         while (line := await reader.readline()) != b".\r\n":
             if not line:
                 self.unfinished.append(b"".join(lines))

@@ -10,7 +10,6 @@ down_revision = '0015'
 branch_labels = None
 depends_on = None
 
-OVER_LIMIT = sa.text("state = 'held' AND reason = 'plan_daily_limit'")
 MOVING = sa.text('moving_since IS NOT NULL')
 
 
@@ -26,12 +25,9 @@ def upgrade() -> None:
     op.add_column('tenant', sa.Column('moved_to', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), server_default='0', nullable=False))
     op.create_index('ix_tenant_moving', 'tenant', ['moving_since'], sqlite_where=MOVING, postgresql_where=MOVING)
     op.add_column('message', sa.Column('counted_on', sa.Date(), nullable=True))
-    # No message is in it yet, so PostgreSQL only looks through the table: seconds for millions, in which mail waits.
-    op.create_index('ix_message_over_limit', 'message', ['tenant_id', 'state', 'reason', 'id'], sqlite_where=OVER_LIMIT, postgresql_where=OVER_LIMIT)
 
 
 def downgrade() -> None:
-    op.drop_index('ix_message_over_limit', 'message')
     op.drop_column('message', 'counted_on')
     op.drop_index('ix_tenant_moving', 'tenant')
     op.drop_column('tenant', 'moved_to')

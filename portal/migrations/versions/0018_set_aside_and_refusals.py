@@ -11,10 +11,6 @@ branch_labels = None
 depends_on = None
 
 
-def _index(name: str, columns: list[str], where: str) -> None:
-    op.create_index(name, 'message', columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
-
-
 def upgrade() -> None:
     op.add_column('message', sa.Column('releases', sa.SmallInteger(), nullable=False, server_default='0'))
     op.create_table('refusal',
@@ -31,16 +27,8 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('route', 'tenant_id', name=op.f('pk_refusal'))
     )
     op.create_index('ix_refusal_message_id', 'refusal', ['message_id'])
-    op.drop_index('ix_message_held', 'message')
-    _index('ix_message_held', ['route', 'reason'], "state = 'held'")
-    _index('ix_message_set_aside', ['id'], "state = 'held' AND reason = 'set_aside'")
-    _index('ix_message_suspect', ['route', 'releases', 'due_at', 'id'], "state IN ('queued', 'deferred') AND releases > 0")
 
 
 def downgrade() -> None:
     op.drop_table('refusal')
-    op.drop_index('ix_message_suspect', 'message')
-    op.drop_index('ix_message_set_aside', 'message')
-    op.drop_index('ix_message_held', 'message')
-    _index('ix_message_held', ['route'], "state = 'held'")
     op.drop_column('message', 'releases')

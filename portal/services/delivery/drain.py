@@ -47,6 +47,7 @@ DRAIN_SECONDS = 15
 # A server may take its time for its greeting, TLS, each command and the body; the lane must stay ours meanwhile: who
 # loses it counts as dead. The lease is looked at between steps: it lasts for what may come until the next look.
 _SLOW_SERVER_SECONDS = 180
+_SLOW_BLOCK_SECONDS = Timeouts.block + lanes.LEASE_SECONDS  # the same for each block of a mail
 _SLOW_AFTER = 5
 _LOST = Reply(0, "lost")
 _RETRY = Verdict(Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE)
@@ -104,6 +105,7 @@ class _Session:
         self.refused: set[int] = set()  # tenants whose mail was refused in words that may concern the route
         self.bench = Workbench()
         self.kept_at = 0.0
+        self.longest_wait: float = _SLOW_SERVER_SECONDS  # between two steps of the transport
         self.began_at = time.monotonic()
         self.sent = 0
 
@@ -264,6 +266,7 @@ class _Session:
 
     def _open(self, content: bytes) -> Transport:
         """Return the transport for the next mail; open one where there is none that can take it."""
+        self.longest_wait = _SLOW_BLOCK_SECONDS if len(content) > _LARGE else _SLOW_SERVER_SECONDS
         if self.transport is None or not self.transport.usable:
             self._close()
             self._keep_lease()
@@ -287,7 +290,7 @@ class _Session:
 
     def _keep_lease(self) -> None:
         with transaction():
-            lanes.extend(self.lease, max(_SLOW_SERVER_SECONDS, 2 * self.timeouts.dot))
+            lanes.extend(self.lease, max(self.longest_wait, 2 * self.timeouts.dot))
         self.kept_at = time.monotonic()
 
     def _close(self) -> None:

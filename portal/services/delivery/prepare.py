@@ -66,6 +66,7 @@ class Row(NamedTuple):
     to_name: str | None
     reply_to: str | None
     locale: str | None
+    thread: str | None
     kind: str
     attachments: int | None  # how many
 
@@ -109,7 +110,10 @@ class Workbench:
 _COLUMNS: dict[str, Any] = {
     "is_expired": Message.expires_at <= statement_time(),
     "has_body": MessageBody.message_id,
-} | {name: getattr(MessageBody, name) for name in ("text", "html", "to_name", "reply_to", "locale", "attachments")}
+} | {
+    name: getattr(MessageBody, name)
+    for name in ("text", "html", "to_name", "reply_to", "locale", "thread", "attachments")
+}
 
 
 def _column(name: str) -> Any:

@@ -27,12 +27,13 @@ from portal.services.drivers.save_gate import GIVE_UP
 from portal.services.emails import contents, shop_name
 from portal.services.message_state import MESSAGE, Change, change
 from portal.services.routing.compose import compose
-from portal.transport.base import STEPS, Reply, Timeouts, TransportFailure
+from portal.transport.base import PROGRESS, STEPS, Reply, Timeouts, TransportFailure
 from portal.transport.factory import open_transport
 from portal.transport.mime.addresses import Mailbox
 from portal.transport.mime.build import Stamp
 
-_TIMEOUTS = Timeouts(connect=10, command=20, dot=40, session=80)
+# 150 s in all. The greeting may take as long as in sending, or an account that works would fail its test.
+_TIMEOUTS = Timeouts(connect=10, command=20, dot=40, session=150)
 _SIGN_IN_REFUSED = 535  # RFC 4954, 6: whatever else the server says with it
 _UNREACHED = Reply(0, "lost")  # closed, filtered, or open and silent: a test is no port scanner
 
@@ -99,6 +100,8 @@ class _Run:
 
     def _step(self, name: str) -> None:
         """Write down that a step is done, so that the open page shows it."""
+        if name == PROGRESS:
+            return
         now = time.monotonic()
         self.steps = [*self.steps, {"name": name, "seconds": round(now - self.since, 2)}]
         self.since = now

@@ -25,7 +25,7 @@ from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
 
 PASS_LIFE = timedelta(minutes=30)
-GIVE_UP = timedelta(seconds=90)
+GIVE_UP = timedelta(seconds=180)  # longer than any test takes (probe.py), and a while in the queue
 
 
 def start(tenant: Tenant, user: User, wanted: DriverSettings) -> DriverTest:

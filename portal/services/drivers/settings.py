@@ -22,7 +22,11 @@ from portal.transport.mime.addresses import MAX_DOMAIN, InvalidAddress, ascii_do
 from portal.transport.smtp.account import Account, Encryption
 
 MAX_SECRET = 512  # characters; the longest keys of providers known are below 200
-IMPLICIT_TLS_PORT = 465
+# Where TLS begins with the connection; at all other mail ports it begins by STARTTLS.
+TLS_PORTS = {
+    endpoint.port for known in providers.PROVIDERS.values() for endpoint in known.endpoints
+    if endpoint.encryption == "tls"
+}  # fmt: skip
 # What decides whether a server accepts our mail: a test of one of these says nothing about another.
 TESTED = ("host", "port", "encryption", "username", "secret", "from_address")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -118,7 +122,7 @@ def _port(s: DriverSettings, tenant: Tenant) -> DriverSettings:
         raise InvalidField("port", "not_a_mail_port")
     if s.encryption not in ("tls", "starttls"):
         raise InvalidField("encryption", "unknown")
-    if s.port in MAIL_PORTS and (s.port == IMPLICIT_TLS_PORT) != (s.encryption == "tls"):
+    if s.port in MAIL_PORTS and (s.port in TLS_PORTS) != (s.encryption == "tls"):
         raise InvalidField("encryption", "contradicts_port")
     provider = providers.by_key(s.preset)
     offered = {endpoint.port for endpoint in provider.endpoints}

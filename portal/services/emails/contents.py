@@ -35,17 +35,20 @@ class Stored(Protocol):
     def reply_to(self) -> str | None: ...
     @property
     def locale(self) -> str | None: ...
+    @property
+    def thread(self) -> str | None: ...
 
 
 def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
     """The content that the platform handed in."""
+    thread = (("In-Reply-To", message.thread), ("References", message.thread)) if message.thread else ()
     return MailContent(
         subject=message.subject,
         text=message.text,
         html=message.html,
         reply_to=parse_mailbox(message.reply_to) if message.reply_to else None,
         language=message.locale,
-        headers=() if message.kind in WRITTEN_BY_A_PERSON else AUTO_GENERATED,
+        headers=thread + (() if message.kind in WRITTEN_BY_A_PERSON else AUTO_GENERATED),
         attachments=files,
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, delete, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, case, delete, literal_column, select, update
 
 from portal.config import settings
 from portal.db.bulk_insert import insert_rows
@@ -27,6 +28,7 @@ from portal.services.routing import sender as senders
 from portal.services.routing.sender import Sender
 from portal.transport.mime.addresses import Mailbox
 from portal.transport.mime.attachments import Attachment
+from portal.transport.mime.build import is_message_id
 
 _BODY = db.metadata.tables[MessageBody.__tablename__]
 _WRITTEN_OUT = {
@@ -45,7 +47,9 @@ _ID_OF = select(MESSAGE.c.public_id, MESSAGE.c.id).where(
 
 
 # What a draft says and a body keeps under the same names.
-SAID = ("text", "html", "locale")
+SAID = ("text", "html", "locale", "thread")
+# What the row keeps of a draft, where any of them has it.
+_OPTIONAL = {"metadata": "remarks"} | {name: name for name in ("data", "resent_of", "reference", "send_at")}
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Draft:
     """A message that is to be accepted; `to` and `reply_to` were checked.
 
     `data` instead of a body: the body is built at sending (for a link with power). `route` is for interactive mail; the
-    rest goes by the tenant's sender. `resent_of` is the id of the message that this one repeats.
+    rest goes by the tenant's sender. `resent_of` is the id of the message that this one repeats. Nothing is sent before
+    `send_at`. `thread` is the Message-ID of what it answers.
     """
 
     tenant: Tenant
@@ -68,6 +73,10 @@ class Draft:
     route: Route | None = None
     attachments: Sequence[Attachment] = ()
     resent_of: int | None = None
+    reference: str | None = None
+    remarks: dict[str, str] | None = None
+    send_at: datetime | None = None
+    thread: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,9 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
         insert_rows(_BODY, bodies)
     for made, draft in zip(accepted, drafts, strict=True):
         attachments.store(made.id, draft.attachments)
+    later = [(made.id, draft.send_at) for made, draft in zip(accepted, drafts, strict=True) if draft.send_at]
+    if later:
+        _postpone(later)
     written = list(zip(accepted, rows, strict=True))
     insert_rows(ENTRY, [_entry(a, row, "queued") for a, row in written])
     held = [_entry(a, row, "held", row["reason"]) for a, row in written if a.state == "held"]
@@ -117,6 +129,21 @@ def write(drafts: Sequence[Draft]) -> list[Accepted]:
     for route in sorted({row["route"] for row in rows if row["state"] == "queued"}):
         after_commit(partial(lanes.wake, route))
     return accepted
+
+
+def _postpone(later: Sequence[tuple[int, datetime]]) -> None:
+    """Have messages wait for a time of their own, from which on their time to be sent counts."""
+    for message_id, at in later:
+        due = {"due_at": at, "expires_at": at + GIVE_UP}
+        db.session.execute(update(MESSAGE).where(MESSAGE.c.id == message_id, MESSAGE.c.due_at < at).values(due))
+
+
+def thread_id(tenant: Tenant, thread: str) -> str:
+    """The Message-ID that all mails of a thread answer: the one that it is, or one made of its name."""
+    if is_message_id(thread):
+        return thread
+    digest = hashlib.sha256(f"{tenant.id} {thread}".encode()).hexdigest()[:40]
+    return f"<thread-{digest}@{settings().message_id_domain}>"
 
 
 def take_back(accepted: Sequence[Accepted]) -> None:
@@ -145,12 +172,10 @@ def _rows(drafts: Sequence[Draft], in_force: dict[int, Sender]) -> list[dict[str
     at, domain = utcnow(), settings().message_id_domain
     rows = [_row(draft, in_force.get(draft.tenant.id), at, domain) for draft in drafts]
     # Each column costs each row some microseconds, and most batches have none of these.
-    if any(draft.data is not None for draft in drafts):
-        for row, draft in zip(rows, drafts, strict=True):
-            row["data"] = draft.data
-    if any(draft.resent_of is not None for draft in drafts):
-        for row, draft in zip(rows, drafts, strict=True):
-            row["resent_of"] = draft.resent_of
+    for column, name in _OPTIONAL.items():
+        if any(getattr(draft, name) is not None for draft in drafts):
+            for row, draft in zip(rows, drafts, strict=True):
+                row[column] = getattr(draft, name)
     if any(row["state"] == "held" for row in rows):
         for row, draft in zip(rows, drafts, strict=True):
             held = row["state"] == "held"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 from sqlalchemy import insert, select
 
@@ -21,7 +22,7 @@ def store(message_id: int, files: Sequence[Attachment]) -> None:
 def load(message_id: int) -> tuple[Attachment, ...]:
     """The message's files in their order. Not as objects of the session: megabytes must not stay in it."""
     rows = db.session.execute(
-        select(MessageAttachment.filename, MessageAttachment.content_type, MessageAttachment.content)
+        select(*(getattr(MessageAttachment, field.name) for field in fields(Attachment)))
         .where(MessageAttachment.message_id == message_id)
         .order_by(MessageAttachment.position)
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, bindparam, false, func, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, false, func, or_, select
 
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
@@ -34,7 +34,7 @@ class LogFilter:
     state: str | None = None
     kind: str | None = None
     period: str | None = None  # a key of PERIODS
-    recipient: str | None = None  # an address, or a part of one
+    recipient: str | None = None  # an address, or a part of one, or a reference
 
     @property
     def is_set(self) -> bool:
@@ -54,6 +54,8 @@ class Listed(NamedTuple):
     sender: str | None
     accepted_at: datetime
     due_at: datetime
+    send_at: datetime | None
+    reference: str | None
     ambiguous: int
     route: Route
 
@@ -120,6 +122,11 @@ def get_message(tenant: Tenant, public_id: str) -> Message:
     return message
 
 
+def is_scheduled(message: Message | Listed) -> bool:
+    """Whether it waits for the time that was set for it."""
+    return message.state == "queued" and message.send_at is not None and message.due_at == message.send_at > utcnow()
+
+
 def entries(message: Message) -> list[LogEntry]:
     """What happened to the message, oldest first; at the end why it is on hold, which its row says and no entry."""
     query = select(LogEntry).where(LogEntry.message_id == message.id).order_by(LogEntry.id)
@@ -159,9 +166,7 @@ def _matching(tenant: Tenant, wanted: LogFilter) -> list[ColumnElement[bool]]:
         conditions.append(Message.id >= _first_id_since(tenant, PERIODS[wanted.period]))
     if wanted.recipient:
         too_long = len(wanted.recipient) > MAX_ADDRESS  # SQLite takes no pattern of 50,000 characters
-        conditions.append(false() if too_long else _recipient(wanted.recipient))
-    if _is_part(wanted.recipient):
-        conditions.append(Message.id > func.coalesce(_beyond_searched(tenant).scalar_subquery(), 0))
+        conditions += [false()] if too_long else _searched_for(tenant, wanted.recipient)
     return conditions
 
 
@@ -182,11 +187,17 @@ def _first_id_since(tenant: Tenant, period: timedelta) -> Any:
     return func.coalesce(first.scalar_subquery(), 2**62)
 
 
-def _recipient(text: str) -> ColumnElement[bool]:
-    """A whole address is looked up by index; anything else is a part of one."""
+def _searched_for(tenant: Tenant, text: str) -> list[ColumnElement[bool]]:
+    """A whole address is looked up by index; anything else is a part of a recent one, or the whole of a reference."""
     if not _is_part(text):
-        return func.lower(Message.to_address) == _searched(text)
-    return func.lower(Message.to_address).contains(_searched(text), autoescape=True)
+        return [func.lower(Message.to_address) == _searched(text)]
+    is_named_so = Message.reference == text.strip().replace("\x00", "")
+    part = func.lower(Message.to_address).contains(_searched(text), autoescape=True)
+    # One lower bound for both: the messages before it are not read at all.
+    beyond = db.session.scalar(_beyond_searched(tenant)) or 0
+    oldest = db.session.scalar(select(func.min(Message.id)).where(Message.tenant_id == tenant.id, is_named_so))
+    since = beyond if oldest is None else min(beyond, oldest - 1)
+    return [Message.id > since, or_(and_(Message.id > beyond, part), is_named_so)]
 
 
 def _searched(text: str) -> str:

@@ -77,6 +77,7 @@ def send_again(tenant: Tenant, user: User, public_id: str, known: str) -> tuple[
             subject=message.subject, reply_to=reply_to, **{name: getattr(body, name) for name in outbox.SAID},
             attachments=attachments.load(message.id) if body.attachments else (),
             route=INTERACTIVE if message.kind == "notice" else None, resent_of=_first(message),
+            reference=message.reference, remarks=message.remarks,
         )  # fmt: skip
         about = {"tenant_id": tenant.id, "message_id": message.id}
         session.add(LogEntry(**about, event="resent", text=user.email))

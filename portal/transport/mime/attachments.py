@@ -17,17 +17,25 @@ _COMPOSED = re.compile("multipart/|message/", re.I)  # holds other parts, and mu
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9 !#$&+,.;@^_`{}~()\[\]-]{1,60}")
 _ATTRIBUTE_CHARS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`{|}~")
 _SECTION = 60  # characters of one piece of a long name
+_PATH = re.compile(r"(/|[A-Za-z]:/|\.{1,2}/|~/)")
 # They turn the direction of what follows, so that "gpj.exe" reads as "exe.jpg".
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file: its name as the recipient sees it, its media type without parameters, its octets."""
+    """A file: its name as the recipient sees it, its media type without parameters, its octets.
+
+    `charset` is a text's; where none is said, UTF-8 if it can be that. `method` is an invitation's (RFC 5546). A file
+    with a `content_id` is an image that the HTML shows by it ("cid:...", RFC 2392).
+    """
 
     filename: str
     content_type: str
     content: bytes
+    charset: str | None = None
+    method: str | None = None
+    content_id: str | None = None
 
 
 def is_content_type(text: str) -> bool:
@@ -36,9 +44,15 @@ def is_content_type(text: str) -> bool:
 
 
 def safe_filename(name: str) -> str:
-    """The last part of a path, in one line, without what deceives; may be empty."""
-    name = _BIDI.sub("", clean(name)).replace("\\", "/").rpartition("/")[2].strip()
-    return "" if name.strip(". ") == "" else name
+    """The name in one line, without what deceives; may be empty.
+
+    A path gives its last part; any other slash becomes a sign that names may hold, as in "Invoice 10/2026.pdf".
+    """
+    name = _BIDI.sub("", clean(name)).replace("\\", "/")
+    if _PATH.match(name):
+        name = name.rpartition("/")[2]
+    name = name.replace("/", "_").strip()
+    return "" if name.strip("._ ") == "" else name
 
 
 def part(attachment: Attachment) -> bytes:
@@ -46,12 +60,32 @@ def part(attachment: Attachment) -> bytes:
     if not is_content_type(attachment.content_type):
         raise ValueError(f"{attachment.content_type!r} is not an attachment's media type")
     name = safe_filename(attachment.filename) or "attachment"
+    parameters = [f'name="{_ascii_name(name)}"']
+    if charset := _charset(attachment):
+        parameters.insert(0, f"charset={charset}")
+    if attachment.method:
+        parameters.insert(0, f"method={attachment.method}")
+    shown = "inline" if attachment.content_id else "attachment"
     head = (
-        f'Content-Type: {attachment.content_type};\r\n name="{_ascii_name(name)}"\r\n'
+        f"Content-Type: {'; '.join([attachment.content_type, *parameters[:-1]])};\r\n {parameters[-1]}\r\n"
         "Content-Transfer-Encoding: base64\r\n"
-        f"Content-Disposition: attachment;\r\n {_filename(name)}\r\n\r\n"
+        + (f"Content-ID: <{attachment.content_id}>\r\n" if attachment.content_id else "")
+        + f"Content-Disposition: {shown};\r\n {_filename(name)}\r\n\r\n"
     )
     return head.encode("ascii") + _base64_rows(attachment.content)
+
+
+def _charset(attachment: Attachment) -> str | None:
+    """A text's charset (RFC 2046 section 4.1.2): as said, else UTF-8 where the octets are that and not mere ASCII."""
+    if attachment.charset or not attachment.content_type.lower().startswith("text/"):
+        return attachment.charset
+    if attachment.content.isascii():
+        return None
+    try:
+        attachment.content.decode()
+    except UnicodeDecodeError:
+        return None
+    return "utf-8"
 
 
 def _filename(name: str) -> str:
@@ -73,10 +107,14 @@ def _filename(name: str) -> str:
 
 def _ascii_name(name: str) -> str:
     """For programs that know nothing of RFC 2231: letters without their accents, underscores for the rest."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = "".join(sign for sign in unicodedata.normalize("NFKD", name) if not unicodedata.combining(sign))
     plain = re.sub(r"[^A-Za-z0-9 .()_-]", "_", plain).strip()
     stem, dot, extension = plain.rpartition(".")
-    return (f"{stem[:40]}.{extension[:12]}" if dot else plain[:40]) or "attachment"
+    if not dot:
+        stem, extension = plain, ""
+    if len(stem) > 40:  # what tells files of one sender apart stands at either end
+        stem = f"{stem[:19]}__{stem[-19:]}"
+    return f"{stem}{dot}{extension[:12]}" or "attachment"
 
 
 def _base64_rows(content: bytes) -> bytes:

@@ -48,6 +48,11 @@ class Stamp(NamedTuple):
     boundary: str
 
 
+def is_message_id(text: str) -> bool:
+    """Whether it is a msg-id (RFC 5322 section 3.6.4) that fits into a line of its own."""
+    return len(text) <= MAX_LINE - 13 and _MESSAGE_ID.fullmatch(text) is not None
+
+
 def build(content: MailContent, stamp: Stamp, *, sender: Mailbox, to: Mailbox) -> bytes:
     """The whole mail with CRLF line ends: the same arguments give the same bytes.
 
@@ -57,7 +62,7 @@ def build(content: MailContent, stamp: Stamp, *, sender: Mailbox, to: Mailbox) -
     date, message_id, boundary = stamp
     if date.tzinfo is None:
         raise ValueError("a mail's date needs its time zone")
-    if not _MESSAGE_ID.fullmatch(message_id) or len(message_id) > MAX_LINE - 12:
+    if not is_message_id(message_id):
         raise ValueError("not a Message-ID")
     if not _BOUNDARY.fullmatch(boundary):
         raise ValueError("not a boundary")
@@ -92,17 +97,33 @@ def _with_files(content: MailContent, boundary: str) -> bytes:
     """
     outer = f"=-{boundary}"
     start = f'Content-Type: multipart/mixed;\r\n boundary="{outer}"\r\n\r\n'
-    parts = [_body(content, boundary).encode("ascii"), *map(attachments.part, content.attachments)]
+    shown = [file for file in content.attachments if file.content_id and content.html]
+    others = [file for file in content.attachments if file not in shown]
+    body = _body(content, boundary).encode("ascii")
+    if shown:
+        body = _related(body, shown, boundary)
+    if not others:
+        return body
+    parts = [body, *map(attachments.part, others)]
     between = f"\r\n--{outer}\r\n".encode("ascii")
     return start.encode("ascii") + between[2:] + between.join(parts) + f"\r\n--{outer}--\r\n".encode("ascii")
+
+
+def _related(body: bytes, images: list[Attachment], token: str) -> bytes:
+    """multipart/related (RFC 2387): what the mail says, then the images that it shows."""
+    boundary = f"=+{token}"
+    start = f'Content-Type: multipart/related; type="multipart/alternative";\r\n boundary="{boundary}"\r\n\r\n'
+    between = f"\r\n--{boundary}\r\n".encode("ascii")
+    parts = [body, *map(attachments.part, images)]
+    return start.encode("ascii") + between[2:] + between.join(parts) + f"\r\n--{boundary}--\r\n".encode("ascii")
 
 
 def _body(content: MailContent, token: str) -> str:
     """Content-Type and what follows: text alone, or text and HTML as alternatives, the better one last."""
     boundary = f"=_{token}"  # neither quoted-printable nor base64 can hold this (RFC 2045 section 6.7)
-    if content.html is None:
+    if not content.html:
         return _part("plain", content.text or "", token)
-    text = text_from_html(content.html) if content.text is None else content.text
+    text = content.text or text_from_html(content.html)
     return (
         f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'
         f"--{boundary}\r\n{_part('plain', text, token)}\r\n"  # this CRLF belongs to the boundary that follows

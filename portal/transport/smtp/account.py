@@ -19,6 +19,7 @@ _SCHEMES: dict[str, tuple[Encryption, int]] = {
 }
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_PAIRS = re.compile(rb"(?:[\x00-\x7f]+|[\x81-\xfe][\x80-\xfe])*")
 _AUTH_COMMAND = re.compile(r"\bAUTH[ =]+(PLAIN|LOGIN|XOAUTH2|CRAM-MD5|OAUTHBEARER)[ =]+[A-Za-z0-9+/=]{4,}", re.I)
 
 
@@ -79,7 +80,8 @@ def readable(raw: bytes, account: Account) -> str:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        text = raw.decode("latin-1")
+        # Chinese providers write GBK, whose characters are two octets above ASCII; Latin-1's stand alone among letters.
+        text = raw.decode("gb18030" if _PAIRS.fullmatch(raw) else "latin-1")
     text = _UNPRINTABLE.sub(" ", text)
     for secret in account.secrets:
         text = text.replace(secret, "[removed]")

@@ -11,14 +11,15 @@ from typing import NamedTuple, Self
 import flask_mail
 
 from portal.transport import destinations
-from portal.transport.base import Envelope, Mail, Network, OnStep, Receipt, Reply, Stopped, Timeouts
+from portal.transport.base import PROGRESS, Envelope, Mail, Network, OnStep, Receipt, Reply, Stopped, Timeouts
 from portal.transport.smtp.account import Account, readable
 from portal.transport.smtp.auth import sign_in
-from portal.transport.smtp.failure import SMTPFailure, no_reply
-from portal.transport.smtp.handshake import dial, greet, resolve
+from portal.transport.smtp.failure import SMTPFailure, no_reply, unanswered
+from portal.transport.smtp.handshake import connect, hello, resolve
 from portal.transport.smtp.stream import Dialog, NoReply, dot_stuffed
 
 QUIT_SECONDS = 2.0
+BLOCK = 64 * 1024  # octets of a mail that are written at a time
 _PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]*")
 _UNRESTRICTED = destinations.Policy(unrestricted=True)
 
@@ -106,9 +107,9 @@ class Connection(flask_mail.Connection):
         deadline = self._opened_at + self.timeouts.session
         destination = resolve(self.account, self.policy)
         self.on_step("resolve")
-        dialog = dial(destination, self.timeouts, deadline, self.network.local_hostname)
+        dialog = connect(destination, self.account, self.network, self.timeouts, deadline, self.on_step)
         try:
-            greet(dialog, self.account, destination.host, self.network.ca_file, self.on_step)
+            hello(dialog, self.account, destination.host, self.network.ca_file, self.on_step)
             sign_in(dialog, self.account, self.on_step)
         except BaseException:
             dialog.close()
@@ -140,7 +141,6 @@ class Connection(flask_mail.Connection):
         try:
             dialog.patience = self.timeouts.command
             self._hand_over(dialog, commands)
-            dialog.patience = self.timeouts.dot
             self._write_body(dialog, content)
             if not before_handover():
                 raise Stopped
@@ -150,11 +150,12 @@ class Connection(flask_mail.Connection):
             dialog.close()
             raise
         self.num_emails += 1
+        dialog.patience = self.timeouts.dot
         try:
             dialog.send(b".\r\n")
-            code, text = dialog.getreply()
+            code, text = dialog.getreply(final=True)
         except NoReply as error:
-            raise no_reply("dot", error.kind, error.detail) from error
+            raise unanswered(self.account, "dot", error) from error
         if 300 <= code < 400:  # no answer to a mail: the dialog is out of step
             dialog.close()
             raise no_reply("dot", "lost", "not a reply to a mail")
@@ -202,7 +203,7 @@ class Connection(flask_mail.Connection):
                     elif refused and phase == "data":
                         dialog.close()  # refused, and yet it waits for a mail: it would take an empty one
             except NoReply as error:
-                refused = refused or no_reply(phase, error.kind, error.detail)
+                refused = refused or unanswered(self.account, phase, error)
             if refused:
                 break
         self._needs_reset = refused is not None
@@ -210,10 +211,25 @@ class Connection(flask_mail.Connection):
             raise refused
 
     def _write_body(self, dialog: Dialog, content: bytes) -> None:
+        """Write the mail block by block: each has its own time, and between them the server may refuse the rest."""
+        until = monotonic() + self.timeouts.transfer
+        left = memoryview(dot_stuffed(content))
+        if len(left) > BLOCK:
+            dialog.deadline = max(dialog.deadline, until + self.timeouts.dot)
         try:
-            dialog.send(dot_stuffed(content))
+            while True:
+                dialog.patience = min(self.timeouts.block, until - monotonic())
+                dialog.send(left[:BLOCK])
+                left = left[BLOCK:]
+                if not left:
+                    break
+                self.on_step(PROGRESS)
+                if said := dialog.heard():
+                    dialog.close()
+                    code = said[0] if said[0] >= 400 else 0  # it can't have accepted half a mail
+                    raise NoReply("lost", "a reply in the middle of a mail", said if code else None)
         except NoReply as error:
-            raise no_reply("data", error.kind, error.detail) from error
+            raise unanswered(self.account, "data", error) from error
 
 
 def _extension(dialog: Dialog, name: str, phase: str, parameter: str) -> str:

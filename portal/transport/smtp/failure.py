@@ -32,6 +32,13 @@ def no_reply(phase: str, kind: str, detail: str) -> SMTPFailure:
     return SMTPFailure(phase, Reply(0, kind, detail))
 
 
+def unanswered(account: Account, phase: str, error: NoReply) -> SMTPFailure:
+    """The failure of a phase that ended in NoReply: what the server had said before, if it had."""
+    if error.said:
+        return SMTPFailure(phase, Reply(error.said[0], readable(error.said[1], account)))
+    return no_reply(phase, error.kind, error.detail)
+
+
 def expect(account: Account, phase: str, wanted: int, code: int, text: bytes) -> None:
     """Raise SMTPFailure unless the reply's code is of the wanted class (2: 2yz)."""
     if code // 100 != wanted:
@@ -43,5 +50,5 @@ def ask(dialog: Dialog, account: Account, phase: str, line: str, wanted: int) ->
     try:
         code, text = dialog.docmd(line)
     except NoReply as error:
-        raise no_reply(phase, error.kind, error.detail) from error
+        raise unanswered(account, phase, error) from error
     expect(account, phase, wanted, code, text)

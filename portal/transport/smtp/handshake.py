@@ -6,10 +6,15 @@ import socket
 from time import monotonic
 
 from portal.transport import destinations
-from portal.transport.base import OnStep, Timeouts
-from portal.transport.smtp.account import Account
-from portal.transport.smtp.failure import ask, expect, no_reply
-from portal.transport.smtp.stream import Dialog, NoReply, own_name, tls_context
+from portal.transport.base import PROGRESS, Network, OnStep, Reply, Timeouts
+from portal.transport.smtp.account import Account, readable
+from portal.transport.smtp.failure import SMTPFailure, ask, expect, no_reply, unanswered
+from portal.transport.smtp.stream import Dialog, NoReply, address_literal, machine_name, tls_context
+
+# How much a failure to get a greeting tells, from the least: of a server's addresses the most telling one is shown.
+_TELLING = ("lost", "timeout", "tls")
+# Refusals of EHLO after which HELO is tried: an old server, or one that likes neither the command nor our name.
+_NO_EHLO = (500, 501, 502, 504, 550)
 
 
 def resolve(account: Account, policy: destinations.Policy) -> destinations.Destination:
@@ -22,53 +27,100 @@ def resolve(account: Account, policy: destinations.Policy) -> destinations.Desti
         raise no_reply("connect", "dns", "the server's name has no address") from None
 
 
-def dial(destination: destinations.Destination, timeouts: Timeouts, deadline: float, our_name: str | None) -> Dialog:
-    """Connect to the first address that answers. All share the time: a dead one leaves some to the rest."""
-    until = min(monotonic() + timeouts.connect, deadline)
+def connect(
+    destination: destinations.Destination,
+    account: Account,
+    network: Network,
+    timeouts: Timeouts,
+    deadline: float,
+    on_step: OnStep,
+) -> Dialog:
+    """Return the dialog with the first of the server's addresses that greets us (RFC 5321 section 5.1).
+
+    They share the time to connect: a dead one leaves some to the rest. Raises SMTPFailure.
+    """
+    left = timeouts.connect
+    failures = []
     for tried, address in enumerate(destination.addresses):
-        share = (until - monotonic()) / (len(destination.addresses) - tried)
+        if tried:
+            on_step(PROGRESS)
+        started = monotonic()
+        share = min(left / (len(destination.addresses) - tried), deadline - started)
         try:
             sock = socket.create_connection((address, destination.port), timeout=max(share, 0.001))
         except OSError:
+            # Refused, unreachable and filtered look the same from outside: this is no port scanner.
+            left -= monotonic() - started
             continue
+        left -= monotonic() - started
         # Body and dot are two writes: without this, Nagle and delayed ACK cost 40 ms a mail.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Dialog(sock, our_name or own_name(sock), timeouts.command, deadline)
-    # Refused, unreachable and filtered look the same from outside: this is no port scanner.
-    raise no_reply("connect", "lost", "no connection")
+        dialog = Dialog(
+            sock, network.local_hostname or machine_name() or address_literal(sock), timeouts.command, deadline
+        )
+        try:
+            _await_greeting(dialog, account, destination.host, network.ca_file, timeouts.greeting)
+        except SMTPFailure as failure:
+            dialog.close()
+            failures.append(failure)
+        except BaseException:
+            dialog.close()
+            raise
+        else:
+            on_step("connect")
+            dialog.patience = timeouts.command
+            return dialog
+    raise max(failures, key=_tells, default=no_reply("connect", "lost", "no connection"))
 
 
-def greet(dialog: Dialog, account: Account, host: str, ca_file: str | None, on_step: OnStep) -> None:
-    """From the server's greeting to an EHLO under the encryption that the account wants."""
+def _tells(failure: SMTPFailure) -> int:
+    if failure.reply.code:
+        return len(_TELLING)
+    return _TELLING.index(failure.reply.text)
+
+
+def _await_greeting(dialog: Dialog, account: Account, host: str, ca_file: str | None, seconds: float) -> None:
     try:
         if account.encryption == "tls":
             dialog.secure(tls_context(ca_file), host)
+        dialog.patience = seconds
         code, text = dialog.getreply()
     except NoReply as error:
-        raise no_reply("connect", error.kind, error.detail) from error
+        raise unanswered(account, "connect", error) from error
     if code < 400 and code != 220:  # some other protocol's greeting, of which nothing is passed on
         raise no_reply("connect", "lost", "not an SMTP server")
     expect(account, "connect", 2, code, text)
-    on_step("connect")
-    _hello(dialog, account)
+
+
+def hello(dialog: Dialog, account: Account, host: str, ca_file: str | None, on_step: OnStep) -> None:
+    """From the server's greeting to an EHLO under the encryption that the account wants. Raises SMTPFailure."""
+    refused = _introduce(dialog, account)
     if account.encryption == "starttls":
         if not dialog.has_extn("starttls"):
-            raise no_reply("starttls", "tls", "the server offers no STARTTLS")
+            raise refused or no_reply("starttls", "tls", "the server offers no STARTTLS")
         ask(dialog, account, "starttls", "STARTTLS", 2)
         try:
             dialog.secure(tls_context(ca_file), host)
         except NoReply as error:
             raise no_reply("starttls", error.kind, error.detail) from error
-        _hello(dialog, account)  # what was offered in the clear may have been forged
+        refused = _introduce(dialog, account)  # what was offered in the clear may have been forged
     if account.encryption != "none":
         on_step("tls")
+    if refused and account.username:
+        raise refused  # without EHLO nothing can be offered
 
 
-def _hello(dialog: Dialog, account: Account) -> None:
+def _introduce(dialog: Dialog, account: Account) -> SMTPFailure | None:
+    """EHLO, or HELO where a server refuses that (RFC 5321 section 3.2); then the refusal is returned."""
+    refused = None
     try:
         code, text = dialog.ehlo()
-        if code in (500, 502):  # a server from before 1995 (RFC 5321 section 3.2)
+        if code in _NO_EHLO:
+            refused = SMTPFailure("ehlo", Reply(code, readable(text, account)))
             code, text = dialog.helo()
     except NoReply as error:
-        raise no_reply("ehlo", error.kind, error.detail) from error
+        raise refused or unanswered(account, "ehlo", error) from error
+    if refused and code // 100 != 2:
+        raise refused
     expect(account, "ehlo", 2, code, text)
+    return refused

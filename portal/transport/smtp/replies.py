@@ -90,6 +90,14 @@ def _with_reply(phase: str, code: int, text: str) -> Verdict:
     return _verdict(phase, action, reason, retry_after(text))
 
 
+def mechanism_refused(code: int, text: str) -> bool:
+    """Whether a reply to AUTH refuses the mechanism and not the password (RFC 4954 section 6)."""
+    reason = classify("auth", code, text).reason
+    if code == 534:
+        return reason == "unknown" or "mechanism" in text.lower()
+    return code in (502, 504) and reason in ("smtp_auth_disabled", "unknown")
+
+
 def _verdict(phase: str, action: str, reason: str, wait: int | None = None) -> Verdict:
     """The verdict with its scope: what stops a driver, or is said before any mail, would meet the next mail too."""
     beyond_this_mail = phase in OPENING or action in (PAUSE, BACKOFF)
@@ -110,7 +118,11 @@ def _by_code(phase: str, code: int, enhanced: str) -> str:
     if phase == "auth" or code in (530, 534, 535):
         if reason in ("account_suspended", "smtp_auth_disabled"):
             return reason
-        return "bad_credentials" if code >= 500 else "service_unavailable"
+        if code < 500:
+            return "service_unavailable"
+        if code in (502, 504):  # the command, or the mechanism, is not there
+            return "smtp_auth_disabled"
+        return "bad_credentials" if code in (530, 535) or enhanced in ("5.7.3", "5.7.8") else "unknown"
     if code == 503:
         return "local_error"
     if reason:

@@ -49,6 +49,7 @@ COX = "cox.com/residential/support/email-error-codes.html"
 GODADDY = "GoDaddy's bounce codes (IB...)"
 FRENCH = "Orange's and La Poste's bounce codes (OFR, LPN)"
 CHINESE = "help.mail.qq.com, help.mail.163.com"
+NETEASE = "help.mail.163.com (codes of refusals)"
 RUSSIAN = "help.yandex.ru/mail, help.mail.ru"
 RELAYS = "sending services: SendGrid, Mailgun, Brevo, Postmark, SparkPost, Mailjet, Resend"
 HOSTING = "cPanel, Plesk, mailcow, Postal"
@@ -86,6 +87,18 @@ RULES: tuple[Rule, ...] = (
     _rule("tls_required", r"\b(tls|ssl|encryption)\b.{0,20} (required|needed)\b|over a (tls|secure) conn", GOOGLE),
     _rule("tls_required", r"(requires?|without|must use) [\w ]{0,12}(ssl|tls|encryption|secure conn)", RUSSIAN),
     _rule("tls_required", r"", RFC, codes=r"^(523|538)(?! \d\.[^7])|\d\.7\.1[01]$"),
+    # What is told by code words, and what would be taken for something else below
+    _rule("too_many_connections", r"\b(mi:(dmc|cel|ccl)|rp:(drc|ccl)|hl:icc)\b", NETEASE, action=BACKOFF),
+    _rule("rate_limited", r"\b(mi:sfq|rp:(qrc|cel)|hl:(ifc|rep|mep))\b", NETEASE, action=BACKOFF),
+    _rule("quota_daily", r"\bmi:stc\b", NETEASE, action=BACKOFF),
+    _rule("send_as_denied", r"\bdt:sum\b", NETEASE, MESSAGE),
+    _rule("content_rejected", r"\bdt:spm\b", NETEASE, MESSAGE),
+    _rule("ip_blocked", r"\b(dt:rbl|wm:bli)\b", NETEASE),
+    _rule("greylisted", r"gr[ea]y-?\s?listing in action", POSTFIX, RECIPIENT, "^4"),
+    _rule("local_error", r"\blicen[cs]es?\b", COMMON, RECIPIENT, "^4", RETRY),
+    _rule("rate_limited", r"limited to \d+ [\w-]+ ?(/|per\b|an?\b|every\b)", HOSTING, action=BACKOFF),
+    _rule("rate_limited", r"too many (invalid|unknown|bad|wrong) (recipient|user|address|rcpt)", COMMON, RECIPIENT,
+          action=BACKOFF),
     # Sign-in: what is wrong with the account comes before wrong passwords
     _rule("app_password_required", r"app(lication)?[- ](specific )?password|authori[sz]ation code|授权码", GOOGLE),
     _rule("app_password_required", r"parol\w* prilozheni|пароль приложени", RUSSIAN, "auth"),
@@ -107,6 +120,9 @@ RULES: tuple[Rule, ...] = (
           "auth"),
     _rule("smtp_auth_disabled", r"not (implemented|supported|available)|un(recogni[sz]ed|known|implemented)", RFC,
           "auth", "^50[0-4]"),
+    _rule("too_many_logins", r"too many (times|(?!bad )(\w+ )?(log ?in|logon|sign.?in|auth\w*)s? (attempt|fail|"
+          r"tr(y|ies)))|too many (\w+ )?(attempt|fail)\w*.*\b(later|in \d+|after|wait)\b|"
+          r"^(?!.*password is incorrect).*log ?in frequency limited", COMMON, "auth", action=BACKOFF),
     _rule("account_suspended", rf"{_WHO}\b(?!.{{0,30}}(exceed|limit)).{{0,50}}\b{_SHUT}(?! by)", HOSTING,
           OPENING),
     _rule("too_many_logins", r"too many\b.{0,24}\b(log ?in|logon|auth)", GOOGLE, codes="^4"),
@@ -114,7 +130,10 @@ RULES: tuple[Rule, ...] = (
           RELAYS, "auth"),
     _rule("service_unavailable", r"tempora|system problem|connection lost|internal|server error|try again", POSTFIX,
           "auth", "^4"),
-    _rule("service_unavailable", r"unreachable|busy|temporar(y|ily) (un|fail|problem|error|system)", NDR, "auth"),
+    _rule("service_unavailable", r"unreachable|(?<!or system is )busy|temporar(y|ily) (un|fail|problem|error|system|"
+          r"auth)|server failed|connection (lost|refused|reset|timed out|fail)|internal (server )?error|(auth\w*|sasl|"
+          r"ldap|password|backend) (server|service|daemon|backend) .{0,20}(error|fail|un|not|down|time)", NDR, "auth",
+          action=BACKOFF),
     _rule("bad_credentials", r"auth\w*( has)? (fail|unsuccess|cred|invalid)|could not authenticate|bad auth|"
           r"(not |un)authenticated(?! e?-?mail| message)", COMMON,
           "auth mail"),
@@ -124,10 +143,12 @@ RULES: tuple[Rule, ...] = (
     # The sender's account is shut, full, or may not send at all
     _rule("recipient_disabled", rf"^(?!.*\b(your|send|sending|outgoing)\b).*{_SHUT}", RFC, RECIPIENT, r"\d\.2\.1$"),
     _rule("recipient_disabled", r"discontinued", YAHOO, RECIPIENT),
-    _rule("account_suspended", r"bad outbound sender|spam abuse|exceeded threshold|verdict is (refusequota|suspend)",
-          NDR),
+    _rule("rate_limited", r"tenant has exceeded|exceeded (\w+ )?thresholds?\b|recipient rate limit\)?$", NDR,
+          MESSAGE, action=BACKOFF),
+    _rule("account_suspended", r"bad outbound sender|spam abuse|verdict is (refusequota|suspend)", NDR),
+    _rule("account_suspended", r"(unusual|suspicious|abnormal) (\w+ )?activit", RELAYS, action=PAUSE),
     _rule("account_suspended", r"sending (has been |is |was )?(denied|suspended|paused|disabled|blocked)", SES),
-    _rule("account_suspended", rf"outgoing (e-?mails?|messages?|mail)\b.*{_SHUT}", HOSTING, MESSAGE),
+    _rule("account_suspended", rf"(outgoing (e-?mails?|messages?|mail)|outbounds?)\b.*{_SHUT}", HOSTING, MESSAGE),
     _rule("account_suspended", rf"(your|sender'?s?|sending|smtp|customer) (\w+ )?(account|domain|service)\b.{{0,40}}"
           rf"\b{_SHUT}|^domain .{{0,40}}\b{_SHUT}|server\b.{{0,20}} suspended|{_SHUT} (for|from) sending(?! from)|"
           rf"e-?mail outgoing {_SHUT}", RELAYS, MESSAGE),
@@ -137,16 +158,21 @@ RULES: tuple[Rule, ...] = (
     _rule("sender_mailbox_full", r"storedrv\.submission.*shutoffquota|mailbox full.*storedrv\.submission|"
           r"sender'?s (mailbox|quota).*(full|exceeded)|(quota|storage)\b.* (for|of) (the |this )?sender", OUTLOOK),
     # Limits: of one recipient first, then days, connections, speed
-    _rule("rate_limited", r"(user|recipient|mailbox)\b.*\b(is receiving|receiving mail|messages they can)", GOOGLE,
-          RECIPIENT, action=RETRY),
+    _rule("rate_limited", r"rate ?limit \"(bounce_)?to", "rspamd.com/doc/modules/ratelimit.html", action=RETRY),
+    _rule("rate_limited", r"^messages to .{0,30}deferred", "support.apple.com/102322", RECIPIENT, action=RETRY),
+    _rule("rate_limited", r"(user|recipient|mailbox)\b.*\b(is receiving|receiving mail|receives|messages they can)",
+          GOOGLE, RECIPIENT, action=RETRY),
     _rule("rate_limited", r"too many recent messages|recipient has exceeded|recipient .*(message|rate) limit(?!\))|"
           r"to this recipient per", COMMON, RECIPIENT, action=RETRY),
     _rule("rate_limited", r"too many recipients(?! from\b|.* (hour|day|min))|domains per transaction", RFC,
           RECIPIENT, action=RETRY),
     _rule("rate_limited", r"same message-id", GOOGLE, "dot", "^4", RETRY),
+    _rule("domain_authentication", r"rate limited because .*(unauth|\bfrom:|\b(dmarc|spf|dkim)\b)", GOOGLE,
+          codes="^4", action=BACKOFF),
     _rule("domain_authentication", r"rate limited because .*(unauth|\bfrom:|\b(dmarc|spf|dkim)\b)", GOOGLE),
     _rule("dns_failure", r"rate limited because .*\bptr\b", GOOGLE, codes="^4", action=BACKOFF),
-    _rule("ip_blocked", r"\bip\b.*blocked for|unusual rate of unsolicited.* ip address", GODADDY, action=BACKOFF),
+    _rule("ip_blocked", r"\bip\b.*blocked for (the|an?|another|\d+) |unusual rate of unsolicited.* ip address", GODADDY,
+          action=BACKOFF),
     _rule("quota_daily", r"(submission|sending|e-?mail|relay|message) quota (has been |was |is )?(exceeded|reached|"
           r"used up|exhausted)", OUTLOOK, MESSAGE),
     _rule("quota_daily", r"(exceeded|reached|hit) .*(sending|relay|submission) (quota|limit)|"
@@ -181,7 +207,7 @@ RULES: tuple[Rule, ...] = (
           r"(invalid|wrong|unknown|missing) (api|smtp) ?(key|token|password|credential)|"
           r"(key|token) (revoked|expired)", EXIM, MESSAGE),
     _rule("send_as_denied", r"send ?as ?denied|permissions? to send (as|from)|send on behalf|(disallowed|denied) as\b|"
-          r"not owned|local user only", OUTLOOK, MESSAGE),
+          r"not owned|not (a )?local sender|local user only", OUTLOOK, MESSAGE),
     _rule("send_as_denied", r"not (allowed|permitted|authori[sz]ed) to (send|perform|use)(?! (\w+ ){0,2}to\b).*"
           r"\b(as|from|address|behalf|ses:)", SES, MESSAGE),
     _rule("send_as_denied", r"(invalid|unknown|wrong|illegal|unauthori[sz]ed) (sender|mail from)|emetteur invalide|"
@@ -197,7 +223,8 @@ RULES: tuple[Rule, ...] = (
     # Where we come from
     _rule("ip_blocked", r"(customer|recipient'?s) block ?list", NDR, RECIPIENT, action=FAIL),
     _rule("policy_rejected", r"tenant allow|has a policy|policy reasons|local policy", NDR, MESSAGE),
-    _rule("ip_blocked", r"aup#|permanently deferred", COX, action=BACKOFF),
+    _rule("ip_blocked", r"aup#", COX, action=BACKOFF),
+    _rule("ip_blocked", r"permanently deferred|\bip[- ]based\b", YAHOO),
     _rule("unknown_recipient", r"may not exist", COMMON, RECIPIENT, "^5"),
     _rule("dns_failure", r"cannot find your|reverse (dns|host)|\brdns\b|\bptr\b", POSTFIX, codes="^4", action=BACKOFF),
     _rule("dns_failure", r"\bptr\b|reverse (dns|host|lookup|name)|\brdns\b|cannot find your|invalid dns", GOOGLE),
@@ -238,13 +265,15 @@ RULES: tuple[Rule, ...] = (
           r"not (found|available|known|valid|local)|invalid)|unrout|unbekannt|recipient (address(es)? )?rejected|"
           r"destinataire invalide|no mailbox|addressee|address syntax|mailbox name|empf(ae|ä)nger", COMMON, RECIPIENT),
     # Relaying
-    _rule("relay_denied", r"\brelay not permitted", EXIM, RECIPIENT, action=FAIL),
-    _rule("relay_denied", r"relay|rcpthosts|non-accepted domain", GOOGLE, MESSAGE),
+    _rule("relay_denied", r"relay|rcpthosts|non-accepted domain|forward path", GOOGLE, MESSAGE),
     # The server itself
+    _rule("service_unavailable", r"server (is )?(currently )?(too )?busy", OUTLOOK, codes="^4", action=BACKOFF),
+    _rule("service_unavailable", r"insufficient system resources", NDR, AUTH, "^4", BACKOFF),
     _rule("local_error", r"too many (\w+ )?(errors|(unrecognized|unknown|bad|invalid|syntax) commands)", POSTFIX,
           action=BACKOFF),
     _rule("local_error", r"bad sequence|(rcpt|mail|data|ehlo|helo) first|need (mail|rcpt)|identity changes|"
-          r"nested mail|command unrecogni|unrecogni[sz]ed command|protocol (violation|error)", GOOGLE,
+          r"nested mail|mail from already|sender already|command unrecogni|unrecogni[sz]ed command|protocol "
+          r"(violation|error)", GOOGLE,
           f"auth {MESSAGE}", "^5", RETRY),
     _rule("rate_limited", r"try again later, closing", GOOGLE, codes="^421"),
     _rule("local_error", r"temporar\w+ (server |internal |local )?(error|reject|fail)|local (error|problem)|internal|"

@@ -13,18 +13,28 @@ NO_TLS = "the server speaks no TLS here"
 MAX_REPLY = 32 * 1024  # octets; the longest EHLO answers and refusals known are below 3 kB
 _REPLY_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ -]|\r?\n)")
 _ONE_LINE = re.compile(rb"[2-5][0-9][0-9](?: |\r?\n)")
+_FIRST_DIGIT = re.compile(rb"([245])(?:[0-9][0-9][^0-9]|\.[0-9])")  # "250Ok", "2.0.0 Ok"
 # A socket is armed anew once its own timeout is longer than what is left by so much: each time is a system call.
 _SLACK = 1.05
+# Special-use and customary private domains (RFC 6761, 6762, 8375, 9476; ICANN on .internal).
+_NOT_PUBLIC = frozenset({
+    "alt", "arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain",
+    "localhost", "onion", "private", "test",
+})  # fmt: skip
 _BARE_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class NoReply(Exception):
-    """No usable reply came; `kind` is lost, timeout or tls. The dialog is closed."""
+    """No usable reply came; `kind` is lost, timeout or tls. The dialog is closed.
 
-    def __init__(self, kind: str, detail: str = "") -> None:
+    `said` is a refusal that the server had sent already when a write to it failed: code and text.
+    """
+
+    def __init__(self, kind: str, detail: str = "", said: tuple[int, bytes] | None = None) -> None:
         super().__init__(kind, detail)
         self.kind = kind
         self.detail = detail
+        self.said = said
 
 
 class Dialog(smtplib.SMTP):
@@ -44,9 +54,9 @@ class Dialog(smtplib.SMTP):
         self._received = bytearray()
         self._armed = -1.0  # the socket's own timeout
 
-    def send(self, s: bytes | str) -> None:  # type: ignore[override]  # sendall alone has no deadline under TLS
+    def send(self, s: memoryview | bytes | str) -> None:  # type: ignore[override]  # sendall has no deadline under TLS
         """Write all of it within `patience`."""
-        data = s if isinstance(s, bytes) else s.encode("ascii")
+        data = s.encode("ascii") if isinstance(s, str) else s
         until = self._until()
         try:
             sent = self._socket(until).send(data)
@@ -55,25 +65,64 @@ class Dialog(smtplib.SMTP):
                 while left:
                     left = left[self._socket(until).send(left) :]
         except OSError as error:
-            raise self._gone(error) from error
+            said = self.heard()
+            gone = self._gone(error)
+            gone.said = said if said and said[0] >= 400 else None
+            raise gone from error
 
-    def getreply(self) -> tuple[int, bytes]:
-        """The next reply's code and text, its lines joined by LF."""
+    def getreply(self, *, final: bool = False) -> tuple[int, bytes]:
+        """The next reply's code and text, its lines joined by LF.
+
+        `final`: the reply to a whole mail. Misreading it would send the mail twice, so its first digit counts even
+        where some of its lines have no code.
+        """
         until = self._until()
         line = self._line(until, MAX_REPLY)
         if _ONE_LINE.match(line):  # nearly all are
             return int(line[:3]), line[4:].strip()
-        lines: list[bytes] = []
-        size = 0
+        if final and not _REPLY_LINE.match(line) and (digit := _FIRST_DIGIT.match(line)):
+            return int(digit[1]) * 100, line.strip()
+        code, size = b"", 0
+        texts: list[bytes] = []
         while True:
-            line = line or self._line(until, MAX_REPLY - size)
-            size += len(line)
-            if not _REPLY_LINE.match(line) or (lines and line[:3] != lines[0][:3]):
+            size, last = size + len(line), line
+            if _REPLY_LINE.match(line) and line[:1] == (code or line)[:1]:
+                code = code or line[:3]
+                texts.append(line[4:].strip())
+                if line[3:4] != b"-":
+                    break
+            elif final and code and not _REPLY_LINE.match(line):
+                texts.append(line.strip())
+            else:
                 raise self._lost("not an SMTP reply")
-            lines.append(line)
-            if line[3:4] != b"-":
-                return int(line[:3]), b"\n".join(line[4:].strip() for line in lines)
-            line = b""
+            try:
+                line = self._line(until, MAX_REPLY - size)
+            except NoReply:
+                if _REPLY_LINE.match(last):
+                    raise
+                break  # nothing came after a line without a code: that was the last one
+        return int(code), b"\n".join(texts)
+
+    def heard(self) -> tuple[int, bytes] | None:
+        """The reply that has come unasked, as while a mail is written; None if there is none. Waits for nothing."""
+        if self.sock is None:
+            return None
+        self._armed = 0.0
+        try:
+            self.sock.settimeout(0)
+            while len(self._received) < MAX_REPLY and (received := self.sock.recv(8192)):
+                self._received += received
+        except OSError:  # nothing there, or nothing more
+            pass
+        if b"\n" not in self._received:
+            return None
+        patience, self.patience = self.patience, 0.0
+        try:
+            return self.getreply(final=True)
+        except NoReply:
+            return None
+        finally:
+            self.patience = patience
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Go on under TLS with the server verified as `host`. What came before the handshake is not trusted."""
@@ -166,12 +215,18 @@ def dot_stuffed(content: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _host_name() -> str | None:
-    name = socket.gethostname()
-    return name if re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", name) else None
+def machine_name() -> str | None:
+    """The machine's full name, if it can be one that the internet knows."""
+    return public_name(socket.gethostname())
 
 
-def own_name(sock: socket.socket) -> str:
-    """Our name for EHLO, without asking DNS: the machine's full name, else its address (RFC 5321 section 4.1.4)."""
+def public_name(name: str) -> str | None:
+    """The name, unless it has no dot or ends in a domain that no public DNS has; a server may refuse EHLO for those."""
+    found = re.fullmatch(r"(?:[A-Za-z0-9-]+\.)+([A-Za-z][A-Za-z0-9-]*)", name)
+    return name if found and found[1].lower() not in _NOT_PUBLIC else None
+
+
+def address_literal(sock: socket.socket) -> str:
+    """Our own address as EHLO takes it in place of a name (RFC 5321 section 4.1.4)."""
     address = str(sock.getsockname()[0]).partition("%")[0]
-    return _host_name() or (f"[IPv6:{address}]" if ":" in address else f"[{address}]")
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import binascii
+import codecs
 import hashlib
 import re
+from dataclasses import fields
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from portal.transport.mime.attachments import Attachment, is_content_type, safe_filename
 from portal.views.api import parsing
@@ -35,6 +37,26 @@ def _content_type(text: str) -> str:
     return text.lower()
 
 
+def _charset(text: str) -> str:
+    try:
+        return codecs.lookup(text).name
+    except (LookupError, ValueError):
+        raise ValueError("This must be a charset, such as utf-8 or iso-8859-1.") from None
+
+
+def _method(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]+", text):
+        raise ValueError("This must be a calendar's method, such as REQUEST or CANCEL.")
+    return text.upper()
+
+
+def _content_id(text: str) -> str:
+    found = re.fullmatch(r"<?([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+(?:@[A-Za-z0-9.-]+)?)>?", text)
+    if not found:
+        raise ValueError("This must be an id that the HTML names as cid:..., such as logo or logo@shop.example.")
+    return found[1]
+
+
 def _decoded(text: Any) -> bytes:
     if not isinstance(text, str):
         raise ValueError("This must be a text.")
@@ -55,14 +77,26 @@ class AttachmentRequest(parsing.Request):
     content: Annotated[
         bytes, BeforeValidator(_decoded), WithJsonSchema({"type": "string", "contentEncoding": "base64"})
     ]
+    charset: Annotated[str, Field(max_length=40), AfterValidator(_charset)] | None = None
+    method: Annotated[str, Field(max_length=20), AfterValidator(_method)] | None = None
+    content_id: Annotated[str, Field(max_length=200), AfterValidator(_content_id)] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> AttachmentRequest:
+        if self.charset and not self.content_type.startswith("text/"):
+            raise ValueError("Only a text has a charset.")
+        if self.method and self.content_type != "text/calendar":
+            raise ValueError("Only a text/calendar has a method.")
+        return self
 
     def file(self) -> Attachment:
-        return Attachment(self.filename, self.content_type, self.content)
+        return Attachment(**{field.name: getattr(self, field.name) for field in fields(Attachment)})
 
     def said(self) -> dict[str, str]:
         """What stands for it in the digest of an idempotent request."""
         digest = hashlib.sha256(self.content).hexdigest()
-        return {"filename": self.filename, "content_type": self.content_type, "sha256": digest}
+        optional = {name: getattr(self, name) for name in ("charset", "method", "content_id") if getattr(self, name)}
+        return {"filename": self.filename, "content_type": self.content_type, "sha256": digest} | optional
 
 
 def _together(files: list[AttachmentRequest]) -> list[AttachmentRequest]:

@@ -140,6 +140,8 @@ def _handed_in(wanted: MessageRequest, tenant: Tenant, key: str | None) -> Hande
         digest = idempotency.digest({"tenant": wanted.tenant} | fields | {"attachments": said})
     if wanted.attachments:
         fields["attachments"] = [file.file() for file in wanted.attachments]
+    fields["remarks"] = fields.pop("metadata") or None
+    fields["thread"] = outbox.thread_id(tenant, wanted.thread) if wanted.thread else None
     return HandedIn(Draft(tenant, **fields), key, digest)
 
 
@@ -174,6 +176,9 @@ def _shown(message: Message, tenant: str, entries: list[LogEntry], wait: Wait | 
         "sender": message.sender,
         "message_id": message.message_id,
         "accepted_at": message.accepted_at.isoformat(),
+        "send_at": message.send_at.isoformat() if message.send_at else None,
+        "reference": message.reference,
+        "metadata": message.remarks or {},
         "log": [_entry(entry) for entry in entries],
     }
 

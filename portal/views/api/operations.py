@@ -18,6 +18,9 @@ _MESSAGE = {
     "subject": "Your order 1001 is on its way",
     "text": "Good news, Jane: it was shipped today.",
     "reply_to": "service@acme.example",
+    "reference": "1001",
+    "metadata": {"vendor": "v-17"},
+    "thread": "order-1001",
 }
 _TENANT = {
     "name": "Acme Shop",
@@ -45,6 +48,9 @@ _SHOWN = {
     "sender": "Acme Shop <hello@acme.example>",
     "message_id": "<4kq7xw2nfd5jt3hzrm6vbyeoca@marketplace.example>",
     "accepted_at": "2026-11-23T09:14:03.118204+00:00",
+    "send_at": None,
+    "reference": "1001",
+    "metadata": {"vendor": "v-17"},
     "log": _LOG,
 }
 

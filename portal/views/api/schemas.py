@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from portal.models.message import STATES
@@ -15,6 +16,10 @@ from portal.views.api import parsing
 from portal.views.api.attachments import Attachments
 
 MAX_KEY = 255
+MOST_REMARKS = 20
+MAX_REMARK = 500  # characters of a name or a value
+LATEST = timedelta(days=7)
+_DATE_TIME = {"type": "string", "format": "date-time"}
 _TOO_LARGE = f"This must have at most {parsing.MAX_BODY:,} bytes."
 
 _ADDRESS_SENTENCES = {
@@ -27,6 +32,7 @@ _ADDRESS_SENTENCES = {
     "name_looks_like_address": "The name before the address must not look like an address.",
     "name_control_characters": "The name before the address must not hold control characters.",
 }
+_ZONE = re.compile(r"T.*(Z|[+-]\d\d:?\d\d)$")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # the shape of RFC 5646's tags
 
 
@@ -70,6 +76,24 @@ def _storable(text: str) -> str:
     raise ValueError("This holds a character that can't be sent (NUL or an unpaired surrogate).")
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _moment(text: str) -> datetime:
+    """A time that names its zone (RFC 3339), at most 7 days ahead; what is over by now means: at once."""
+    try:
+        at = datetime.fromisoformat(text.strip().upper().replace("Z", "+00:00")).astimezone(UTC)
+        zoned = bool(_ZONE.search(text.strip().upper()))
+    except (ValueError, OverflowError):
+        zoned = False
+    if not zoned:
+        raise ValueError("This must be a time with its zone, such as 2026-12-24T18:00:00+01:00.")
+    if at > datetime.now(UTC) + LATEST:
+        raise ValueError(f"This may be at most {LATEST.days} days ahead.")
+    return at
+
+
 def is_key(text: str) -> bool:
     """Whether it can be an idempotency key."""
     return 1 <= len(text) <= MAX_KEY and text.isascii() and text.isprintable()
@@ -88,11 +112,21 @@ else:
 Language = Annotated[str, Field(max_length=35), AfterValidator(_language)]
 Subject = Annotated[str, Field(max_length=500), AfterValidator(_storable), AfterValidator(_subject)]
 Body = Annotated[str, Field(max_length=parsing.MAX_BODY), AfterValidator(_storable), AfterValidator(_body)]
+Reference = Annotated[str, Field(max_length=100), AfterValidator(_storable), AfterValidator(_one_line)]
+Remark = Annotated[str, Field(max_length=MAX_REMARK), AfterValidator(_storable)]
+Thread = Annotated[str, Field(max_length=250), AfterValidator(_storable), AfterValidator(_one_line)]
+Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment), WithJsonSchema(_DATE_TIME)]
 Key = Annotated[str, AfterValidator(_key), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_KEY})]
 
 
 class MessageRequest(parsing.Request):
-    """One mail to one mailbox; `text`, `html`, or both. `locale` is the language they are in."""
+    """One mail to one mailbox; `text`, `html`, or both. `locale` is the language they are in.
+
+    `reference`, such as an order's number, is shown in the log and found there. `metadata` is given back as it is.
+    Nothing goes out before `send_at` (up to 7 days ahead). Messages of one `thread` (any text, or the Message-ID of a
+    mail that is answered) stand together in the recipient's mail program. An optional field that is "" counts as left
+    out.
+    """
 
     tenant: Annotated[str, Field(max_length=100), AfterValidator(_storable)]
     kind: Literal["order_update", "vendor_notification", "customer_message"]
@@ -103,6 +137,15 @@ class MessageRequest(parsing.Request):
     reply_to: Mailbox | None = None
     locale: Language | None = None
     attachments: Attachments = []
+    reference: Reference | None = None
+    metadata: Annotated[dict[Remark, Remark], Field(max_length=MOST_REMARKS)] | None = None
+    send_at: Moment | None = None
+    thread: Thread | None = None
+
+    @field_validator("text", "html", "reply_to", "locale", "reference", "send_at", "thread", mode="before")
+    @classmethod
+    def _nothing(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else value
 
     @model_validator(mode="after")
     def _has_a_body(self) -> MessageRequest:
@@ -154,7 +197,7 @@ class TenantRequest(parsing.Request):
 
 
 State = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATES)})]
-Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+Time = Annotated[str, WithJsonSchema(_DATE_TIME)]
 
 
 class MessageState(TypedDict):
@@ -197,6 +240,9 @@ class MessageShown(TypedDict):
     sender: str | None
     message_id: str
     accepted_at: Time
+    send_at: Time | None
+    reference: str | None
+    metadata: dict[str, str]
     log: list[LogEntryShown]
 
 

@@ -14,7 +14,7 @@ from portal.providers.base import Group, Provider
 from portal.reasons import words as reasons
 from portal.services.drivers.save_gate import PASS_LIFE
 from portal.services.senders.settings_page import DriverStatus
-from portal.transport.base import STEPS
+from portal.transport.base import OTHER_SIGN_IN, STEPS
 from portal.web.i18n import clock, gettext, lazy_gettext
 
 # What a step does, and that it is done.
@@ -26,6 +26,11 @@ STEP_NAMES = {
     "sender": lazy_gettext("Asking whether the sender is accepted"),
     "recipient": lazy_gettext("Asking whether the recipient is accepted"),
     "accepted": lazy_gettext("Handing the test message over"),
+}
+# The same while it goes on, where that can take long.
+STEP_WAITS = {
+    "connect": lazy_gettext("Connecting. Some servers answer only after a minute"),
+    "accepted": lazy_gettext("Handing the test message over. Some servers take half a minute to check it"),
 }
 STEP_RESULTS = {
     "resolve": lazy_gettext("Server found"),
@@ -93,19 +98,22 @@ class Step:
 
 
 def steps(test: DriverTest, state: str) -> list[Step]:
-    """All seven, as far as the test has come."""
+    """All seven, as far as the test has come, and that signing in was tried another way."""
     took = {step["name"]: step["seconds"] for step in test.steps}
     stop = test.failed_step or next((name for name in STEPS if name not in took), None)
     reached = STEPS.index(stop) if stop in STEPS else len(STEPS)
     lines = []
     for number, name in enumerate(STEPS):
+        if name == "sign_in" and OTHER_SIGN_IN in took:
+            told = gettext("The server refused one way of signing in, so the other one was tried")
+            lines.append(Step(OTHER_SIGN_IN, "done", told, took[OTHER_SIGN_IN]))
         if number < reached:
             lines.append(Step(name, "done", str(STEP_RESULTS[name]), took.get(name)))
         elif number == reached and state == "failed":
             refused = "sender" if failing_field(test) == "from_address" else name
             lines.append(Step(name, "failed", str(STEP_FAILURES[refused]), None))
         elif number == reached and state == "running":
-            lines.append(Step(name, "now", f"{STEP_NAMES[name]} …", None))
+            lines.append(Step(name, "now", f"{STEP_WAITS.get(name, STEP_NAMES[name])} …", None))
         else:
             lines.append(Step(name, "next", str(STEP_NAMES[name]), None))
     return lines

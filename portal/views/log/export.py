@@ -46,8 +46,8 @@ def _stream(view: View) -> Response:
 def _head() -> list[str]:
     return [
         gettext("Accepted at"), gettext("Message number"), gettext("Kind"), gettext("Kind (key)"), gettext("Recipient"),
-        gettext("Subject"), gettext("Sender"), gettext("State"), gettext("State (key)"), gettext("Reason (key)"),
-        gettext("Ended at"),
+        gettext("Subject"), gettext("Reference"), gettext("Sender"), gettext("State"), gettext("State (key)"),
+        gettext("Reason (key)"), gettext("Ended at"),
     ]  # fmt: skip
 
 
@@ -55,6 +55,6 @@ def _row(message: Message, zone: tzinfo) -> list[str]:
     return [
         csv_files.time(message.accepted_at, zone), message.public_id,
         log_texts.kind(message.kind), message.kind, message.to_address, message.subject,
-        message.sender or "", log_texts.state(message), message.state, message.reason or "",
+        message.reference or "", message.sender or "", log_texts.state(message), message.state, message.reason or "",
         csv_files.time(message.finished_at, zone),
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from portal.models import LogEntry, Message, utcnow
 from portal.models.route import Route
 from portal.reasons import words as reasons
+from portal.services.outbox import message_log
 from portal.services.outbox.message_log import Listed
 from portal.services.routing.lanes import Wait
 from portal.web.i18n import clock, gettext, lazy_gettext
@@ -100,6 +101,8 @@ def state(message: Message | Listed, last: LogEntry | None = None, wait: Wait | 
             return gettext("Outcome unknown: %(reason)s", reason=because)
         case "unconfirmed":
             return gettext("Outcome unknown: the connection broke off")
+        case "queued" if message_log.is_scheduled(message):
+            return gettext("Scheduled for %(time)s", time=clock(message.due_at))
         case "queued" if message.ambiguous:
             return gettext("Being sent once more, because the connection broke off")
         case "queued" if wait is not None and not _is_pace(wait):

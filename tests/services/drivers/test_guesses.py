@@ -132,11 +132,11 @@ def test_what_fails_for_another_reason_is_no_guess(
     for _ in range(8):
         assert run_test(tenant, user, elsewhere).failed_step in ("connect", "tls")
     save_gate.start(tenant, user, elsewhere)
-    execute(update(DriverTest).values(created_at=utcnow() - timedelta(seconds=91)))
+    execute(update(DriverTest).values(created_at=utcnow() - save_gate.GIVE_UP))
     for _ in range(8):  # nor is one whose worker died
         probe.give_up_old()
         save_gate.start(tenant, user, elsewhere)
-        execute(update(DriverTest).values(created_at=utcnow() - timedelta(seconds=91)))
+        execute(update(DriverTest).values(created_at=utcnow() - save_gate.GIVE_UP))
 
 
 def test_of_many_shops_at_once_no_more_get_through(app: Flask, wanted: DriverSettings) -> None:

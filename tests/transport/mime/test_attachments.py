@@ -1,6 +1,7 @@
 """A mail's files: what a mail program reads back, whatever their names hold."""
 
 from dataclasses import replace
+from email import message_from_bytes, policy
 
 import pytest
 
@@ -58,10 +59,10 @@ def test_a_name_reads_back(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "plain"),
     [
-        ("Größe.pdf", b'name="Groe.pdf"'),
+        ("Größe.pdf", b'name="Gro_e.pdf"'),
         ("Crème brûlée.pdf", b'name="Creme brulee.pdf"'),
-        ("日本.pdf", b'name=".pdf"'),
-        ("日本", b'name="attachment"'),
+        ("日本.pdf", b'name="__.pdf"'),
+        ("日本", b'name="__"'),
         ('a"; x="b.pdf', b'name="a__ x__b.pdf"'),
     ],
 )
@@ -102,3 +103,45 @@ def test_a_text_that_holds_the_boundaries_does_not_end_the_part() -> None:
     message = read(with_files(FILE, content=MailContent("Hi", text)))
     assert body(message, "plain") == text.replace("\r\n", "\n")
     assert len(list(message.iter_attachments())) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("Invoice 10/2026.pdf", "Invoice 11/2026.pdf"),
+        ("Rechnung\\1.pdf", "Rechnung\\2.pdf"),
+        ("a very long name that all invoices of this shop have in common 1.pdf",
+         "a very long name that all invoices of this shop have in common 2.pdf"),
+        ("Счёт 1.pdf", "Счёт 2.pdf"),
+    ],
+)  # fmt: skip
+def test_names_keep_what_tells_two_files_apart(name: str, other: str) -> None:
+    heads = [part(replace(FILE, filename=one)).partition(b"Content-Transfer")[0] for one in (name, other)]
+    assert safe_filename(name) != safe_filename(other) and heads[0] != heads[1]
+
+
+@pytest.mark.parametrize("path", ["/home/jane/invoice.pdf", "C:\\Users\\jane\\invoice.pdf", "../../invoice.pdf"])
+def test_of_a_path_only_its_last_part_is_the_name(path: str) -> None:
+    assert safe_filename(path) == "invoice.pdf"
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "charset"),
+    [
+        ("Größe".encode(), None, "utf-8"),
+        ("Größe".encode("latin-1"), None, None),
+        ("Größe".encode("latin-1"), "iso8859-1", "iso8859-1"),
+        (b"Size", None, None),
+    ],
+)
+def test_a_text_says_its_charset(content: bytes, said: str | None, charset: str | None) -> None:
+    file = Attachment("list.csv", "text/csv", content, charset=said)
+    message = message_from_bytes(part(file), policy=policy.SMTP)
+    assert message.get_param("charset") == charset
+    if charset:
+        assert message.get_content().strip() == "Größe"
+
+
+def test_an_invitation_says_its_method() -> None:
+    head = part(Attachment("invite.ics", "text/calendar", b"BEGIN:VCALENDAR", method="REQUEST"))
+    assert b'Content-Type: text/calendar; method=REQUEST;\r\n name="invite.ics"' in head

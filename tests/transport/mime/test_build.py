@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from portal.transport.mime.addresses import InvalidAddress, Mailbox, parse_mailbox
+from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.build import MailContent, Stamp, build
 
 pytestmark = pytest.mark.any_database
@@ -99,6 +100,28 @@ def test_a_mail_of_text_alone_has_one_part() -> None:
     assert body(message, "plain") == "Grüße\n"
 
 
+@pytest.mark.parametrize(("text", "html", "plain"), [("Hello\n", "", "Hello\n"), ("", "<p>Hello</p>", "Hello\n")])
+def test_an_empty_text_is_none(text: str, html: str, plain: str) -> None:
+    assert built(MailContent("Hi", text, html)) == built(MailContent("Hi", text or None, html or None))
+    assert body(read(built(MailContent("Hi", text, html))), "plain") == plain
+
+
+def test_images_of_the_html_stand_beside_it_and_files_beside_both() -> None:
+    logo = Attachment("logo.png", "image/png", b"PNG", content_id="logo@shop.example")
+    invoice = Attachment("invoice.pdf", "application/pdf", b"PDF")
+    shown = '<img src="cid:logo@shop.example">'
+    message = read(built(MailContent("Hi", "Hello", shown, attachments=(invoice, logo))))
+    related, file = message.iter_parts()
+    assert (message.get_content_type(), file.get_filename()) == ("multipart/mixed", "invoice.pdf")
+    assert related.get_content_type() == "multipart/related"
+    alternative, image = related.iter_parts()
+    assert [part.get_content_type() for part in alternative.iter_parts()] == ["text/plain", "text/html"]
+    assert (image["Content-ID"], image.get_content_disposition()) == ("<logo@shop.example>", "inline")
+    assert read(built(MailContent("Hi", "Hello", shown, attachments=(logo,)))).get_content_type() == "multipart/related"
+    without_html = read(built(MailContent("Hi", "Hello", attachments=(logo,))))
+    assert [file.get_filename() for file in without_html.iter_attachments()] == ["logo.png"]
+
+
 def test_html_alone_gets_a_text_made_from_it() -> None:
     message = read(built(MailContent("Hi", None, "<style>x</style><p>Order <b>7</b></p>")))
     assert body(message, "plain") == "Order 7\n"
@@ -123,6 +146,7 @@ def test_html_alone_gets_a_text_made_from_it() -> None:
 def test_whatever_the_fields_hold_it_reads_back_and_nothing_is_injected(
     subject: str, text: str, html: str | None, name: str, reply_to: Mailbox | None, extra: str
 ) -> None:
+    html = html or None
     content = MailContent(subject, text, html, reply_to, (("Auto-Submitted", "auto-generated"), ("X-Note", extra)))
     raw = built(content, Mailbox(name, "hello@acme.example"))
     assert is_wire_clean(raw)
@@ -138,7 +162,8 @@ def test_whatever_the_fields_hold_it_reads_back_and_nothing_is_injected(
     assert without_spaces(sender.display_name) == without_spaces(shown)
     if len(shown.encode()) <= 20:
         assert sender.display_name == shown
-    assert body(message, "plain") == one_text(text)
+    if text or html is None:
+        assert body(message, "plain") == one_text(text)
     if html is not None:
         assert body(message, "html") == one_text(html)
         assert len(list(message.iter_parts())) == 2

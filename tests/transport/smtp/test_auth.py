@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import trustme
 
-from portal.transport.base import Envelope, Mail, Network, Timeouts
+from portal.transport.base import OTHER_SIGN_IN, Envelope, Mail, Network, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
-from portal.transport.smtp.account import Account, Encryption
+from portal.transport.smtp.account import Account, Encryption, readable
 from portal.transport.smtp.connection import Connection
 from portal.transport.smtp.failure import SMTPFailure
+from portal.transport.smtp.replies import classify
 from tests.support.scripted_server import CLOSE, DRIP, PLENTY, SILENCE, Answer, ScriptedServer, ends_in
 
 pytestmark = pytest.mark.any_database
@@ -109,6 +110,57 @@ def test_a_refused_sign_in_is_not_tried_again(authority: trustme.CA, ca_file: st
     failure = refusal(server, ca_file)
     assert (failure.phase, failure.reply.code) == ("auth", 535)
     assert len(auth_commands(server)) == 1
+
+
+@pytest.mark.parametrize(
+    "refused", ["504 5.5.4 mechanism not supported", "502 5.5.1 not implemented", "534 5.7.9 xyzzy"]
+)
+def test_where_the_mechanism_is_refused_the_other_one_is_tried_once(
+    authority: trustme.CA, ca_file: str, refused: str
+) -> None:
+    steps: list[str] = []
+    server = submission(server_context(authority), {"AUTH": [refused, "334 VXNlcm5hbWU6"], "*": ["334 UGFz", "235 ok"]})
+    with server:
+        account = Account(NAME, server.port, "starttls", USER, PASSWORD)
+        policy = Policy(["127.0.0.0/8"], [server.port], MemoryResolver({NAME: ["127.0.0.1"]}))
+        network = Network(policy, ca_file, "portal.example")
+        with Connection(account, timeouts=PLENTY, network=network, on_step=steps.append):
+            pass
+    assert [command.split()[1] for command in auth_commands(server)] == ["PLAIN", "LOGIN"]
+    assert steps[-2:] == [OTHER_SIGN_IN, "sign_in"]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        "535 5.7.8 wrong password", "534 5.7.9 Application-specific password required", "538 encryption required",
+        "504 5.5.4 Encryption required for requested authentication mechanism", "454 4.7.0 try later",
+        "500 what?", "501 5.5.2 cannot decode",
+    ],
+)  # fmt: skip
+def test_any_other_refusal_of_a_sign_in_is_not_repeated(authority: trustme.CA, ca_file: str, refused: str) -> None:
+    server = submission(server_context(authority), {"AUTH": refused})
+    refusal(server, ca_file)
+    assert len(auth_commands(server)) == 1
+
+
+def test_a_sign_in_longer_than_a_command_line_waits_to_be_asked(authority: trustme.CA, ca_file: str) -> None:
+    long = "x" * 400
+    server = submission(server_context(authority), {"AUTH": "334 ", "*": "235 2.7.0 ok"})
+    with server:
+        account = Account(NAME, server.port, "starttls", USER, long)
+        policy = Policy(["127.0.0.0/8"], [server.port], MemoryResolver({NAME: ["127.0.0.1"]}))
+        with Connection(account, timeouts=PLENTY, network=Network(policy, ca_file, "portal.example")):
+            pass
+    assert auth_commands(server) == ["AUTH PLAIN"]
+    assert plain(USER, long) in server.commands
+
+
+def test_a_reply_in_chinese_is_read_in_its_own_encoding() -> None:
+    account = Account(NAME, 465, "tls", USER, PASSWORD)
+    assert readable("Error: 请使用授权码登录。".encode("gbk"), account) == "Error: 请使用授权码登录。"
+    assert readable("Postfach überfüllt".encode("latin-1"), account) == "Postfach überfüllt"
+    assert classify("auth", 535, readable("请使用授权码登录".encode("gbk"), account)).reason == "app_password_required"
 
 
 def test_a_server_that_speaks_no_mechanism_of_ours_is_told_nothing(authority: trustme.CA, ca_file: str) -> None:

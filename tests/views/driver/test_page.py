@@ -20,6 +20,7 @@ from portal.providers import PROVIDERS
 from portal.reasons import words as reasons
 from portal.services.accounts import tenants
 from portal.services.drivers import probe
+from portal.services.drivers.save_gate import GIVE_UP
 from portal.transport.smtp.replies import ACTIONS
 from portal.views.log import texts as log_texts
 from tests.conftest import made_app
@@ -312,7 +313,7 @@ def test_too_many_tests_of_an_account_are_refused_with_words(
 
 def test_a_test_whose_worker_died_ends_with_words(app: Flask, admin: Person, fields: dict[str, str]) -> None:
     admin.post(f"{PAGE}/test", fields)
-    change(app, update(DriverTest).values(created_at=utcnow() - timedelta(seconds=91), state="running"))
+    change(app, update(DriverTest).values(created_at=utcnow() - GIVE_UP, state="running"))
     page = admin.get(PAGE)
     assert "could not be finished, try again" in text_of(page) and "every 1s" not in page.text
 

@@ -46,6 +46,7 @@ def test_a_row_says_what_the_page_says(app: Flask, person: Person) -> None:
         {
             "Accepted at": "2026-07-01T14:00:00+02:00", "Message number": number, "Kind": "Order update",
             "Kind (key)": "order_update", "Recipient": "carla@customer.example", "Subject": 'Your order 7, "Größe M"',
+            "Reference": "",
             "Sender": "Acme <hello@acme.example>", "State": "Failed: this address does not exist",
             "State (key)": "failed", "Reason (key)": "unknown_recipient", "Ended at": "2026-07-01T14:00:03+02:00",
         }

@@ -122,6 +122,19 @@ def test_a_search_longer_than_any_address_finds_nothing(app: Flask, person: Pers
     assert page.status_code == 200 and subjects(page.text) == [] and len(page.text) < 40_000
 
 
+def test_a_reference_is_shown_and_found_exactly(app: Flask, person: Person) -> None:
+    accept(app, "First", reference="A-1001")
+    accept(app, "Second", reference="A-10015")
+    page = person.post(f"{LOG}/search", {"recipient": " A-1001 "}).text
+    assert subjects(page) == ["First"] and "A-1001" in person.get(LOG).text
+
+
+def test_what_is_scheduled_says_for_when(app: Flask, person: Person) -> None:
+    at = utcnow() + timedelta(days=3)
+    accept(app, "Reminder", send_at=at, due_at=at)
+    assert "Scheduled for" in person.get(LOG).text
+
+
 def test_a_search_keeps_the_filters_and_its_rows_open(app: Flask, person: Person) -> None:
     opened = accept(app, "For Anna", "anna@customer.example", state="sent")
     accept(app, "Also for Anna", "anna@customer.example")

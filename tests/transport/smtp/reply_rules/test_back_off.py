@@ -4,6 +4,10 @@ from portal.transport.smtp.reply_rules import BACKOFF
 from tests.transport.smtp.reply_rules.said import each
 
 SAID = {
+    (BACKOFF, "domain_authentication"): [
+        "dot 421 4.7.26 Your email has been rate limited because it is unauthenticated.",
+        "dot 421 4.7.40 Your email has been rate limited because the sending domain doesn't have a DMARC record",
+    ],
     (BACKOFF, "dns_failure"): [
         "connect 450 4.7.1 Client host rejected: cannot find your hostname",
         "dot 421 4.7.23 rate limited because the sending IP address doesn't have a PTR record",
@@ -11,6 +15,7 @@ SAID = {
     (BACKOFF, "ip_blocked"): ["mail 421 4.7.1 [TS03] All messages from 203.0.113.5 will be permanently deferred"],
     (BACKOFF, "local_error"): ["mail 502 5.5.1 Too many unrecognized commands, goodbye."],
     (BACKOFF, "quota_daily"): [
+        "dot 554 5.5.0 MI:STC",
         "mail 550 Sending limit reached, wait until tomorrow",
         "rcpt 550 Your domain has reached its sending limit; try again in 3600 seconds",
         "dot 550 5.4.5 Daily SMTP relay limit exceeded for user.",
@@ -33,14 +38,18 @@ SAID = {
         "dot 554 Limit of 300 emails per day reached; upgrade to send more",
     ],
     (BACKOFF, "rate_limited"): [
+        "mail 550 5.7.705 Access denied, tenant has exceeded threshold",
+        "dot 550 5.7.233 Tenant has exceeded its external recipient rate limit",
+        "auth 535 5.7.0 Your account is limited to 100 messages / hour",
+        "rcpt 451 RP:QRC 163 smtp1",
+        "rcpt 550 Too many invalid recipients",
+        "mail 452 4.5.3 You have exceeded sending threshold",
         "dot 554 Transaction failed. Message rejected due to excessive mail sending",
         "dot 452 Too many recipients received this hour",
         "dot 450 4.7.1 Hourly sending limit for this plan reached, retry in 20 minutes",
-        "rcpt 550 MI:DMC 163 mx, too many messages from this sender",
         "dot 550 Ip frequency limited. https://service.mail.qq.com/detail/122/58",
         "mail 450 4.7.1 Error: too much mail from 203.0.113.5",
         "rcpt 450 4.7.1 Error: too many recipients from 203.0.113.5",
-        "dot 550 5.4.6 Unusual sending activity detected. Please try after sometime",
         "dot 554 5.7.1 Email sending limit exceeded for your organization, please try after some time",
         "mail 550 5.7.1 Maximum number of recipients per hour reached (200)",
         "mail 451 4.7.1 Rate limit exceeded, quota 200/hour",
@@ -58,6 +67,11 @@ SAID = {
         "rcpt 421 4.7.1 Rate limit reached. Please try again later",
     ],
     (BACKOFF, "service_unavailable"): [
+        "mail 451 4.7.500 Server busy. Please try again later from [203.0.113.5]. (S77719)",
+        "rcpt 421 4.3.2 Server busy",
+        "auth 535 5.7.8 Error: authentication failed: Connection lost to authentication server",
+        "auth 535 5.7.0 authentication failed: temporary authentication server error",
+        "auth 535 5.7.8 Error: authentication failed: Server failed",
         "auth 454 Error: authentication failed, system busy",
         "auth 535 Error: authentication failed, system busy",
         "auth 435 4.7.8 Error: authentication failed: temporary failure",
@@ -73,12 +87,16 @@ SAID = {
         "mail 421 4.4.2 Connection timed out",
     ],
     (BACKOFF, "too_many_connections"): [
+        "rcpt 550 MI:DMC 163 mx, too many messages from this sender",
         "connect 421 4.7.0 Connection refused: maximum number of sessions reached",
         "ehlo 421 4.3.2 Too many connections",
         "mail 421 4.7.0 Too many messages sent in this session",
         "rcpt 450 4.7.0 too many connections from your IP",
     ],
     (BACKOFF, "too_many_logins"): [
+        "auth 535 5.7.8 You have tried to log in too many times. Please try again later",
+        "auth 535 Login failed too many times, account temporarily locked",
+        "auth 550 too many login failures, try again in 10 minutes",
         "auth 421 4.7.0 Too many failed logins from your IP, try again in 30 minutes",
         "auth 421 4.7.0 Too many failed authentication attempts",
     ],

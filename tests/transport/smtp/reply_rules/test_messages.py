@@ -51,18 +51,20 @@ SAID = {
         "dot 554 5.7.1 DMARC: reject policy",
     ],
     (RETRY, "domain_authentication"): [
-        "dot 421 4.7.40 rate limited because the sending domain's DMARC policy missing",
         "dot 451 4.7.26 Unable to verify SPF temporarily",
         "dot 451 4.7.1 Message temporarily rejected by DMARC policy",
-        "dot 421 4.7.40 Your email has been rate limited because the sending domain doesn't have a DMARC record",
     ],
     (RETRY, "greylisted"): [
+        "rcpt 421 4.7.1 Client host [203.0.113.7] blocked using grey.rbl; Greylisting in action",
         "rcpt 451 DEFER: graylisted, retry in 5 minutes",
         "mail 450 4.7.1 Greylisting in action, please try later",
         "mail 450 4.7.1 Sender address rejected: Greylisted",
         "rcpt 450 4.2.0 <jane@example.net>: Recipient address rejected: Postgrey active, try again in 60 seconds",
     ],
     (RETRY, "local_error"): [
+        "rcpt 452 4.3.1 Mailbox license limit reached",
+        "rcpt 422 License Expired",
+        "mail 501 5.5.1 MAIL FROM already established",
         "mail 502 5.5.1 Unrecognized command.",
         "mail 503 5.5.1 EHLO/HELO first.",
         "rcpt 452 4.3.1 Insufficient system resources (UsedVersionBuckets[SubmissionQueue])",
@@ -122,6 +124,9 @@ SAID = {
         "rcpt 554 5.7.1 Recipient address rejected: Policy violation",
     ],
     (RETRY, "rate_limited"): [
+        'rcpt 451 4.7.1 Ratelimit "to" exceeded',
+        "rcpt 451 4.5.3 recipient receives too many messages; try later",
+        "rcpt 421 4.7.1 Messages to <jane@example.net> deferred due to excessive volume. Try again later",
         "dot 550 5.2.122 Recipient has exceeded limit",
         "rcpt 452 4.5.3 Your message has too many recipients.",
         "rcpt 452 4.5.3 Too many recipients",
@@ -147,13 +152,9 @@ SAID = {
         "rcpt 550 That account has been discontinued",
     ],
     (RETRY, "recipient_disabled"): ["rcpt 451 4.2.1 <jane@example.net>: mailbox temporarily disabled"],
-    (FAIL, "relay_denied"): [
-        "rcpt 550 mx.example.net relay not permitted",
-        "rcpt 550 <jane@example.net>: relay not permitted",
-    ],
+    (FAIL, "relay_denied"): [],
     (RETRY, "service_unavailable"): [
         "data 451 4.4.2 Timeout - closing connection.",
-        "mail 451 4.7.500 Server busy. Please try again later from [203.0.113.5]. (S77719)",
         "dot 451 4.4.2 xyzzy",
         "rcpt 451 4.4.1 No answer from host",
     ],

@@ -5,11 +5,12 @@ from tests.transport.smtp.reply_rules.said import each
 
 SAID = {
     (PAUSE, "account_suspended"): [
+        "dot 550 5.4.6 Unusual sending activity detected. Please try after sometime",
+        "rcpt 451 Account outbounds disabled",
         "rcpt 554 5.1.8 Email Outgoing Blocked",
         "rcpt 550 Account is temporarily disabled. (Invoice unpaid)",
         "dot 421 Account temporarily suspended due to unusual activity",
         "dot 550 5.3.190 Mailbox suspended for sending",
-        "dot 550 5.7.705 Access denied, tenant has exceeded threshold",
         "dot 554 Message rejected: Sending suspended for this account",
         "dot 554 Message rejected: Account is paused",
         "auth 535 5.7.8 Authentication failed (Your SMTP account is not yet activated.",
@@ -49,7 +50,6 @@ SAID = {
     (PAUSE, "bad_credentials"): [
         "dot 554 Invalid API Key",
         "rcpt 550 Submitter failed to authenticate",
-        "auth 501 5.5.2 Cannot Decode response",
         "mail 554 5.7.0 Too Many Unauthenticated commands.",
         "mail 530 5.7.57 Client not authenticated to send mail.",
         "auth 535 Authentication failed: Bad username / password",
@@ -78,8 +78,6 @@ SAID = {
         "auth 535 Invalid SMTP key",
         "auth 535 User not found",
         "auth 535 5.7.8 Bad username or password",
-        "auth 501 malformed auth input (#5.5.4)",
-        "auth 501 5.7.0 Authentication aborted",
         "rcpt 550 5.7.1 Client was not authenticated",
         "rcpt 550 5.7.1 Mail from this server requires SMTP AUTH",
         "auth 535 Password must be changed",
@@ -100,6 +98,9 @@ SAID = {
         "mail 550 5.7.23 <info@shop.example>: Sender address rejected: SPF fail - not authorized"
     ],
     (PAUSE, "ip_blocked"): [
+        "connect 550 ME Adresse IP source bloquee pour incident de spam. Client host blocked for spamming issues.",
+        "mail 553 5.7.2 [TSS09] All messages from 203.0.113.7 will be permanently deferred; Retrying will NOT succeed",
+        "rcpt 550 <jane@example.net>: Reject due to policy restrictions (IP based)",
         "dot 550 5.7.1 The IP you're using to send mail is not authorized to send email directly to our servers.",
         "mail 550 5.7.511 Access denied, banned sender[203.0.113.5].",
         "dot 550 5.7.1 Sender address has been blacklisted",
@@ -124,6 +125,8 @@ SAID = {
         "mail 554 5.7.1 <unknown[203.0.113.5]>: Client host rejected: Access denied",
     ],
     (PAUSE, "relay_denied"): [
+        "rcpt 550 relay not permitted",
+        "rcpt 550 domain of forward path is not allowed",
         "rcpt 550 5.7.1 Unable to relay",
         "rcpt 550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain",
         "rcpt 553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
@@ -133,6 +136,7 @@ SAID = {
         "rcpt 550 5.7.1 not a local domain, relay denied",
     ],
     (PAUSE, "send_as_denied"): [
+        "dot 550 not local sender over smtp",
         "rcpt 550 5.7.27 Sender rejected",
         "rcpt 550 5.1.7 sender rejected",
         "mail 553 5.5.4 shop Domain name required for sender address info",
@@ -178,6 +182,8 @@ SAID = {
         "dot 550 Unverified sender",
     ],
     (PAUSE, "smtp_auth_disabled"): [
+        "auth 502 5.5.1 xyzzy",
+        "auth 504 xyzzy",
         "rcpt 550 5.7.1 Client does not have permission to submit to this server",
         "mail 550 5.7.1 Client does not have permissions to submit to this server",
         "auth 535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.",
@@ -200,6 +206,9 @@ SAID = {
         "auth 535 5.7.8 Plain authentication requires TLS",
     ],
     (PAUSE, "unknown"): [
+        "auth 501 5.5.2 Cannot Decode response",
+        "auth 534 5.7.9 xyzzy",
+        "auth 554 5.5.0 xyzzy",
         "mail 550 5.5.2 xyzzy",
         "mail 555 5.5.2 Syntax error, goodbye",
         "dot 554 Message rejected: Configuration set does not exist",
