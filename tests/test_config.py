@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from portal.config import Settings, SettingsError, load_settings
+from portal.transport.smtp.stream import machine_name
 from tests.conftest import SECRETS
 from tests.support.processes import ROOT
 
@@ -27,6 +28,27 @@ def test_the_embedded_default_lies_in_the_instance_folder(tmp_path: Path) -> Non
 def test_the_port_moves_the_addresses_that_depend_on_it(tmp_path: Path) -> None:
     settings = load_settings(instance_path=tmp_path, port=9000, **SECRETS)
     assert (settings.base_url, settings.relay_account.port) == ("http://localhost:9000", 9003)
+
+
+@pytest.mark.parametrize(
+    ("machine", "base_url", "named", "name"),
+    [
+        ("mail3.marketplace.example.com", "https://portal.example.net", "", "mail3.marketplace.example.com"),
+        ("ip-10-0-0-7.ec2.internal", "https://portal.example.net", "", "portal.example.net"),
+        ("worker-7", "https://portal.example.net", "", "portal.example.net"),
+        ("worker.local", "http://localhost:8000", "", None),
+        ("worker.local", "https://192.0.2.7", "", None),
+        ("mail3.marketplace.example.com", "https://portal.example.net", "out.example.net", "out.example.net"),
+    ],
+)
+def test_mail_servers_are_greeted_by_a_name_that_they_can_look_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, base_url: str, named: str, name: str | None
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: machine)
+    machine_name.cache_clear()
+    settings = load_settings(instance_path=tmp_path, base_url=base_url, ehlo_name=named, **SECRETS)
+    assert settings.network.local_hostname == name
+    machine_name.cache_clear()
 
 
 def test_secrets_have_no_default(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ def test_no_field_injects_a_header(figure: Figure) -> None:
     ) -> None:
         nonlocal injected, tried
         tried += 1
+        html = html or None  # an empty one is none
         try:
             answers_to = parse_mailbox(reply_to) if reply_to else None
         except InvalidAddress:  # never gets into a mail

@@ -21,12 +21,15 @@ Answer = str | Sequence[str]
 PLENTY = Timeouts(connect=30, greeting=30, command=30, block=30, dot=30, session=300)
 
 
-def ends_in(phase: str, attempt: Callable[[Timeouts], SMTPFailure]) -> SMTPFailure:
-    """How an attempt fails that waits in vain in this phase; with more patience where it failed before, being slow."""
+def ends_in(phase: str, attempt: Callable[[Timeouts], SMTPFailure], text: str = "") -> SMTPFailure:
+    """How an attempt fails that waits in vain in this phase; with more patience where it failed before, being slow.
+
+    `text`: how it is to fail there, where that isn't by waiting.
+    """
     for seconds in (0.2, 2, 20):
         each = dict.fromkeys(("connect", "greeting", "command", "block", "dot"), seconds)
         failure = attempt(Timeouts(**each, session=300))
-        if failure.phase == phase:
+        if failure.phase == phase and failure.reply.text == (text or failure.reply.text):
             break
     return failure
 

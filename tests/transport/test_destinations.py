@@ -116,7 +116,7 @@ def test_an_international_name_becomes_its_a_labels() -> None:
     assert resolve("smtp.Müller.example", 587, policy).host == "smtp.xn--mller-kva.example"
 
 
-@pytest.mark.parametrize("port", [25, 465, 587, 2525])
+@pytest.mark.parametrize("port", [25, 465, 587, 2525, 2465, 2587])  # the last two are Amazon's and Resend's
 def test_ports_for_mail_are_allowed(port: int) -> None:
     assert resolve(PUBLIC_4, port).port == port
 

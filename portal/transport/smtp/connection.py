@@ -211,14 +211,19 @@ class Connection(flask_mail.Connection):
             raise refused
 
     def _write_body(self, dialog: Dialog, content: bytes) -> None:
-        """Write the mail block by block: each has its own time, and between them the server may refuse the rest."""
+        """Write the mail block by block: each has its own time, and between them the server may refuse the rest.
+
+        The network takes a single block at once, so that a small mail needs no more time than a command.
+        """
         until = monotonic() + self.timeouts.transfer
         left = memoryview(dot_stuffed(content))
+        for_each = self.timeouts.command
         if len(left) > BLOCK:
             dialog.deadline = max(dialog.deadline, until + self.timeouts.dot)
+            for_each = self.timeouts.block
         try:
             while True:
-                dialog.patience = min(self.timeouts.block, until - monotonic())
+                dialog.patience = min(for_each, until - monotonic())
                 dialog.send(left[:BLOCK])
                 left = left[BLOCK:]
                 if not left:

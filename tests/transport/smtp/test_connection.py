@@ -295,7 +295,7 @@ def test_a_large_mail_arrives_whole_and_says_that_it_moves_on() -> None:
 
 @pytest.mark.parametrize(("behaviour", "text"), [(CLOSE, "lost"), (SILENCE, "timeout"), (FLOOD, "lost")])
 def test_no_reply_after_the_dot_is_ambiguous(behaviour: str, text: str) -> None:
-    failure = ends_in("dot", lambda timeouts: failure_when({".": behaviour}, timeouts))
+    failure = ends_in("dot", lambda timeouts: failure_when({".": behaviour}, timeouts), text)
     assert (failure.phase, failure.reply.code, failure.reply.text) == ("dot", 0, text)
     assert failure.ambiguous
 
@@ -324,7 +324,7 @@ POINTS = {"greeting": "connect", "EHLO": "ehlo", "MAIL": "mail", "RCPT": "rcpt",
     ("behaviour", "text"), [(CLOSE, "lost"), (SILENCE, "timeout"), (DRIP, "timeout"), (FLOOD, "lost")]
 )
 def test_every_phase_ends_with_what_happened(point: str, phase: str, behaviour: str, text: str) -> None:
-    failure = ends_in(phase, lambda timeouts: failure_when({point: behaviour}, timeouts))
+    failure = ends_in(phase, lambda timeouts: failure_when({point: behaviour}, timeouts), text)
     assert (failure.phase, failure.reply.code, failure.reply.text) == (phase, 0, text)
 
 

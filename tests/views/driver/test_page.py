@@ -21,6 +21,7 @@ from portal.reasons import words as reasons
 from portal.services.accounts import tenants
 from portal.services.drivers import probe
 from portal.services.drivers.save_gate import GIVE_UP
+from portal.transport.base import OTHER_SIGN_IN
 from portal.transport.smtp.replies import ACTIONS
 from portal.views.log import texts as log_texts
 from tests.conftest import made_app
@@ -200,6 +201,20 @@ def test_what_cannot_be_is_said_in_one_sentence_at_its_field(
     assert service.sign_ins == 0
     with app.app_context():
         assert db.session.scalars(select(DriverTest)).first() is None
+
+
+def test_a_sign_in_that_was_tried_another_way_says_so(app: Flask, admin: Person, fields: dict[str, str]) -> None:
+    admin.post(f"{PAGE}/test", fields)
+    took = [{"name": name, "seconds": 0.1} for name in ("resolve", "connect", "tls", OTHER_SIGN_IN)]
+    change(app, update(DriverTest).values(state="running", steps=took))
+    words = text_of(admin.get(PAGE))
+    assert "The server refused one way of signing in, so the other one was tried" in words and "Signing in …" in words
+
+
+def test_a_step_that_may_take_long_says_so(app: Flask, admin: Person, fields: dict[str, str]) -> None:
+    admin.post(f"{PAGE}/test", fields)
+    change(app, update(DriverTest).values(state="running", steps=[{"name": "resolve", "seconds": 0.1}]))
+    assert "Some servers answer only after a minute" in text_of(admin.get(PAGE))
 
 
 def test_a_failed_test_marks_step_and_field_with_a_way_out(app: Flask, admin: Person, fields: dict[str, str]) -> None:
