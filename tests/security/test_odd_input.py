@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
+from itertools import count, islice
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from portal.services.accounts import api_keys
 from tests.security.shops import HERS, Shop, Visitor, path_of, routes
 from tests.security.test_foreign_ids import asks_of
 
+POSTGRES = os.environ.get("PORTAL_TEST_DATABASE_URL", "")
 # As they stand in a URL or a form's body.
 ODD = {
     "NUL": "a%00b",
@@ -26,6 +29,7 @@ ODD = {
     "1,000 wildcards": "%25" * 1000,
     "half a bracket": "[0:0:" + "(" * 300,
 }
+turns = count(0)
 # What pages ask by script, beside the fields of their forms and links.
 NAMES = {"awaited", "other", "test", "before", "until", "open", "notice", "page", "token", "user", "portal_session"}
 
@@ -92,18 +96,23 @@ def requests_to(method: str, path: str, names: list[str]) -> Iterator[tuple[str,
             yield f"JSON {text[:20]}", path, {"data": text.encode("latin-1"), "content_type": "application/json"}
 
 
+def some(requests: Iterator[Any]) -> Iterator[Any]:
+    """All on PostgreSQL, which refuses more than SQLite does; there each third, beginning elsewhere for each route."""
+    return requests if POSTGRES else islice(requests, next(turns) % 3, None, 3)
+
+
 def test_no_route_fails_at_odd_fields(app: Flask, hers: Shop, people: dict[str, Visitor], names: list[str]) -> None:
-    failed, count = [], 0
+    failed, tried = [], 0
     for method, rule, route in routes(app):
         if method == "HEAD":
             continue
-        for what, path, options in requests_to(method, path_of(route, hers.ids), names):
+        for what, path, options in some(requests_to(method, path_of(route, hers.ids), names)):
             answer = asked(people[rule], rule, method, path, **options)
-            count += 1
+            tried += 1
             if answer.status_code >= 500:
                 failed.append(f"{method} {route.rule} with {what}: {answer.status_code}")
     assert failed == []
-    assert count > 1000
+    assert tried > 300
 
 
 def test_no_route_fails_at_an_odd_path(app: Flask, hers: Shop, people: dict[str, Visitor]) -> None:
@@ -163,7 +172,7 @@ WHOLE = {
 
 
 def test_no_call_fails_at_odd_json(app: Flask, hers: Shop, people: dict[str, Visitor]) -> None:
-    programme, failed, count = people["api_key"], [], 0
+    programme, failed, tried = people["api_key"], [], 0
     for method, rule, route in routes(app):
         if rule != "api_key" or method not in ("POST", "PUT"):
             continue
@@ -178,11 +187,11 @@ def test_no_call_fails_at_odd_json(app: Flask, hers: Shop, people: dict[str, Vis
                         method, path_of(route, hers.ids), data=json.dumps(WHOLE | {name: inside(item)}),
                         content_type="application/json",
                     )  # fmt: skip
-                    count += 1
+                    tried += 1
                     if answer.status_code >= 500:
                         failed.append(f"{method} {route.rule} with {name}: {what}: {answer.status_code}")
     assert failed == []
-    assert count > 500
+    assert tried > 500
 
 
 @pytest.mark.parametrize("field", ["address", "display_name"])
