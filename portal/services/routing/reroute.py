@@ -129,7 +129,10 @@ def _move(tenant: Tenant, most: int) -> int:
     _move_interactive(tenant, most)
     if sender.held_reason:
         rows = _to_hold(tenant, sender.held_reason, most)
-        done = _hold(rows, sender, tenant.moving_since) + _hold_for(tenant, sender.held_reason, most)
+        done = _hold(rows, sender, tenant.moving_since)
+        if len(rows) < most:  # nothing is left to be held: what was held before waits for the same now
+            rows = _hold_for(tenant, sender.held_reason, most)
+            done += len(rows)
     else:
         rows = _to_follow(tenant, most)
         done = _follow(rows, sender, tenant.moving_since)
@@ -162,12 +165,14 @@ def _some(tenant: Tenant, state: State, most: int, *which: Any, order: Any) -> l
     return list(db.session.execute(found.order_by(order).limit(most).with_for_update()))
 
 
-def _hold_for(tenant: Tenant, reason: str, most: int) -> int:
-    """Have what is held for another reason wait for this one."""
+def _hold_for(tenant: Tenant, reason: str, most: int) -> list[Any]:
+    """Have what is held for another reason wait for this one; from where the batch before ended."""
     other = func.coalesce(MESSAGE.c.reason, "").not_in((*_NOT_FOR_SENDER, reason))
-    rows = _some(tenant, State.HELD, most, MESSAGE.c.route != INTERACTIVE, other, order=MESSAGE.c.id)
+    which = MESSAGE.c.route != INTERACTIVE, other, MESSAGE.c.id > tenant.moved_to
+    rows = _some(tenant, State.HELD, most, *which, order=MESSAGE.c.id)
     db.session.execute(update(MESSAGE).where(_among(rows)).values(reason=reason))
-    return len(rows)
+    tenant.moved_to = rows[-1].id if rows else tenant.moved_to
+    return rows
 
 
 def _move_interactive(tenant: Tenant, most: int) -> None:

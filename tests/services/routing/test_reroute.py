@@ -501,6 +501,20 @@ def test_beside_a_paused_mail_service_each_waits_for_its_own(
     assert drain_driver(driver) == 2
 
 
+def test_what_was_held_before_waits_for_the_new_reason_in_batches(
+    tenant: Tenant, user: User, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reroute, "AT_ONCE", 2)
+    monkeypatch.setattr(reroute, "BATCH", 2)
+    lifecycle.pause(tenant, user)
+    accept_many(tenant, 5)
+    suspend()
+    assert counts_by_reason() == {HELD: 2, ("held", "driver_paused"): 3, ("sent", None): 1}
+    assert reroute.move_some() == 3
+    assert counts_by_reason() == {HELD: 5, ("sent", None): 1}
+    assert not reroute.is_moving(tenant.id)
+
+
 def test_a_stopped_mail_services_mail_does_not_go_by_the_default_sender_either(
     tenant: Tenant, user: User, driver: Driver, smtp: SMTPSink
 ) -> None:
