@@ -12,6 +12,7 @@ from flask_wtf import CSRFProtect
 from htmx_flask import Htmx
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
+from portal import origins
 from portal.config import settings
 from portal.models import Tenant, User
 from portal.models.api_key import Scope
@@ -197,8 +198,10 @@ def refuse_cross_site() -> None:
     if site is not None:
         ours = site in ("same-origin", "none")
     else:
+        # Behind a proxy that ends TLS we may not know the scheme, so the origin's own counts.
+        scheme = (origin or "").partition("://")[0]
         hosts = (request.host, settings().base_url.partition("://")[2])
-        ours = origin is None or origin.partition("://")[2] in hosts
+        ours = origin is None or any(origins.same(origin, f"{scheme}://{host}") for host in hosts)
     if not ours:
         raise Forbidden("cross-site")
 

@@ -6,9 +6,7 @@ Bearer` of each htmx request, and as a partitioned cookie for reloads, plain for
 
 from __future__ import annotations
 
-import re
 import secrets
-import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,7 +17,8 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
-from portal.models import User
+from portal import origins
+from portal.models import User, utcnow
 from portal.services.accounts import users
 
 COOKIE = "__Host-absender"
@@ -28,7 +27,6 @@ RENEWED = "Portal-Session"  # the response header that hands a renewed token to 
 LIFETIMES = {"launch": 30 * 60, "sign-in": 12 * 60 * 60}  # seconds after the last thing that was done
 LONGEST = 12 * 60 * 60  # seconds after its beginning a session ends, whatever is done in it
 RENEW_AFTER = 60  # seconds; a token younger than this is good enough
-_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
 class SessionRefused(Exception):
@@ -65,14 +63,14 @@ class Session:
         """A session for this person; `how`: theme, parent, kind."""
         return cls(
             user.id, user.tenant_id, locale, version=user.session_version, id=secrets.token_hex(16),
-            began=int(time.time()), **how,
+            began=int(utcnow().timestamp()), **how,
         )  # fmt: skip
 
     def signed(self) -> str:
         return _signed(self, _key())
 
     def renewed(self) -> Session:
-        now = int(time.time())
+        now = int(utcnow().timestamp())
         return replace(self, issued=now, expires=min(now + LIFETIMES[self.kind], self.ends))
 
     @property
@@ -88,7 +86,7 @@ def read(token: str) -> Session:
     except (BadSignature, TypeError):
         raise SessionRefused("invalid") from None
     # A token of the version before names no session, so that signing out couldn't end it.
-    if session.expires <= time.time() or not session.id:
+    if session.expires <= utcnow().timestamp() or not session.id:
         raise SessionRefused("expired", session.parent)
     return session
 
@@ -126,7 +124,7 @@ def keep(session: Session) -> None:
     """Go on with a session that the request brought, extending it if it isn't fresh any more."""
     g.session = session
     g.session_is_new = False
-    if time.time() - session.issued > RENEW_AFTER:
+    if utcnow().timestamp() - session.issued > RENEW_AFTER:
         start(session)
 
 
@@ -148,12 +146,13 @@ def allowed_parent() -> str | None:
     Such a list is for the tenant's own people: staff work where the platform's launch says, whichever tenant they view.
     """
     session, tenant = g.get("session"), g.get("tenant")
-    if session is None or not session.parent or not _ORIGIN.fullmatch(session.parent):
+    parent = origins.normal(session.parent) if session is not None and session.parent else None
+    if session is None or parent is None:
         return None
     listed = tenant.frame_ancestors if tenant is not None and session.tenant_id is not None else []
-    if listed and session.parent not in listed:
+    if listed and parent not in map(origins.normal, listed):
         return None
-    return str(session.parent)
+    return parent
 
 
 def listed_parents() -> list[str]:
@@ -161,7 +160,7 @@ def listed_parents() -> list[str]:
     session, tenant = g.get("session"), g.get("tenant")
     if session is None or session.parent or session.tenant_id is None or tenant is None:
         return []
-    return [origin for origin in tenant.frame_ancestors if _ORIGIN.fullmatch(origin)]
+    return [origin for listed in tenant.frame_ancestors if (origin := origins.normal(listed))]
 
 
 def init_app(app: Flask) -> None:
