@@ -44,6 +44,12 @@
     tellParent({ type: "portal:session-ended" });
   };
 
+  // A page that came instead of the one asked for, because the session is over.
+  if (takeMeta("portal-ended")) tellParent({ type: "portal:session-ended" });
+  on("click", (event) => {
+    if (event.target.closest?.("[data-open-again]")) tellParent({ type: "portal:session-ended" });
+  });
+
   const isPoll = (ctx) => ctx?.sourceEvent?.type === "every";
   const viewOfLog = () => byId("log-view")?.innerHTML; // its filters, and which message is open
 

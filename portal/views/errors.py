@@ -126,7 +126,9 @@ def answer(error: HTTPException) -> BaseResponse:
 
 def _for_people(error: HTTPException, code: int) -> Response:
     title, text = _words(error, code)
-    context = {"code": code, "title": title, "text": text}
+    # Which a new launch mends; a refused launch doesn't ask for one by itself, or it would be asked for without end.
+    ended = isinstance(error, Unauthorized) and error.description in ("expired", "ended")
+    context = {"code": code, "title": title, "text": text, "ended": ended}
     if wants_fragment():
         response = make_response(render_template("errors/_banner.html", **context), code)
         response.headers["HX-Retarget"] = "#notices"

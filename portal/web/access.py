@@ -145,7 +145,7 @@ def _require_session(declaration: Access) -> None:
         raise Unauthorized(refused.reason) from None
     known = _look_up(session, only_reads=not declaration.renews or request.method in _SAFE_METHODS)
     if known is None:
-        raise Unauthorized("invalid")
+        raise Unauthorized("ended")
     user, tenant = known
     if declaration.renews:
         sessions.keep(session)
@@ -167,6 +167,7 @@ def _look_up(session: sessions.Session, *, only_reads: bool) -> Known | None:
     `g.user` and `g.tenant` from now on: the person's own tenant, None for staff.
     """
     known: Known | None
+    g.refused_parent = sessions.signed_parent(session)  # if nobody is found, or the database doesn't answer
     if only_reads and session.tenant_id is not None:
         glance = users.glance(session.user_id, session.tenant_id, session.version, session.id)
         known, g.newest_entry = (glance[:2], glance[2]) if glance else (None, None)
@@ -174,6 +175,7 @@ def _look_up(session: sessions.Session, *, only_reads: bool) -> Known | None:
         known = users.find(session.user_id, session.tenant_id, session.version, session.id)
     if known is not None:
         g.user, g.tenant = known
+        g.refused_parent = None
     return known
 
 
@@ -209,7 +211,8 @@ def refuse_cross_site() -> None:
 def _recognise() -> None:
     try:
         session, _ = sessions.presented()
-    except sessions.SessionRefused:
+    except sessions.SessionRefused as refused:
+        g.refused_parent = refused.parent
         return
     if _look_up(session, only_reads=True):
         g.session = session

@@ -15,6 +15,7 @@ from typing import Any
 from flask import Flask, Request, Response, current_app, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal import origins
@@ -87,7 +88,7 @@ def read(token: str) -> Session:
         raise SessionRefused("invalid") from None
     # A token of the version before names no session, so that signing out couldn't end it.
     if session.expires <= utcnow().timestamp() or not session.id:
-        raise SessionRefused("expired", session.parent)
+        raise SessionRefused("expired", signed_parent(session))
     return session
 
 
@@ -110,7 +111,12 @@ def _bearer() -> str | None:
     if kind.lower() == "bearer":
         return credentials.strip()
     # Only a form of our own can know the token, so in a body it proves as much as in the header.
-    return request.form.get(FIELD) if request.method == "POST" else None
+    try:
+        return request.form.get(FIELD) if request.method == "POST" else None
+    except RequestEntityTooLarge:
+        if COOKIE not in request.cookies:
+            raise
+        return None  # the body is refused once more, and then on a page of this person's
 
 
 def start(session: Session) -> None:
@@ -146,13 +152,23 @@ def allowed_parent() -> str | None:
     Such a list is for the tenant's own people: staff work where the platform's launch says, whichever tenant they view.
     """
     session, tenant = g.get("session"), g.get("tenant")
-    parent = origins.normal(session.parent) if session is not None and session.parent else None
+    parent = signed_parent(session) if session is not None else None
     if session is None or parent is None:
         return None
     listed = tenant.frame_ancestors if tenant is not None and session.tenant_id is not None else []
     if listed and parent not in map(origins.normal, listed):
         return None
     return parent
+
+
+def signed_parent(session: Session) -> str | None:
+    """The origin that the session's launch names."""
+    return origins.normal(session.parent) if session.parent else None
+
+
+def frame_parent() -> str | None:
+    """The origin that frames this page and hears from it: on a page that only refuses, the one that was signed."""
+    return allowed_parent() or g.get("refused_parent")
 
 
 def listed_parents() -> list[str]:
@@ -165,7 +181,7 @@ def listed_parents() -> list[str]:
 
 def init_app(app: Flask) -> None:
     app.session_interface = FormCookie()
-    app.jinja_env.globals.update(session_token=token, session_parent=allowed_parent)
+    app.jinja_env.globals.update(session_token=token, session_parent=frame_parent)
 
     @app.after_request
     def hand_over(response: Response) -> Response:
