@@ -38,6 +38,12 @@ def same(one: str, other: str) -> bool:
     return normal(one) is not None and normal(one) == normal(other)
 
 
+def of_page(address: str) -> str:
+    """The part of a page's address that is its origin, as it is written there."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}"
+
+
 def _host(text: str) -> str | None:
     """A host as browsers spell it (url.spec.whatwg.org, host parsing); None: it is none."""
     if text.startswith("["):

@@ -86,6 +86,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "the number of values in a call": lambda text: parsing._values_in(text.encode()),
     "a launch token": launch,
     "the origin of a frame": lambda text: origins.normal(f"https://{text}"),
+    "the page before": lambda text: origins.of_page(f"https://{text}"),
     "a tenant's id": tenants.is_external_id,
     "a message's id": is_public_id,
     "what support searches": lambda text: support_search._public_id(support_search._clean(text)),

@@ -80,6 +80,7 @@ def init_app(app: Flask) -> None:
         SESSION_COOKIE_PARTITIONED=True,
         WTF_CSRF_CHECK_DEFAULT=False,
         WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,  # compares Referer and Host letter by letter; refuse_cross_site does it better
     )
     csrf.init_app(app)
     sessions.init_app(app)
@@ -193,15 +194,17 @@ def _refuse_forgery(by_bearer: bool) -> None:
 def refuse_cross_site() -> None:
     """Also for public pages whose button lets somebody in: another site must not press it with a link of its own.
 
-    Browsers say where a request comes from by Sec-Fetch-Site; those before 2023, and all by plain http, by Origin.
-    What says neither is no browser.
+    Browsers say where a request comes from by Sec-Fetch-Site; those before 2023, and all by plain http, by Origin, and
+    very old ones by Referer. What says nothing is no browser.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if origin is None and request.referrer:
+        origin = origins.of_page(request.referrer)
     if site is not None:
         ours = site in ("same-origin", "none")
     else:
         # Behind a proxy that ends TLS we may not know the scheme, so the origin's own counts.
-        scheme = (origin or "").partition("://")[0]
+        scheme = "https" if request.is_secure else (origin or "").partition("://")[0]
         hosts = (request.host, settings().base_url.partition("://")[2])
         ours = origin is None or any(origins.same(origin, f"{scheme}://{host}") for host in hosts)
     if not ours:

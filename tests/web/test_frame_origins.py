@@ -85,6 +85,31 @@ def test_a_form_of_our_own_is_known_by_its_origin_in_every_spelling(
     assert answer.status_code == status
 
 
+@pytest.mark.parametrize(
+    ("base", "referer", "status"),
+    [
+        ("https://portal.example:443", "https://portal.example/settings/email?open=1", 303),
+        ("https://portal.example", "https://PORTAL.example:443", 303),
+        ("https://inner.example", "https://mail.marketplace.example/settings/email", 303),  # a proxy rewrites Host
+        ("https://portal.example", "http://portal.example/settings/email", 403),  # whoever sits on the line
+        ("https://portal.example", "https://evil.example/https://portal.example/", 403),
+        ("https://portal.example", "http://[", 403),
+    ],
+)
+def test_a_page_of_our_own_is_known_by_its_referer_in_every_spelling(
+    app: Flask, arrive: Arrive, base: str, referer: str, status: int
+) -> None:
+    configure(app, base_url="https://mail.marketplace.example")
+    person = arrive()
+    client = app.test_client()
+    client.post("/open", data={"portal_session": person.bearer}, base_url=base)  # the cookies, for this host
+    csrf = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/settings/email", base_url=base).text)
+    assert csrf
+    form = {"csrf_token": csrf[1], "locale": "de"}
+    answer = client.post("/preferences/locale", data=form, headers={"Referer": referer}, base_url=base)
+    assert answer.status_code == status
+
+
 def test_a_mailed_links_button_is_known_by_its_origin_in_every_spelling(app: Flask, client: FlaskClient) -> None:
     configure(app, base_url="https://Portal.example:443")
     for origin, status in (
