@@ -74,6 +74,12 @@
       event.preventDefault();
       return endSession();
     }
+    // Every answer of the portal's has this header; a refusal without it is the page of a proxy on the way.
+    if (response.status >= 400 && response.status < 500 && !response.headers.get("Content-Security-Policy")) {
+      event.preventDefault();
+      showMessage(isPoll(ctx) ? "offline" : "failed");
+      return;
+    }
     token = response.headers.get("Portal-Session") || token;
     document.querySelector('[data-shown="offline"]')?.remove();
     // The answer to a poll that was under way when the reader opened a message would close it again.

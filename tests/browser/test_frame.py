@@ -149,6 +149,19 @@ def test_a_page_that_comes_after_the_sessions_end_asks_its_parent(
     expect(frame.get_by_role("heading", level=1)).to_have_text("Email configuration")
 
 
+def test_a_proxys_refusal_is_said_in_words_and_its_page_never_shown(site: Site, page: Page, shop: str) -> None:
+    frame = open_frame(site, page, shop)
+    frame.get_by_label("Email address").fill("hello@basil-books.example")
+    page.route(
+        "**/settings/email/verification",
+        lambda route: route.fulfill(status=413, content_type="text/html", body="<h1>Request Entity Too Large</h1>"),
+    )
+    frame.get_by_role("button", name="Send verification email").click()
+    expect(frame.locator("#notices [role=alert]")).to_contain_text("That didn't work, and nothing was changed")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Email configuration")
+    expect(frame.get_by_label("Email address")).to_have_value("hello@basil-books.example")
+
+
 def test_theme_and_language_come_from_the_launch(site: Site, page: Page, shop: str) -> None:
     frame = open_frame(site, page, shop, theme="dark", locale="de")
     expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
