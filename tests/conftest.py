@@ -20,6 +20,7 @@ from portal.config import load_settings
 from portal.db import prepared
 from portal.extensions import db
 from portal.models import Base, Tenant
+from portal.models.base import keep_time_by
 from portal.services.accounts import launches, tenants
 from portal.services.routing import lanes
 from portal.web import rate_limits
@@ -78,6 +79,7 @@ def smtp() -> Iterator[SMTPSink]:
 def made_app(**options: Any) -> Iterator[Flask]:
     """An application of the caller's own, with no connection left at the end."""
     app = create_app(**options)
+    keep_time_by(None)
     try:
         yield app
     finally:
@@ -179,6 +181,7 @@ def app(_one_app: Flask, options: dict[str, Any]) -> Iterator[Flask]:
     """The session's one application, with the settings, the database and the counts of this test."""
     app = _one_app
     app.extensions["settings"] = load_settings(**options)
+    keep_time_by(None)  # where a test travels in time, it takes the database along
     redis_client.init_app(app)
     rate_limits.init_app(app)
     with app.app_context():

@@ -29,7 +29,7 @@ FLOORS = (
     "portal.encryption portal.job_queue portal.db portal.log_format",
     "portal.redis_client portal.extensions",
     "portal.models portal.config",
-    "portal.setting_types",
+    "portal.setting_types portal.origins",
     "portal.launch_keys portal.plan_file portal.provider_endpoints portal.secret_rules portal.transport",
     "portal.mailauth",
     "portal.providers",
@@ -100,6 +100,18 @@ def test_there_is_one_way_to_say_not_found() -> None:
 def test_there_is_one_way_to_make_a_form() -> None:
     made = [path.name for path in modules("portal") if re.search(r"import .*\bFlaskForm\b", path.read_text())]
     assert made == ["forms.py"], "a class of portal.views.forms.Form"
+
+
+def test_one_module_reads_this_machines_clock_and_all_others_the_databases() -> None:
+    """portal.models.utcnow tells it; what is measured within one process goes by time.monotonic."""
+    reads = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("portal", "jobs")
+        for path in modules(folder)
+        if re.search(r"\btime\.time\(|\.utcnow\(|date(time)?\.(now|today)\(", path.read_text())
+    }
+    # Redis says how many seconds are left; the library adds them to this clock, and rate_limits takes it off again.
+    assert reads == {"portal/models/base.py", "portal/db/clock.py", "portal/web/rate_limits.py"}
 
 
 def test_transactions_end_in_one_place() -> None:

@@ -14,7 +14,7 @@ import pytest
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
-from portal import launch_keys, providers
+from portal import launch_keys, origins, providers
 from portal.log_format import Formatter
 from portal.models.message import is_public_id
 from portal.services.accounts import support_search, tenants
@@ -26,7 +26,7 @@ from portal.transport.mime.lookalikes import is_in
 from portal.transport.smtp.replies import classify
 from portal.views import csv_files
 from portal.views.api import parsing, schemas
-from portal.web import i18n, session, urls
+from portal.web import i18n, urls
 from portal.web.incoming import Fields
 from tests.support.growth import growth
 
@@ -85,10 +85,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "a message of the API": message,
     "the number of values in a call": lambda text: parsing._values_in(text.encode()),
     "a launch token": launch,
-    "the origin of a frame": lambda text: (
-        tenants.is_origin(f"https://{text}"),
-        session._ORIGIN.fullmatch(f"http://{text}"),
-    ),
+    "the origin of a frame": lambda text: origins.normal(f"https://{text}"),
+    "the page before": lambda text: origins.of_page(f"https://{text}"),
     "a tenant's id": tenants.is_external_id,
     "a message's id": is_public_id,
     "what support searches": lambda text: support_search._public_id(support_search._clean(text)),

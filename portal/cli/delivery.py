@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import job_queue, redis_client
 from portal.cli.table import show_table
+from portal.models import utcnow
 from portal.models.driver import DriverState
 from portal.services.delivery import after_restore, set_aside
 from portal.services.operations import delivery_status, health_checks, heartbeat
@@ -147,7 +148,7 @@ def end_unconfirmed(before: datetime | None, yes: bool) -> None:
 
     It may have been sent since the back-up was made. Nothing of it is sent a second time unless somebody asks for it.
     """
-    until = before.replace(tzinfo=UTC) if before else datetime.now(UTC)
+    until = before.replace(tzinfo=UTC) if before else utcnow()
     count = after_restore.count(until)
     if not count:
         click.echo("No message accepted before then is on its way.")

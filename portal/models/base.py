@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,6 +96,18 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UTCDateTime()}
 
 
+_clock: Callable[[], datetime] | None = None
+
+
+def keep_time_by(clock: Callable[[], datetime] | None) -> None:
+    """Have `utcnow` ask this clock; None: this machine's."""
+    global _clock  # a process has one database, and a column's default can't be handed anything
+    _clock = clock
+
+
 def utcnow() -> datetime:
-    """The application's clock, for what people read; leases and due times use the database's."""
-    return datetime.now(UTC)
+    """The database's time, told by this process (portal.db.clock): another's may be compared with it.
+
+    Leases and due times are compared within a statement, by `now` and `statement_time`: the same clock.
+    """
+    return datetime.now(UTC) if _clock is None else _clock()

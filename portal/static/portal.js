@@ -44,6 +44,12 @@
     tellParent({ type: "portal:session-ended" });
   };
 
+  // A page that came instead of the one asked for, because the session is over.
+  if (takeMeta("portal-ended")) tellParent({ type: "portal:session-ended" });
+  on("click", (event) => {
+    if (event.target.closest?.("[data-open-again]")) tellParent({ type: "portal:session-ended" });
+  });
+
   const isPoll = (ctx) => ctx?.sourceEvent?.type === "every";
   const viewOfLog = () => byId("log-view")?.innerHTML; // its filters, and which message is open
 
@@ -67,6 +73,12 @@
     if (response.status === 401) {
       event.preventDefault();
       return endSession();
+    }
+    // Every answer of the portal's has this header; a refusal without it is the page of a proxy on the way.
+    if (response.status >= 400 && response.status < 500 && !response.headers.get("Content-Security-Policy")) {
+      event.preventDefault();
+      showMessage(isPoll(ctx) ? "offline" : "failed");
+      return;
     }
     token = response.headers.get("Portal-Session") || token;
     document.querySelector('[data-shown="offline"]')?.remove();

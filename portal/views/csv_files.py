@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from flask import Response, stream_with_context
 from flask_babel import get_locale
 
-from portal.models import Tenant
+from portal.models import Tenant, utcnow
 
 # What makes a spreadsheet read a cell as a formula (owasp.org, CSV Injection), also behind spaces and in full width.
 _BEGINS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
@@ -29,7 +29,7 @@ BOM = "\ufeff"  # without it Excel reads UTF-8 as the machine's old code page
 def stream(name: str, tenant: Tenant, head: list[str], batches: Iterable[list[list[str]]]) -> Response:
     """A download named `name` and the tenant's day, of a line of titles and batches of rows."""
     response = Response(stream_with_context(_lines(head, batches)), content_type="text/csv; charset=utf-8")
-    file = f"{name}-{datetime.now(zone(tenant)):%Y-%m-%d}.csv"
+    file = f"{name}-{utcnow().astimezone(zone(tenant)):%Y-%m-%d}.csv"
     response.headers["Content-Disposition"] = f'attachment; filename="{file}"'
     response.headers["Cache-Control"] = "no-store"
     return response

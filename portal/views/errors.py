@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from math import ceil
 from typing import Any
 
@@ -15,6 +15,7 @@ from werkzeug.exceptions import NotFound as PageNotFound
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Response as BaseResponse
 
+from portal.models import utcnow
 from portal.services.errors import NotFound, PlanLocked, SendLimit
 from portal.views import plan_texts
 from portal.web.htmx import wants_fragment
@@ -61,7 +62,7 @@ class PageError(HTTPException):
 
 def retry_after(limit: SendLimit) -> int:
     """When to come again (RFC 9110, 10.2.3), in seconds."""
-    return max(1, ceil((limit.next_at - datetime.now(UTC)).total_seconds()))
+    return max(1, ceil((limit.next_at - utcnow()).total_seconds()))
 
 
 def asked_too_often(response: BaseResponse, limit: SendLimit) -> BaseResponse:
@@ -125,7 +126,9 @@ def answer(error: HTTPException) -> BaseResponse:
 
 def _for_people(error: HTTPException, code: int) -> Response:
     title, text = _words(error, code)
-    context = {"code": code, "title": title, "text": text}
+    # Which a new launch mends; a refused launch doesn't ask for one by itself, or it would be asked for without end.
+    ended = isinstance(error, Unauthorized) and error.description in ("expired", "ended")
+    context = {"code": code, "title": title, "text": text, "ended": ended}
     if wants_fragment():
         response = make_response(render_template("errors/_banner.html", **context), code)
         response.headers["HX-Retarget"] = "#notices"
@@ -190,7 +193,7 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
 def _wait(seconds: object) -> str:
     if not isinstance(seconds, int):
         return gettext("Please wait a few minutes and try once more.")
-    possible = datetime.now(UTC) + timedelta(seconds=max(seconds, 15))
+    possible = utcnow() + timedelta(seconds=max(seconds, 15))
     return gettext("Nothing was changed. Please try once more %(when)s.", when=ago(possible))
 
 

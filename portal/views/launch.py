@@ -106,8 +106,8 @@ def post_open() -> Response:
 def get_root() -> Response:
     try:
         session, _ = sessions.presented()
-    except sessions.SessionRefused:
-        session = None
+    except sessions.SessionRefused as refused:
+        session, g.refused_parent = None, refused.parent
     known = None
     if session is not None:
         known = users.find(session.user_id, session.tenant_id, session.version, session.id)

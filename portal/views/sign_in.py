@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request, url_for
@@ -10,6 +10,7 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 from wtforms import StringField
 
+from portal.models import utcnow
 from portal.services.accounts import login_links
 from portal.services.accounts.login_links import Link, Place
 from portal.services.errors import LinkSent
@@ -57,7 +58,7 @@ def post_form() -> Response:
         return asked_too_often(show("sent_before", 429, address=form.address.data, **times), before)
     except TooManyRequests as limit:
         wait = int(limit.retry_after) if isinstance(limit.retry_after, int) else 3600
-        again = clock(datetime.now(UTC) + timedelta(seconds=wait))
+        again = clock(utcnow() + timedelta(seconds=wait))
         response = show("limit", 429, again=again)
         response.headers["Retry-After"] = str(wait)
         return response

@@ -12,6 +12,7 @@ from flask_wtf import CSRFProtect
 from htmx_flask import Htmx
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
+from portal import origins
 from portal.config import settings
 from portal.models import Tenant, User
 from portal.models.api_key import Scope
@@ -79,6 +80,7 @@ def init_app(app: Flask) -> None:
         SESSION_COOKIE_PARTITIONED=True,
         WTF_CSRF_CHECK_DEFAULT=False,
         WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,  # compares Referer and Host letter by letter; refuse_cross_site does it better
     )
     csrf.init_app(app)
     sessions.init_app(app)
@@ -144,7 +146,7 @@ def _require_session(declaration: Access) -> None:
         raise Unauthorized(refused.reason) from None
     known = _look_up(session, only_reads=not declaration.renews or request.method in _SAFE_METHODS)
     if known is None:
-        raise Unauthorized("invalid")
+        raise Unauthorized("ended")
     user, tenant = known
     if declaration.renews:
         sessions.keep(session)
@@ -166,6 +168,7 @@ def _look_up(session: sessions.Session, *, only_reads: bool) -> Known | None:
     `g.user` and `g.tenant` from now on: the person's own tenant, None for staff.
     """
     known: Known | None
+    g.refused_parent = sessions.signed_parent(session)  # if nobody is found, or the database doesn't answer
     if only_reads and session.tenant_id is not None:
         glance = users.glance(session.user_id, session.tenant_id, session.version, session.id)
         known, g.newest_entry = (glance[:2], glance[2]) if glance else (None, None)
@@ -173,6 +176,7 @@ def _look_up(session: sessions.Session, *, only_reads: bool) -> Known | None:
         known = users.find(session.user_id, session.tenant_id, session.version, session.id)
     if known is not None:
         g.user, g.tenant = known
+        g.refused_parent = None
     return known
 
 
@@ -190,15 +194,19 @@ def _refuse_forgery(by_bearer: bool) -> None:
 def refuse_cross_site() -> None:
     """Also for public pages whose button lets somebody in: another site must not press it with a link of its own.
 
-    Browsers say where a request comes from by Sec-Fetch-Site; those before 2023, and all by plain http, by Origin.
-    What says neither is no browser.
+    Browsers say where a request comes from by Sec-Fetch-Site; those before 2023, and all by plain http, by Origin, and
+    very old ones by Referer. What says nothing is no browser.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if origin is None and request.referrer:
+        origin = origins.of_page(request.referrer)
     if site is not None:
         ours = site in ("same-origin", "none")
     else:
+        # Behind a proxy that ends TLS we may not know the scheme, so the origin's own counts.
+        scheme = "https" if request.is_secure else (origin or "").partition("://")[0]
         hosts = (request.host, settings().base_url.partition("://")[2])
-        ours = origin is None or origin.partition("://")[2] in hosts
+        ours = origin is None or any(origins.same(origin, f"{scheme}://{host}") for host in hosts)
     if not ours:
         raise Forbidden("cross-site")
 
@@ -206,7 +214,8 @@ def refuse_cross_site() -> None:
 def _recognise() -> None:
     try:
         session, _ = sessions.presented()
-    except sessions.SessionRefused:
+    except sessions.SessionRefused as refused:
+        g.refused_parent = refused.parent
         return
     if _look_up(session, only_reads=True):
         g.session = session

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,8 @@ from flask_babel.speaklater import LazyString
 from jinja2 import pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup, escape
+
+from portal.models import utcnow
 
 LOCALES = {"en": "English", "de": "Deutsch"}
 DEFAULT = "en"
@@ -67,7 +69,7 @@ def speak(locale: str | None) -> None:
 def clock(at: datetime, *, seconds: bool = False) -> str:
     """14:05, or with the date when that is half a day away or more."""
     time = format_time(at, "medium" if seconds else "short")
-    if abs((at - datetime.now(UTC)).total_seconds()) < 12 * 3600:
+    if abs((at - utcnow()).total_seconds()) < 12 * 3600:
         return str(time)
     return gettext("%(date)s, %(time)s", date=format_date(at, "medium"), time=time)
 
@@ -89,7 +91,7 @@ def ago(at: datetime) -> str:
 
 
 def _ago(at: datetime, language: str) -> str:
-    seconds = (at - datetime.now(UTC)).total_seconds()
+    seconds = (at - utcnow()).total_seconds()
     distance = abs(seconds)
     if distance < 10:
         return gettext("just now")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import request
 from werkzeug.exceptions import Forbidden
 
+from portal import origins
 from portal.config import settings
 from portal.web.access import refuse_cross_site
 
@@ -15,6 +16,7 @@ def refuse_other_sites() -> None:
     if "Sec-Fetch-Site" in request.headers:
         return
     # Behind a proxy that rewrites Host only the base URL is what the browser saw.
-    ours = (settings().base_url, request.host_url.rstrip("/"))
-    if request.headers.get("Origin", ours[0]) not in ours:
+    ours = (settings().base_url, request.host_url)
+    origin = request.headers.get("Origin")
+    if origin is not None and not any(origins.same(origin, our) for our in ours):
         raise Forbidden("cross-site")

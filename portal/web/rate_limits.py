@@ -67,8 +67,8 @@ SIGN_IN_CLIENT = Limit("sign-in client", lambda: settings().sign_in_rate, lambda
 # Switching one thing to and fro: a mail service, one person's role, the sender. Each way counts alone, so that whoever
 # could pause can resume.
 SWITCHING = Limit("switching", lambda: "20/hour", lambda: f"{g.tenant.id} {request.path}")
-# A download reads all that there is.
-EXPORT = Limit("export", lambda: "30/hour", lambda: str(g.tenant.id))
+# A download reads all that there is. By GET another site can ask for it as well, so the button's POST counts alone.
+EXPORT = Limit("export", lambda: "30/hour", lambda: f"{g.tenant.id} {request.method}")
 
 
 def limited(limit: Limit) -> Callable[[View], View]:

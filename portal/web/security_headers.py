@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 
 from portal.config import settings
 from portal.web import session as sessions
@@ -53,4 +53,4 @@ class _Always:
 
 def _frame_ancestors() -> str:
     """The session's parent, or the tenant's list; for the page that refuses an authentic, used token, that token's."""
-    return sessions.allowed_parent() or g.get("refused_parent") or " ".join(sessions.listed_parents()) or "'none'"
+    return sessions.frame_parent() or " ".join(sessions.listed_parents()) or "'none'"

@@ -6,9 +6,7 @@ Bearer` of each htmx request, and as a partitioned cookie for reloads, plain for
 
 from __future__ import annotations
 
-import re
 import secrets
-import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,9 +15,11 @@ from typing import Any
 from flask import Flask, Request, Response, current_app, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
 
-from portal.models import User
+from portal import origins
+from portal.models import User, utcnow
 from portal.services.accounts import users
 
 COOKIE = "__Host-absender"
@@ -28,7 +28,6 @@ RENEWED = "Portal-Session"  # the response header that hands a renewed token to 
 LIFETIMES = {"launch": 30 * 60, "sign-in": 12 * 60 * 60}  # seconds after the last thing that was done
 LONGEST = 12 * 60 * 60  # seconds after its beginning a session ends, whatever is done in it
 RENEW_AFTER = 60  # seconds; a token younger than this is good enough
-_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
 class SessionRefused(Exception):
@@ -65,14 +64,14 @@ class Session:
         """A session for this person; `how`: theme, parent, kind."""
         return cls(
             user.id, user.tenant_id, locale, version=user.session_version, id=secrets.token_hex(16),
-            began=int(time.time()), **how,
+            began=int(utcnow().timestamp()), **how,
         )  # fmt: skip
 
     def signed(self) -> str:
         return _signed(self, _key())
 
     def renewed(self) -> Session:
-        now = int(time.time())
+        now = int(utcnow().timestamp())
         return replace(self, issued=now, expires=min(now + LIFETIMES[self.kind], self.ends))
 
     @property
@@ -88,8 +87,8 @@ def read(token: str) -> Session:
     except (BadSignature, TypeError):
         raise SessionRefused("invalid") from None
     # A token of the version before names no session, so that signing out couldn't end it.
-    if session.expires <= time.time() or not session.id:
-        raise SessionRefused("expired", session.parent)
+    if session.expires <= utcnow().timestamp() or not session.id:
+        raise SessionRefused("expired", signed_parent(session))
     return session
 
 
@@ -112,7 +111,12 @@ def _bearer() -> str | None:
     if kind.lower() == "bearer":
         return credentials.strip()
     # Only a form of our own can know the token, so in a body it proves as much as in the header.
-    return request.form.get(FIELD) if request.method == "POST" else None
+    try:
+        return request.form.get(FIELD) if request.method == "POST" else None
+    except RequestEntityTooLarge:
+        if COOKIE not in request.cookies:
+            raise
+        return None  # the body is refused once more, and then on a page of this person's
 
 
 def start(session: Session) -> None:
@@ -126,7 +130,7 @@ def keep(session: Session) -> None:
     """Go on with a session that the request brought, extending it if it isn't fresh any more."""
     g.session = session
     g.session_is_new = False
-    if time.time() - session.issued > RENEW_AFTER:
+    if utcnow().timestamp() - session.issued > RENEW_AFTER:
         start(session)
 
 
@@ -148,12 +152,23 @@ def allowed_parent() -> str | None:
     Such a list is for the tenant's own people: staff work where the platform's launch says, whichever tenant they view.
     """
     session, tenant = g.get("session"), g.get("tenant")
-    if session is None or not session.parent or not _ORIGIN.fullmatch(session.parent):
+    parent = signed_parent(session) if session is not None else None
+    if session is None or parent is None:
         return None
     listed = tenant.frame_ancestors if tenant is not None and session.tenant_id is not None else []
-    if listed and session.parent not in listed:
+    if listed and parent not in map(origins.normal, listed):
         return None
-    return str(session.parent)
+    return parent
+
+
+def signed_parent(session: Session) -> str | None:
+    """The origin that the session's launch names."""
+    return origins.normal(session.parent) if session.parent else None
+
+
+def frame_parent() -> str | None:
+    """The origin that frames this page and hears from it: on a page that only refuses, the one that was signed."""
+    return allowed_parent() or g.get("refused_parent")
 
 
 def listed_parents() -> list[str]:
@@ -161,12 +176,12 @@ def listed_parents() -> list[str]:
     session, tenant = g.get("session"), g.get("tenant")
     if session is None or session.parent or session.tenant_id is None or tenant is None:
         return []
-    return [origin for origin in tenant.frame_ancestors if _ORIGIN.fullmatch(origin)]
+    return [origin for listed in tenant.frame_ancestors if (origin := origins.normal(listed))]
 
 
 def init_app(app: Flask) -> None:
     app.session_interface = FormCookie()
-    app.jinja_env.globals.update(session_token=token, session_parent=allowed_parent)
+    app.jinja_env.globals.update(session_token=token, session_parent=frame_parent)
 
     @app.after_request
     def hand_over(response: Response) -> Response:

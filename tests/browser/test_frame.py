@@ -1,11 +1,13 @@
 """In the dashboard's frame on another site: the session, the height, tabs of their own, Back, the session's end."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from portal.models import utcnow
 from portal.web import session as sessions
 from tests.browser.site import Site, scroll_the_top_out_of_sight, without_cookies
 
@@ -114,6 +116,50 @@ def test_a_used_launch_says_what_to_do_inside_the_frame(site: Site, page: Page, 
     expect(refused).to_contain_text("it has been used already")
     expect(refused).to_contain_text("open the email settings again")
     expect(refused).to_contain_text("help@marketplace.example")
+
+
+def test_a_used_launch_has_its_height_and_is_opened_again_by_a_button(site: Site, page: Page, shop: str) -> None:
+    url = site.launch_url(shop, parent=site.host_url.rstrip("/"))
+    page.goto(url)
+    page.goto(site.host_url + f"?tenant={shop}")
+    expect(page.frame_locator("iframe").get_by_role("heading", level=1)).to_have_text("Email configuration")
+    page.evaluate("document.querySelector('iframe').style.height = '5000px'; window.messages = []")
+    page.evaluate(f"document.querySelector('iframe').src = '{url}'")
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("main")).to_contain_text("it has been used already")
+    page.wait_for_function("parseInt(document.querySelector('iframe').style.height) < 900")
+    assert not page.evaluate("window.messages.some(m => m.type === 'portal:session-ended')")
+    frame.get_by_role("button", name="Open again").click()
+    page.wait_for_function("window.messages.some(m => m.type === 'portal:session-ended')")
+
+
+def test_a_page_that_comes_after_the_sessions_end_asks_its_parent(
+    site: Site, page: Page, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_frame(site, page, shop)
+    page.evaluate("window.messages = []")
+    with monkeypatch.context() as patched, page.frames[1].expect_navigation():
+        patched.setattr(sessions, "utcnow", lambda: utcnow() + timedelta(days=1))
+        page.frames[1].evaluate("location.reload()")
+    frame = page.frame_locator("iframe")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Your session has ended")
+    page.wait_for_function("window.messages.some(m => m.type === 'portal:session-ended')")
+    page.wait_for_function("window.messages.some(m => m.type === 'portal:height')")
+    page.evaluate("start()")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Email configuration")
+
+
+def test_a_proxys_refusal_is_said_in_words_and_its_page_never_shown(site: Site, page: Page, shop: str) -> None:
+    frame = open_frame(site, page, shop)
+    frame.get_by_label("Email address").fill("hello@basil-books.example")
+    page.route(
+        "**/settings/email/verification",
+        lambda route: route.fulfill(status=413, content_type="text/html", body="<h1>Request Entity Too Large</h1>"),
+    )
+    frame.get_by_role("button", name="Send verification email").click()
+    expect(frame.locator("#notices [role=alert]")).to_contain_text("That didn't work, and nothing was changed")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Email configuration")
+    expect(frame.get_by_label("Email address")).to_have_value("hello@basil-books.example")
 
 
 def test_theme_and_language_come_from_the_launch(site: Site, page: Page, shop: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,10 +11,10 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from sqlalchemy.exc import IntegrityError
 
-from portal import launch_keys
+from portal import launch_keys, origins
 from portal.config import settings
 from portal.db.transaction import transaction
-from portal.models import BurntToken, Tenant, User
+from portal.models import BurntToken, Tenant, User, utcnow
 from portal.models.tenant import TenantState
 from portal.models.user import TENANT_ROLES, Role
 from portal.services import entitlements
@@ -105,7 +104,7 @@ def _is_time(value: object) -> bool:
 
 
 def _check_time(claims: dict[str, Any]) -> None:
-    now = time.time()
+    now = utcnow().timestamp()
     if max(claims["iat"], claims.get("nbf", 0)) > now + _LEEWAY:
         raise LaunchRefused("future")
     if claims["exp"] <= now:
@@ -144,7 +143,7 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         parent=parent,
         jti=claims["jti"],
         # Never later than now: where the platform's clock is ahead, the launch after this one is newer all the same.
-        issued_at=datetime.fromtimestamp(min(claims["iat"], time.time()), UTC),
+        issued_at=datetime.fromtimestamp(min(claims["iat"], utcnow().timestamp()), UTC),
         expires_at=datetime.fromtimestamp(claims["exp"], UTC),
     )
 
@@ -163,8 +162,7 @@ def _in_one_line(text: str) -> str:
 def _parent(claims: dict[str, Any]) -> str | None:
     """The origin that the platform names as the one to frame the portal, if it is an origin."""
     parent = claims.get("parent")
-    origin = parent.rstrip("/").lower() if isinstance(parent, str) else ""
-    return origin if tenants.is_origin(origin) else None
+    return origins.normal(parent) if isinstance(parent, str) else None
 
 
 def parent_of(token: str) -> str | None:
@@ -237,7 +235,7 @@ def make_token(
     """
     if not settings().launch_secret:
         raise NoLaunchSecret
-    now = time.time()  # with its fraction: what a second later is newer, the same second is not
+    now = utcnow().timestamp()  # with its fraction: what a second later is newer, the same second is not
     body = {
         "aud": AUDIENCE,
         "iss": settings().launch_issuer,

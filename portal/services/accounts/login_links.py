@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -223,7 +223,7 @@ def _places(link: SignInLink) -> tuple[Place, ...]:
 
 
 def _is_old(link: SignInLink) -> bool:
-    return link.expires_at <= datetime.now(UTC)
+    return link.expires_at <= utcnow()
 
 
 def _token(link: SignInLink) -> str:

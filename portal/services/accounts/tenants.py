@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from portal import origins
 from portal.db.transaction import serialize, transaction
 from portal.extensions import db
 from portal.models import ApiKey, Tenant, User
@@ -23,7 +24,6 @@ from portal.services.routing.reroute import reroute
 
 PLATFORM_ID = "@platform"
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
-_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?", re.IGNORECASE)
 
 
 def find(external_id: str) -> Tenant | None:
@@ -43,14 +43,6 @@ def find_shops(api_key: ApiKey, external_ids: Iterable[str]) -> dict[str, Tenant
 def is_external_id(text: str) -> bool:
     """Whether the platform may call a tenant so."""
     return _EXTERNAL_ID.fullmatch(text) is not None
-
-
-def is_origin(text: str) -> bool:
-    """Whether `text` is an origin (RFC 6454): scheme, host, maybe a port, and nothing more.
-
-    It ends up in a header (frame-ancestors), so whatever is not exactly that is refused.
-    """
-    return _ORIGIN.fullmatch(text) is not None
 
 
 class Described(TypedDict, total=False):
@@ -123,10 +115,10 @@ def _checked(external_id: str, described: Described) -> dict[str, object]:
             raise InvalidField("timezone", "unknown")
         changes["timezone"] = timezone
     if (frame_ancestors := described.get("frame_ancestors")) is not None:
-        origins = [origin.rstrip("/").lower() for origin in frame_ancestors]
-        if len(origins) > 20 or not all(is_origin(origin) for origin in origins):
+        listed = [origins.normal(origin) for origin in frame_ancestors]
+        if len(listed) > 20 or None in listed:
             raise InvalidField("frame_ancestors", "not_an_origin")
-        changes["frame_ancestors"] = origins
+        changes["frame_ancestors"] = list(dict.fromkeys(listed))
     if (state := described.get("state")) is not None:
         if state not in tuple(TenantState):
             raise InvalidField("state", "unknown")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal.db.prepared import Statement
 from portal.db.transaction import read, transaction
-from portal.models import Message, MessageBody, statement_time
+from portal.models import Message, MessageBody, statement_time, utcnow
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
 from portal.reasons import Reason
@@ -197,7 +196,7 @@ def _content(message: Row) -> MailContent:
 def _outgoing(attempt: Attempt, message: Row, sender: Sender, content: MailContent) -> Outgoing:
     """The mail: for a second copy after an unknown fate, the same bytes as before."""
     again = _recorded(message)
-    date = again["date"] if again else _second(int(time.time()))
+    date = again["date"] if again else _second(int(utcnow().timestamp()))
     boundary = again["boundary"] if again else secrets.token_hex(16)
     if sender.reply_to and not content.reply_to:
         content = replace(content, reply_to=sender.reply_to)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 from typing_extensions import TypedDict
 
+from portal.models import utcnow
 from portal.models.message import STATES
 from portal.transport.mime import addresses
 from portal.transport.mime.addresses import MAX_DISPLAY_NAME, InvalidAddress, parse_mailbox
@@ -89,7 +90,7 @@ def _moment(text: str) -> datetime:
         zoned = False
     if not zoned:
         raise ValueError("This must be a time with its zone, such as 2026-12-24T18:00:00+01:00.")
-    if at > datetime.now(UTC) + LATEST:
+    if at > utcnow() + LATEST:
         raise ValueError(f"This may be at most {LATEST.days} days ahead.")
     return at
 

@@ -17,15 +17,16 @@ from portal.views.log import texts as log_texts
 from portal.views.log.page import View, read_view
 from portal.web.access import access
 from portal.web.i18n import gettext
-from portal.web.rate_limits import EXPORT, limited
+from portal.web.rate_limits import EXPORT, limited, spend
 
 blueprint = Blueprint("log_export", __name__, url_prefix="/settings/email")
 
 
 @blueprint.get("/logs.csv")
 @access("viewer")
-@limited(EXPORT)
 def get_csv() -> Response:
+    if request.method == "GET":  # HEAD reads nothing and spends nothing
+        spend(EXPORT)
     return _stream(read_view(request.args))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from flask import Blueprint, g, make_response, render_template, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
+from portal.models import utcnow
 from portal.services.outbox import message_log, send_again
 from portal.services.outbox.message_log import LogFilter
 from portal.views.errors import PageError
@@ -107,7 +107,7 @@ def context(view: View) -> dict[str, Any]:
 
 def tag_of(view: View, latest: int) -> str:
     chosen = zlib.crc32(repr(sorted(view.fields().items())).encode())
-    return f"{latest}.{int(time.time()) // SLOT}.{chosen:x}"
+    return f"{latest}.{int(utcnow().timestamp()) // SLOT}.{chosen:x}"
 
 
 def show(view: View, landing: str | None = None) -> Response:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request
 from werkzeug.wrappers import Response
 
 from portal.mailauth.free_mail import is_free_mail
+from portal.models import utcnow
 from portal.services import entitlements
 from portal.services.errors import InvalidField, NotPending, NotVerified, SendLimit, TakenBack
 from portal.services.routing import sender as senders
@@ -109,7 +110,7 @@ def wait_seconds(sender: SenderSettings) -> int:
     """How long until another verification mail may be sent; 0 for now."""
     if sender.pending is None or sender.pending.resend_at is None:
         return 0
-    return max(0, int((sender.pending.resend_at - datetime.now(UTC)).total_seconds() + 0.999))
+    return max(0, int((sender.pending.resend_at - utcnow()).total_seconds() + 0.999))
 
 
 def state_tag(sender: SenderSettings) -> str:

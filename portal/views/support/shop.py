@@ -45,8 +45,8 @@ for part in PARTS:
 
 
 def noted(shown: Response, *subjects: str) -> Response:
-    """The page, once it is written down that this person sees it; a refusal or a redirect shows nothing."""
-    if shown.status_code in (200, 304):
+    """The page, once it is written down that this person sees it; a refusal, a redirect and HEAD show nothing."""
+    if shown.status_code in (200, 304) and request.method != "HEAD":
         support_search.note_looks(g.tenant, g.user, subjects)
     return shown
 
