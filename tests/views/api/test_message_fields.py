@@ -41,15 +41,29 @@ def test_metadata_are_short_texts(api: FlaskClient, metadata: dict[str, Any]) ->
     assert answer.status_code == 422 and answer.get_json()["errors"][0]["pointer"].startswith("#/metadata")
 
 
-@pytest.mark.parametrize("field", ["html", "reply_to", "locale", "reference", "send_at", "thread"])
+@pytest.mark.parametrize(
+    "field", ["html", "reply_to", "locale", "attachments", "reference", "metadata", "send_at", "thread"]
+)
+@pytest.mark.parametrize("nothing", ["", " ", None])
 def test_an_optional_field_that_is_empty_counts_as_left_out(
-    api: FlaskClient, app: Flask, smtp: SMTPSink, field: str
+    api: FlaskClient, app: Flask, smtp: SMTPSink, field: str, nothing: str | None
 ) -> None:
-    post(api, **{field: ""})
+    post(api, **{field: nothing})
     with app.app_context():
         assert drain() == 1
     assert smtp.received[0].message.get_body().get_content().strip() == MESSAGE["text"].strip()
     assert smtp.received[0].message.get_content_type() == "text/plain"
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_what_a_file_says_nothing_of_counts_as_left_out(
+    api: FlaskClient, app: Flask, smtp: SMTPSink, nothing: str | None
+) -> None:
+    file = {"filename": "a.pdf", "content_type": "application/pdf", "content": "AAAA"}
+    post(api, attachments=[file | dict.fromkeys(["charset", "method", "content_id"], nothing)])
+    with app.app_context():
+        drain()
+    assert [part.get_filename() for part in smtp.received[0].message.iter_attachments()] == ["a.pdf"]
 
 
 def test_an_empty_text_beside_html_gets_one_made_from_it(api: FlaskClient, app: Flask, smtp: SMTPSink) -> None:
