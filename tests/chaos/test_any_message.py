@@ -1,6 +1,6 @@
 """Any valid recipient, any subject and any HTML, through the API: sent whole, or refused at once with the reason.
 
-300 examples; 10,000 with PORTAL_TEST_FULL=1.
+200 examples; 10,000 with PORTAL_TEST_FULL=1.
 """
 
 import email
@@ -15,13 +15,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import func, select
 
+from portal.extensions import db
+from portal.models import Message
 from portal.services.accounts import api_keys
 from tests.support.figures import FULL, Figure, size
 from tests.support.hostile_server import HostileServer, Kept
 from tests.support.steps import drain
 
-EXAMPLES = size(300, 10_000)
+EXAMPLES = size(200, 10_000)
 _ATOM = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~"
 _TURNS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -52,7 +55,7 @@ local_part = st.one_of(
     any_local.map(lambda local: (minimal(local), minimal(local))),
     any_local.map(lambda local: (needlessly_quoted(local), minimal(local))),
 )
-label = st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9]|-[a-zA-Z0-9]){0,10}", fullmatch=True)
+label = st.text("abcxyzABCXYZ0189-", min_size=1, max_size=12).map(lambda text: f"a{text.replace('--', '-')}0")
 domain = st.one_of(
     st.tuples(st.lists(label, min_size=1, max_size=3), st.sampled_from(["example", "com", "xn--zckzah"])).map(
         lambda parts: (".".join([*parts[0], parts[1]]), ".".join([*parts[0], parts[1]]).lower())
@@ -67,7 +70,9 @@ _PIECES = [
 ]  # fmt: skip
 anything = st.text(max_size=80) | st.lists(st.sampled_from(_PIECES) | st.text(max_size=5), max_size=8).map("".join)
 _IN_A_LINE = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters=_TURNS)
-one_line = st.text(_IN_A_LINE, max_size=80) | st.lists(st.sampled_from(_PIECES[:17]), max_size=8).map("".join)
+one_line = st.text(_IN_A_LINE, min_size=1, max_size=80) | st.lists(st.sampled_from(_PIECES[1:17]), min_size=1).map(
+    "".join
+)
 sendable = anything.map(lambda text: text.encode("utf-8", "ignore").decode().replace("\0", ""))
 # Not the signs that give a phrase another meaning; and what is no UTF-8 is no JSON.
 _PLAIN_WORDS = st.characters(exclude_characters='<>",;@\\', exclude_categories=["Cs"])
@@ -144,8 +149,8 @@ def test_every_message_is_sent_whole_or_refused_at_once(
     @given(
         recipient=recipients(),
         reply_to=recipients(),
-        subject=one_line | anything,
-        html=sendable | anything,
+        subject=st.one_of(one_line, one_line, one_line, anything),
+        html=st.one_of(sendable, sendable, sendable, anything),
         alone=st.booleans(),
     )
     @example(
@@ -165,14 +170,12 @@ def test_every_message_is_sent_whole_or_refused_at_once(
         assert {error["pointer"] for error in answer.get_json().get("errors", [])} == refused
         assert answer.status_code == (422 if refused else 202)
         if refused:
-            assert all(error["detail"].endswith(".") for error in answer.get_json()["errors"])
-        with app.app_context():
-            drain()
-        if refused:
             counts["refused"] += 1
-            assert not smtp.kept
+            assert all(error["detail"].endswith(".") for error in answer.get_json()["errors"])
             return
         counts["sent"] += 1
+        with app.app_context():
+            drain()
         (mail,) = smtp.kept
         check_arrived(mail, recipient, subject, html, reply_to)
         assert client.get(answer.headers["Location"]).get_json()["state"] == "sent"
@@ -182,3 +185,5 @@ def test_every_message_is_sent_whole_or_refused_at_once(
     finally:
         figure(f"{counts['sent']:,} sent whole, {counts['refused']:,} refused with the reason, of the examples")
     assert sum(counts.values()) >= EXAMPLES and min(counts.values()) > EXAMPLES / 20
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Message)) == counts["sent"]

@@ -49,8 +49,8 @@ def read_stored(text: str | None) -> Mailbox | None:
 
 def _name(phrase: str) -> str:
     """The words of a phrase (RFC 5322 section 3.2.5), those in quotes without them."""
-    name = in_one_line(_QUOTED_WORDS.sub(_unquoted, phrase))
-    return _cut(name) if cleaned(name) else ""
+    name = _cut(in_one_line(_QUOTED_WORDS.sub(_unquoted, phrase)))
+    return name if cleaned(name) else ""
 
 
 def _unquoted(quoted: re.Match[str]) -> str:

@@ -12,13 +12,13 @@ from typing_extensions import TypedDict
 from portal.models.message import STATES
 from portal.transport.mime import addresses
 from portal.transport.mime.addresses import InvalidAddress
-from portal.transport.mime.characters import is_line
+from portal.transport.mime.characters import in_one_line, is_line
 from portal.transport.mime.recipients import parse_recipient
 from portal.views.api import parsing
 from portal.views.api.attachments import Attachments
 
 MAX_KEY = 255
-MAX_MAILBOX = 1000  # characters, of which a name has the most
+MAX_MAILBOX = 10_000  # characters: a long name is cut, and keeps no mail back
 MOST_REMARKS = 20
 MAX_REMARK = 500  # characters of a name or a value
 LATEST = timedelta(days=7)
@@ -76,10 +76,6 @@ def _storable(text: str) -> str:
     raise ValueError("This holds a character that can't be sent (NUL or an unpaired surrogate).")
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _moment(text: str) -> datetime:
     """A time that names its zone (RFC 3339), at most 7 days ahead; what is over by now means: at once."""
     try:
@@ -112,9 +108,9 @@ else:
 Language = Annotated[str, Field(max_length=35), AfterValidator(_language)]
 Subject = Annotated[str, Field(max_length=500), AfterValidator(_storable), AfterValidator(_subject)]
 Body = Annotated[str, Field(max_length=parsing.MAX_BODY), AfterValidator(_storable), AfterValidator(_body)]
-Reference = Annotated[str, Field(max_length=100), AfterValidator(_storable), AfterValidator(_one_line)]
+Reference = Annotated[str, Field(max_length=100), AfterValidator(_storable), AfterValidator(in_one_line)]
 Remark = Annotated[str, Field(max_length=MAX_REMARK), AfterValidator(_storable)]
-Thread = Annotated[str, Field(max_length=250), AfterValidator(_storable), AfterValidator(_one_line)]
+Thread = Annotated[str, Field(max_length=250), AfterValidator(_storable), AfterValidator(in_one_line)]
 Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment), WithJsonSchema(_DATE_TIME)]
 Key = Annotated[str, AfterValidator(_key), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_KEY})]
 

@@ -13,6 +13,8 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Message, utcnow
 from portal.reasons import GIVE_UP
+from portal.services.accounts import tenants
+from portal.services.outbox import message_log
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
 from tests.views.api.conftest import MESSAGE
@@ -33,6 +35,19 @@ def test_reference_and_metadata_are_given_back(api: FlaskClient) -> None:
     found = shown(api, made["id"])
     assert (found["reference"], found["metadata"]) == ("1001", {"vendor": "v-17", "größe": "M"})
     assert shown(api, post(api)["id"])["metadata"] == {}
+
+
+@pytest.mark.parametrize("reference", ["A\xa0 1001", "A\x07 1001\r\n", "\u202eA 1001"])
+def test_a_reference_is_kept_in_one_line_and_found_as_it_was_written(
+    api: FlaskClient, app: Flask, reference: str
+) -> None:
+    made = post(api, reference=reference)
+    assert shown(api, made["id"])["reference"] == "A 1001"
+    with app.app_context():
+        tenant = tenants.find("acme")
+        assert tenant is not None
+        found = message_log.page(tenant, message_log.LogFilter(recipient=reference)).rows
+    assert [row.public_id for row in found] == [made["id"]]
 
 
 @pytest.mark.parametrize("metadata", [{"k": "v" * 501}, {"k" * 501: "v"}, {"k": 1}, {"k": None}, {"k": {"l": "m"}}])
