@@ -18,7 +18,7 @@ from portal import launch_keys, origins, providers
 from portal.log_format import Formatter
 from portal.models.message import is_public_id
 from portal.services.accounts import support_search, tenants
-from portal.transport.mime import addresses, attachments, headers, names
+from portal.transport.mime import addresses, attachments, headers, names, recipients
 from portal.transport.mime.addresses import InvalidAddress
 from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.build import _part
@@ -75,6 +75,9 @@ READERS: dict[str, Callable[[str], object]] = {
     "an address": lambda text: addresses.validate_address(fresh(text)),
     "an address after letters": lambda text: addresses.validate_address(f"a{next(numbers)}@{text}"),
     "a domain": addresses.ascii_domain,
+    "a recipient": recipients.parse_recipient,
+    "a recipient with an address": lambda text: recipients.parse_recipient(f"{text} <a@b.example>"),
+    "a name to show": names.shown,
     "a display name": addresses.check_display_name,
     "an address to show": addresses.readable_address,
     "a header": lambda text: headers.unstructured("Subject", text),

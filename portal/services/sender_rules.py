@@ -28,6 +28,8 @@ def check_address(text: str) -> str:
     """Return the address, in its envelope form, that a merchant may send from. Raises InvalidAddress."""
     address = validate_address(text)
     local, _, domain = address.rpartition("@")
+    if local.startswith('"'):  # a recipient's may be; answers to a shop must reach it from any mail program
+        raise InvalidAddress("not_an_address")
     if "%" in local or "!" in local:  # some servers would deliver to the host named there: RFC 5321, appendix F.2
         raise InvalidAddress("source_route")
     if address.lower() == settings().default_mailbox.address.lower() or _is_own(domain):

@@ -6,6 +6,8 @@ from typing import Any
 
 from flask import Flask, current_app, g, request, url_for
 
+from portal.transport.mime.characters import is_line
+
 
 def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(here=here, home=home, place=place, support_sees=support_sees)
@@ -43,6 +45,6 @@ def home() -> str:
 
 def local_path(path: str | None, default: str) -> str:
     """`path` if it stays on this site, else `default`: an open redirect lends our name to somebody else's page."""
-    if path and path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable():
+    if path and path.startswith("/") and not path.startswith("//") and "\\" not in path and is_line(path):
         return path
     return default

@@ -73,6 +73,11 @@ def test_a_platform_at_a_free_mail_service_owns_its_address_alone(app: Flask) ->
     assert address_refused("acme@gmail.com") is None
 
 
+@pytest.mark.parametrize("local", ['"john doe"', '"<john>"', '""'])
+def test_what_needs_quotes_is_no_senders(local: str) -> None:
+    assert address_refused(f"{local}@acme.example") == "not_an_address"
+
+
 @pytest.mark.parametrize("local", ["ceo%bank.example", "bank.example!ceo", "a%b", "!a"])
 def test_an_address_that_names_a_way_is_refused(local: str) -> None:
     assert address_refused(f"{local}@acme.example") == "source_route"

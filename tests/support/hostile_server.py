@@ -208,11 +208,11 @@ class _Session:
         await self._answer("AUTH", "235 2.7.0 ok")
 
     async def _mail(self, line: str) -> None:
-        self.talk.mail_from = line.partition("<")[2].partition(">")[0]
+        self.talk.mail_from = line.partition("<")[2].rpartition(">")[0]
         await self._answer("MAIL", "250 2.1.0 ok")
 
     async def _rcpt(self, line: str) -> None:
-        self.talk.rcpt_to = line.partition("<")[2].partition(">")[0]
+        self.talk.rcpt_to = line.partition("<")[2].rpartition(">")[0]
         await self._answer("RCPT", "250 2.1.5 ok")
 
     async def _data(self, line: str) -> None:

@@ -77,7 +77,7 @@ def test_language_theme_and_parent_come_with_the_launch(arrive: Arrive) -> None:
 @pytest.mark.parametrize(
     ("claims", "sentence"),
     [
-        ({"exp": -5}, "that minute is over"),
+        ({"iat": -90, "exp": -31}, "that minute is over"),
         ({"iat": 600, "exp": 650}, "clocks"),
         ({"aud": "somebody-else"}, "incomplete or was changed"),
         ({"role": "owner"}, "a role that this service doesn&#39;t know"),

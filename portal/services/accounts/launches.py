@@ -20,14 +20,16 @@ from portal.models.user import TENANT_ROLES, Role
 from portal.services import entitlements
 from portal.services.accounts import staff, tenants, users
 from portal.services.errors import InvalidField, LaunchRefused, NoLaunchSecret
+from portal.transport.mime import names
 from portal.transport.mime.addresses import InvalidAddress, validate_address
+from portal.transport.mime.characters import is_line
 
 AUDIENCE = "absender"
 MAX_LIFE = 60  # seconds between `iat` and `exp`
-_LEEWAY = 5  # seconds that the platform's clock may be ahead
+LEEWAY = 30  # seconds that the platform's clock may be wrong, either way
 _REQUIRED = ("sub", "email", "tenant", "role", "iat", "exp", "jti")
-_MAX_SUBJECT = 200
-_COSMETIC = ("name", "tenant_name")  # what can't be shown of these is left out instead
+_MAX_SUBJECT = 200  # characters, of a token's id too
+_MAX_SHOWN = 200  # characters of a name
 THEMES = ("light", "dark", "auto")
 
 
@@ -87,15 +89,27 @@ def _check_kinds(claims: dict[str, Any]) -> None:
             continue  # staff look at all of them, whichever it names
         if not (_is_time if name in ("iat", "exp") else _is_text)(claims.get(name)):
             raise LaunchRefused("incomplete", name)
-    if not _is_time(claims.get("nbf", 0)):
+    if not _is_time(_said(claims, "nbf", 0)):
         raise LaunchRefused("incomplete", "nbf")
-    for name, value in claims.items():
-        if isinstance(value, str) and not value.isprintable() and name not in _COSMETIC:
+    for name in ("plan", "parent"):
+        if not isinstance(_said(claims, name, ""), str):
             raise LaunchRefused("incomplete", name)
 
 
+def _said(claims: dict[str, Any], name: str, otherwise: object = None) -> Any:
+    """An optional claim: null and blanks say as little as a claim that isn't there."""
+    value = claims.get(name)
+    return otherwise if value is None or (isinstance(value, str) and not value.strip()) else value
+
+
+def _shown(claims: dict[str, Any], name: str) -> str:
+    """A claim that is looks alone: it keeps nobody out. What is no text, or can't be shown of it, is left out."""
+    value = claims.get(name)
+    return names.shown(value)[:_MAX_SHOWN].rstrip() if isinstance(value, str) else ""
+
+
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
+    return isinstance(value, str) and value.strip() != ""
 
 
 def _is_time(value: object) -> bool:
@@ -105,26 +119,23 @@ def _is_time(value: object) -> bool:
 
 def _check_time(claims: dict[str, Any]) -> None:
     now = utcnow().timestamp()
-    if max(claims["iat"], claims.get("nbf", 0)) > now + _LEEWAY:
+    if max(claims["iat"], _said(claims, "nbf", 0)) > now + LEEWAY:
         raise LaunchRefused("future")
-    if claims["exp"] <= now:
+    if claims["exp"] <= now - LEEWAY:
         raise LaunchRefused("expired")
     if claims["exp"] - claims["iat"] > MAX_LIFE:
         raise LaunchRefused("invalid", f"lives longer than {MAX_LIFE} s")
 
 
 def _read(claims: dict[str, Any]) -> LaunchClaims:
-    optional = {name: claims.get(name) for name in ("name", "tenant_name", "plan", "locale", "theme", "parent")}
-    if any(value is not None and not isinstance(value, str) for value in optional.values()):
-        raise LaunchRefused("incomplete", "a claim is no text")
-    if len(claims["jti"]) > 200 or not is_subject(claims["sub"]):
-        raise LaunchRefused("incomplete", "jti or sub too long")
+    if not is_subject(claims["jti"]) or not is_subject(claims["sub"]):
+        raise LaunchRefused("incomplete", "jti or sub too long, or not one line")
     if claims["role"] not in (*TENANT_ROLES, Role.SUPPORT):
         raise LaunchRefused("role")
-    if optional["plan"] is not None and optional["plan"] not in entitlements.known():
+    plan, theme, parent = _said(claims, "plan"), _shown(claims, "theme"), _parent(claims)
+    if plan is not None and plan not in entitlements.known():
         raise LaunchRefused("plan")
-    parent = _parent(claims)
-    if optional["parent"] and parent is None:
+    if parent is None and _said(claims, "parent"):
         raise LaunchRefused("incomplete", "parent")
     try:
         email = validate_address(claims["email"])
@@ -133,13 +144,13 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
     return LaunchClaims(
         subject=claims["sub"],
         email=email,
-        name=_in_one_line(optional["name"] or ""),
+        name=_shown(claims, "name"),
         tenant=claims["tenant"] if claims["role"] != Role.SUPPORT else "",
-        tenant_name=_in_one_line(optional["tenant_name"] or ""),
+        tenant_name=_shown(claims, "tenant_name"),
         role=claims["role"],
-        plan=optional["plan"],
-        locale=optional["locale"],
-        theme=optional["theme"] if optional["theme"] in THEMES else "auto",
+        plan=plan,
+        locale=_shown(claims, "locale") or None,
+        theme=theme if theme in THEMES else "auto",
         parent=parent,
         jti=claims["jti"],
         # Never later than now: where the platform's clock is ahead, the launch after this one is newer all the same.
@@ -150,13 +161,7 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
 
 def is_subject(text: str) -> bool:
     """Whether the platform may call a person so."""
-    return 1 <= len(text) <= _MAX_SUBJECT and text.isprintable()
-
-
-def _in_one_line(text: str) -> str:
-    """A name as pages show it: what can't be shown keeps nobody out, it is left out."""
-    kept = (" " if character.isspace() else character for character in text)
-    return " ".join("".join(character for character in kept if character.isprintable()).split())[:200].rstrip()
+    return 1 <= len(text) <= _MAX_SUBJECT and is_line(text)
 
 
 def _parent(claims: dict[str, Any]) -> str | None:

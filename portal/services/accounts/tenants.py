@@ -21,6 +21,8 @@ from portal.services.emails import contents
 from portal.services.entitlements import LOCALES
 from portal.services.errors import InvalidField
 from portal.services.routing.reroute import reroute
+from portal.transport.mime import names
+from portal.transport.mime.characters import is_line
 
 PLATFORM_ID = "@platform"
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
@@ -99,7 +101,7 @@ def _checked(external_id: str, described: Described) -> dict[str, object]:
         raise InvalidField("tenant", "not_an_id")
     if (name := described.get("name")) is not None:
         name = " ".join(name.split())
-        if not 1 <= len(name) <= 200 or not name.isprintable():
+        if len(name) > 200 or not is_line(name) or not names.shown(name):
             raise InvalidField("name", "not_a_name")
         changes["name"] = name
     if (plan := described.get("plan")) is not None:

@@ -18,6 +18,7 @@ from portal.models import Driver, DriverTest, Tenant
 from portal.services import sender_rules
 from portal.services.errors import InvalidField, InvalidFields
 from portal.transport.destinations import MAIL_PORTS
+from portal.transport.mime import names
 from portal.transport.mime.addresses import MAX_DOMAIN, InvalidAddress, ascii_domain
 from portal.transport.smtp.account import Account, Encryption
 
@@ -155,8 +156,9 @@ def _from_address(s: DriverSettings, tenant: Tenant) -> DriverSettings:
 
 
 def _from_name(s: DriverSettings, tenant: Tenant) -> DriverSettings:
+    name = s.from_name if s.from_name.strip() else names.shown(tenant.name)
     try:
-        return replace(s, from_name=sender_rules.check_name(s.from_name if s.from_name.strip() else tenant.name))
+        return replace(s, from_name=sender_rules.check_name(name))
     except InvalidAddress as error:
         return _unless_stored(s, "from_name", tenant, error)
 

@@ -10,9 +10,9 @@ from portal.models import Driver, Tenant
 from portal.models.message import Kind
 from portal.reasons import words
 from portal.services.emails import environment, shop_name
-from portal.transport.mime.addresses import parse_mailbox
 from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.build import MailContent
+from portal.transport.mime.recipients import read_stored
 
 # Tells auto-responders not to answer. RFC 3834, 5: on mail that a program makes by itself, so on all but what a person
 # has written to a customer, whose out-of-office answer that person wants to read.
@@ -46,7 +46,7 @@ def stored(message: Stored, files: tuple[Attachment, ...] = ()) -> MailContent:
         subject=message.subject,
         text=message.text,
         html=message.html,
-        reply_to=parse_mailbox(message.reply_to) if message.reply_to else None,
+        reply_to=read_stored(message.reply_to),
         language=message.locale,
         headers=thread + (() if message.kind in WRITTEN_BY_A_PERSON else AUTO_GENERATED),
         attachments=files,

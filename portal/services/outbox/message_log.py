@@ -18,6 +18,7 @@ from portal.services.errors import NotFound
 from portal.services.routing import refusals
 from portal.services.routing.lanes import Wait
 from portal.transport.mime.addresses import MAX_ADDRESS
+from portal.transport.mime.characters import in_one_line
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 PAGE = 50
@@ -191,7 +192,7 @@ def _searched_for(tenant: Tenant, text: str) -> list[ColumnElement[bool]]:
     """A whole address is looked up by index; anything else is a part of a recent one, or the whole of a reference."""
     if not _is_part(text):
         return [func.lower(Message.to_address) == _searched(text)]
-    is_named_so = Message.reference == text.strip().replace("\x00", "")
+    is_named_so = Message.reference == in_one_line(text)
     part = func.lower(Message.to_address).contains(_searched(text), autoescape=True)
     # One lower bound for both: the messages before it are not read at all.
     beyond = db.session.scalar(_beyond_searched(tenant)) or 0

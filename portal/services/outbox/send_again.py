@@ -17,7 +17,8 @@ from portal.services.errors import NotResendable
 from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import attachments, message_log
-from portal.transport.mime.addresses import Mailbox, parse_mailbox
+from portal.transport.mime.addresses import Mailbox
+from portal.transport.mime.recipients import read_stored
 
 # Not verification and driver tests: their mail is built at sending, and has a way of its own to be sent again.
 KINDS = (*PLATFORM_KINDS, "notice")
@@ -71,10 +72,10 @@ def send_again(tenant: Tenant, user: User, public_id: str, known: str) -> tuple[
         look(tenant, public_id)
         limits.count(Cause.SEND_AGAIN, limits.mailbox_of(message.to_address), tenant)
         body = session.get_one(MessageBody, message.id)
-        reply_to = parse_mailbox(body.reply_to) if body.reply_to else None
         copy = outbox.accept(
             tenant, kind=message.kind, to=Mailbox(body.to_name or "", message.to_address),
-            subject=message.subject, reply_to=reply_to, **{name: getattr(body, name) for name in outbox.SAID},
+            subject=message.subject, reply_to=read_stored(body.reply_to),
+            **{name: getattr(body, name) for name in outbox.SAID},
             attachments=attachments.load(message.id) if body.attachments else (),
             route=INTERACTIVE if message.kind == "notice" else None, resent_of=_first(message),
             reference=message.reference, remarks=message.remarks,

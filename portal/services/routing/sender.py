@@ -17,7 +17,8 @@ from portal.models.tenant import TenantState
 from portal.reasons import Reason
 from portal.services import entitlements
 from portal.services.routing import daily_limit
-from portal.transport.mime.addresses import Mailbox, parse_mailbox
+from portal.transport.mime.addresses import Mailbox
+from portal.transport.mime.recipients import read_stored
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Sender:
             Route(value["route"]),
             value["identity_id"],
             value["driver_id"],
-            reply_to=parse_mailbox(value["reply_to"]) if value.get("reply_to") else None,
+            reply_to=read_stored(value.get("reply_to")),
         )
 
 

@@ -28,6 +28,7 @@ from portal.services.errors import InvalidField, NotPending, SendLimit, TakenBac
 from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
 from portal.services.senders import identities, revocations
+from portal.transport.mime import names
 from portal.transport.mime.addresses import InvalidAddress
 
 LINK_LIFE = timedelta(hours=24)
@@ -198,7 +199,7 @@ def _checked(address: str, display_name: str, tenant: Tenant) -> tuple[str, str]
     except InvalidAddress as error:
         raise InvalidField("address", error.reason) from None
     try:
-        return address, sender_rules.check_name(display_name if display_name.strip() else tenant.name)
+        return address, sender_rules.check_name(display_name if display_name.strip() else names.shown(tenant.name))
     except InvalidAddress as error:
         raise InvalidField("display_name", error.reason) from None
 

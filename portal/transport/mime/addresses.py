@@ -9,10 +9,13 @@ from functools import lru_cache
 
 import idna
 
+from portal.transport.mime.characters import is_line
+
 MAX_ADDRESS = 254  # octets between < and > of a path (RFC 5321 section 4.5.3.1.3, erratum 1690)
 MAX_LOCAL_PART = 64
 MAX_DOMAIN = 253
 MAX_DISPLAY_NAME = 78
+MAX_HEADER = 320  # characters that are stored of a mailbox
 
 _NAMED = re.compile(r' *(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^<>"]*?)) *<(?P<address>[^<>]*)> *', re.S)
 _PLAIN = re.compile(  # what nearly every address looks like: no need to look closer
@@ -20,12 +23,12 @@ _PLAIN = re.compile(  # what nearly every address looks like: no need to look cl
 )
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
+QUOTED = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'  # Quoted-string of RFC 5321 section 4.1.2
+_QUOTED = re.compile(QUOTED)
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LINE_BREAK = re.compile(r"[\r\n\v\f\x85\u2028\u2029]")
-_ADDRESS_IN_NAME = re.compile(r"[^\s@]@[^\s@.]+\.[^\s@.]")  # "Yoga@Home" is a name
+ADDRESS_IN_NAME = re.compile(r"[^\s@]@[^\s@.]+\.[^\s@.]")  # "Yoga@Home" is a name
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # full stops of East Asian keyboards (RFC 5895)
-# Joiners are part of emoji and of Persian words; every other format character only deceives.
-_JOINERS = "\u200c\u200d"
 
 
 class InvalidAddress(ValueError):
@@ -43,10 +46,11 @@ class InvalidAddress(ValueError):
 
 @lru_cache(maxsize=1024)
 def validate_address(text: str) -> str:
-    """The address in its envelope form: local part as typed, domain in lower case and as A-labels (RFC 5891).
+    """Return the address in its envelope form: domain in lower case and as A-labels (RFC 5891).
 
-    Quoted local parts, address literals and domains of a single label are refused: no mailbox of a shop or
-    its customers looks like that, and much mail software mishandles them.
+    The local part is whatever RFC 5321 section 4.1.2 allows, with as few quotes as it can be written with. Address
+    literals ("jane@[192.0.2.1]") and domains of a single label are refused: they name machines, also such of the
+    relay's own network. So are local parts beyond ASCII, which few servers take (RFC 6531). Raises InvalidAddress.
     """
     if _LINE_BREAK.search(text):
         raise InvalidAddress("line_break")
@@ -63,14 +67,30 @@ def validate_address(text: str) -> str:
         raise InvalidAddress("not_an_address")
     if not local.isascii():
         raise InvalidAddress("non_ascii_local_part")
-    if not _DOT_ATOM.fullmatch(local):
-        raise InvalidAddress("not_an_address")
+    local = _checked_local_part(local)
     if len(local) > MAX_LOCAL_PART:
         raise InvalidAddress("too_long")
     address = f"{local}@{ascii_domain(domain)}"
     if len(address) > MAX_ADDRESS:
         raise InvalidAddress("too_long")
     return address
+
+
+def _checked_local_part(text: str) -> str:
+    """Equal mailboxes in one form, the one with the fewest quotes (RFC 5321 section 4.1.2)."""
+    plain = text
+    if _QUOTED.fullmatch(text):
+        plain = re.sub(r"\\(.)", r"\1", text[1:-1])
+    if _DOT_ATOM.fullmatch(plain):
+        return plain
+    if plain is text:
+        raise InvalidAddress("not_an_address")
+    return quoted(plain)
+
+
+def quoted(text: str) -> str:
+    """The text as a quoted-string (RFC 5322 section 3.2.4)."""
+    return '"{}"'.format(re.sub(r'(["\\])', r"\\\1", text))
 
 
 def ascii_domain(domain: str) -> str:
@@ -108,7 +128,7 @@ def readable_address(address: str) -> str:
 
 def check_display_name(text: str) -> str:
     """The display name with its outer spaces removed and inner runs of spaces made one; see names.check_sender_name."""
-    if any(_is_control(character) for character in text):
+    if not is_line(text):
         raise InvalidAddress("name_control_characters")
     name = " ".join(text.split())
     if not name:
@@ -117,7 +137,7 @@ def check_display_name(text: str) -> str:
         raise InvalidAddress("name_too_long")
     # Mail programs often show the name alone: "ceo@bank.example" there would be read as the sender.
     # NFKC: full-width and small at signs count too.
-    if _ADDRESS_IN_NAME.search(unicodedata.normalize("NFKC", name)):
+    if ADDRESS_IN_NAME.search(unicodedata.normalize("NFKC", name)):
         raise InvalidAddress("name_looks_like_address")
     return name
 
@@ -134,22 +154,15 @@ class Mailbox:
         return f"{self.name} <{address}>" if self.name else address
 
     def as_header(self) -> str:
-        """As parse_mailbox reads it, whatever the name holds."""
-        if not self.name:
-            return self.address
-        quoted = re.sub(r'(["\\])', r"\\\1", self.name)
-        return f'"{quoted}" <{self.address}>'
+        """As recipients.read_stored reads it, whatever the name holds; without a name that makes it too long."""
+        header = f"{quoted(self.name)} <{self.address}>"
+        return header if self.name and len(header) <= MAX_HEADER else self.address
 
 
 def parse_mailbox(text: str) -> Mailbox:
-    """A mailbox from "Name <address>" or an address alone. Raises InvalidAddress, a ValueError with the reason."""
+    """Read a sender, "Name <address>" or an address alone. Raises InvalidAddress; for others see recipients.py."""
     named = _NAMED.fullmatch(text) if "<" in text else None
     if named is None:
         return Mailbox("", validate_address(text))
     name = named["plain"] if named["quoted"] is None else re.sub(r"\\(.)", r"\1", named["quoted"])
     return Mailbox(check_display_name(name) if name.strip() else "", validate_address(named["address"]))
-
-
-def _is_control(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category in {"Cc", "Cs", "Zl", "Zp"} or (category == "Cf" and character not in _JOINERS)

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from portal.transport.mime.characters import without_turns
 from portal.transport.mime.headers import clean
 
 ROW = 57  # octets in a line of 76 characters of base64 (RFC 2045 section 6.8)
@@ -18,8 +19,6 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9 !#$&+,.;@^_`{}~()\[\]-]{1,60}")
 _ATTRIBUTE_CHARS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`{|}~")
 _SECTION = 60  # characters of one piece of a long name
 _PATH = re.compile(r"(/|[A-Za-z]:/|\.{1,2}/|~/)")
-# They turn the direction of what follows, so that "gpj.exe" reads as "exe.jpg".
-_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def safe_filename(name: str) -> str:
 
     A path gives its last part; any other slash becomes a sign that names may hold, as in "Invoice 10/2026.pdf".
     """
-    name = _BIDI.sub("", clean(name)).replace("\\", "/")
+    name = without_turns(clean(name)).replace("\\", "/")
     if _PATH.match(name):
         name = name.rpartition("/")[2]
     name = name.replace("/", "_").strip()

@@ -17,8 +17,7 @@ _WORD = 45  # octets of UTF-8 in one encoded word: at most 60 characters of base
 
 def clean(text: str) -> str:
     """One line of text: every run of control characters and line breaks becomes a space, lone surrogates '?'."""
-    text = _UNSAFE.sub(" ", text) if not text.isprintable() else text
-    return text.encode("utf-8", "replace").decode("utf-8").strip()
+    return _UNSAFE.sub(" ", text).encode("utf-8", "replace").decode("utf-8").strip()
 
 
 def unstructured(name: str, text: str) -> str:

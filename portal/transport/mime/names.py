@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from portal.transport.mime.addresses import InvalidAddress, check_display_name
+from portal.transport.mime.characters import in_one_line
 
 JOINERS = "\u200c\u200d"  # part of emoji, of Persian and of Indic words; between other letters they only hide
 # Nothing is seen of these, though Unicode calls them letters, marks or symbols: fillers, blanks, placeholders.
@@ -46,6 +47,12 @@ def cleaned(text: str) -> str:
     """The text in one line and without what nobody sees; for what is shown and was never checked."""
     kept = (" " if character.isspace() else character for character in text)
     return " ".join("".join(character for character in kept if _is_visible(character)).split())
+
+
+def shown(text: str) -> str:
+    """The same, but joiners stay where they join: for names of people and shops, which readers know."""
+    line = in_one_line(text)
+    return " ".join("".join(line[place] for place in range(len(line)) if _is_shown(line, place)).split())
 
 
 def has_letter(text: str) -> bool:

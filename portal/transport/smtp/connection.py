@@ -12,6 +12,7 @@ import flask_mail
 
 from portal.transport import destinations
 from portal.transport.base import PROGRESS, Envelope, Mail, Network, OnStep, Receipt, Reply, Stopped, Timeouts
+from portal.transport.mime.addresses import QUOTED
 from portal.transport.smtp.account import Account, readable
 from portal.transport.smtp.auth import sign_in
 from portal.transport.smtp.failure import SMTPFailure, no_reply, unanswered
@@ -20,7 +21,8 @@ from portal.transport.smtp.stream import Dialog, NoReply, dot_stuffed
 
 QUIT_SECONDS = 2.0
 BLOCK = 64 * 1024  # octets of a mail that are written at a time
-_PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]*")
+# Nothing ends a path but its own ">": what servers read as more, blanks and brackets, only quotes may hold.
+_PATH = re.compile(rf'(?:{QUOTED}(?=@))?[^\s<>"\x00-\x1f\x7f]*')
 _UNRESTRICTED = destinations.Policy(unrestricted=True)
 
 

@@ -9,19 +9,19 @@ import re
 from dataclasses import fields
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from portal.transport.mime.attachments import Attachment, is_content_type, safe_filename
+from portal.transport.mime.characters import is_line, without_turns
 from portal.views.api import parsing
 
 MOST = 20
 MAX_FILENAME = 255  # characters
 MAX_BYTES = 10 * 1024 * 1024  # of all files of a message together, decoded
-_UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _filename(text: str) -> str:
-    if _UNUSABLE.search(text):
+    if not is_line(without_turns(text)):
         raise ValueError("A file's name is one line without control characters.")
     name = safe_filename(text)
     if not name:
@@ -81,6 +81,8 @@ class AttachmentRequest(parsing.Request):
     method: Annotated[str, Field(max_length=20), AfterValidator(_method)] | None = None
     content_id: Annotated[str, Field(max_length=200), AfterValidator(_content_id)] | None = None
 
+    _nothing = field_validator("charset", "method", "content_id", mode="before")(parsing.unless_blank)
+
     @model_validator(mode="after")
     def _fits(self) -> AttachmentRequest:
         if self.charset and not self.content_type.startswith("text/"):
@@ -106,7 +108,9 @@ def _together(files: list[AttachmentRequest]) -> list[AttachmentRequest]:
 
 
 def _not_too_many(files: Any) -> Any:
-    """Before any of them is read."""
+    """Before any of them is read. Null and "" are none."""
+    if parsing.unless_blank(files) is None:
+        return []
     if isinstance(files, list) and len(files) > MOST:
         raise ValueError(f"A message has at most {MOST} attachments.")
     return files

@@ -141,6 +141,7 @@ def _handed_in(wanted: MessageRequest, tenant: Tenant, key: str | None) -> Hande
     if wanted.attachments:
         fields["attachments"] = [file.file() for file in wanted.attachments]
     fields["remarks"] = fields.pop("metadata") or None
+    fields["reference"] = wanted.reference or None
     fields["thread"] = outbox.thread_id(tenant, wanted.thread) if wanted.thread else None
     return HandedIn(Draft(tenant, **fields), key, digest)
 

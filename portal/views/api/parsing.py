@@ -39,6 +39,11 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+def unless_blank(value: Any) -> Any:
+    """The value of an optional field; None for a text of blanks, which says as little as a field that is left out."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
 Model = TypeVar("Model", bound=Request)
 
 

@@ -12,11 +12,14 @@ from typing_extensions import TypedDict
 from portal.models import utcnow
 from portal.models.message import STATES
 from portal.transport.mime import addresses
-from portal.transport.mime.addresses import MAX_DISPLAY_NAME, InvalidAddress, parse_mailbox
+from portal.transport.mime.addresses import InvalidAddress
+from portal.transport.mime.characters import in_one_line, is_line
+from portal.transport.mime.recipients import parse_recipient
 from portal.views.api import parsing
 from portal.views.api.attachments import Attachments
 
 MAX_KEY = 255
+MAX_MAILBOX = 10_000  # characters: a long name is cut, and keeps no mail back
 MOST_REMARKS = 20
 MAX_REMARK = 500  # characters of a name or a value
 LATEST = timedelta(days=7)
@@ -29,9 +32,6 @@ _ADDRESS_SENTENCES = {
     "line_break": "An address must not hold line breaks or control characters.",
     "non_ascii_local_part": "Before the @ only ASCII letters, digits and signs work: few servers accept others.",
     "no_such_domain_form": "What stands after the @ is not a domain name.",
-    "name_too_long": f"The name before the address is too long: at most {MAX_DISPLAY_NAME} characters.",
-    "name_looks_like_address": "The name before the address must not look like an address.",
-    "name_control_characters": "The name before the address must not hold control characters.",
 }
 _ZONE = re.compile(r"T.*(Z|[+-]\d\d:?\d\d)$")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # the shape of RFC 5646's tags
@@ -39,7 +39,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # the shape of RFC
 
 def _mailbox(text: str) -> addresses.Mailbox:
     try:
-        return parse_mailbox(text)
+        return parse_recipient(text)
     except InvalidAddress as error:
         sentence = _ADDRESS_SENTENCES.get(error.reason, "This must be one e-mail address, such as jane@example.com.")
         raise ValueError(sentence) from None
@@ -59,7 +59,7 @@ def _body(text: str) -> str:
 
 
 def _subject(text: str) -> str:
-    if not text.isprintable():
+    if not is_line(text):
         raise ValueError("A subject is one line without control characters.")
     if not text.strip():
         raise ValueError("This must not be empty.")
@@ -75,10 +75,6 @@ def _storable(text: str) -> str:
     except UnicodeEncodeError:
         pass
     raise ValueError("This holds a character that can't be sent (NUL or an unpaired surrogate).")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _moment(text: str) -> datetime:
@@ -109,13 +105,13 @@ def _key(text: str) -> str:
 if TYPE_CHECKING:
     Mailbox = addresses.Mailbox  # what the validator makes of the text
 else:
-    Mailbox = Annotated[str, Field(max_length=320), AfterValidator(_mailbox)]
+    Mailbox = Annotated[str, Field(max_length=MAX_MAILBOX), AfterValidator(_mailbox)]
 Language = Annotated[str, Field(max_length=35), AfterValidator(_language)]
 Subject = Annotated[str, Field(max_length=500), AfterValidator(_storable), AfterValidator(_subject)]
 Body = Annotated[str, Field(max_length=parsing.MAX_BODY), AfterValidator(_storable), AfterValidator(_body)]
-Reference = Annotated[str, Field(max_length=100), AfterValidator(_storable), AfterValidator(_one_line)]
+Reference = Annotated[str, Field(max_length=100), AfterValidator(_storable), AfterValidator(in_one_line)]
 Remark = Annotated[str, Field(max_length=MAX_REMARK), AfterValidator(_storable)]
-Thread = Annotated[str, Field(max_length=250), AfterValidator(_storable), AfterValidator(_one_line)]
+Thread = Annotated[str, Field(max_length=250), AfterValidator(_storable), AfterValidator(in_one_line)]
 Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment), WithJsonSchema(_DATE_TIME)]
 Key = Annotated[str, AfterValidator(_key), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_KEY})]
 
@@ -143,10 +139,9 @@ class MessageRequest(parsing.Request):
     send_at: Moment | None = None
     thread: Thread | None = None
 
-    @field_validator("text", "html", "reply_to", "locale", "reference", "send_at", "thread", mode="before")
-    @classmethod
-    def _nothing(cls, value: Any) -> Any:
-        return None if isinstance(value, str) and not value.strip() else value
+    _nothing = field_validator(
+        "text", "html", "reply_to", "locale", "reference", "metadata", "send_at", "thread", mode="before"
+    )(parsing.unless_blank)
 
     @model_validator(mode="after")
     def _has_a_body(self) -> MessageRequest:
@@ -187,7 +182,7 @@ class BatchRequest(parsing.Request):
 
 
 class TenantRequest(parsing.Request):
-    """What is left out stays as it is; a new tenant needs a name."""
+    """What is left out, null or "" stays as it is; a new tenant needs a name."""
 
     name: str | None = Field(None, max_length=200)
     plan: str | None = Field(None, max_length=100)
@@ -195,6 +190,8 @@ class TenantRequest(parsing.Request):
     timezone: str | None = Field(None, max_length=100)
     frame_ancestors: list[Annotated[str, Field(max_length=300)]] | None = None
     state: Literal["active", "suspended"] | None = None
+
+    _nothing = field_validator("name", "plan", "locale", "timezone", "state", mode="before")(parsing.unless_blank)
 
 
 State = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATES)})]

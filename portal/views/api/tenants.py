@@ -26,7 +26,7 @@ _SENTENCES = {
     ("tenant", "not_an_id"): "A tenant's id has 1 to 100 letters, digits, dots, colons, hyphens or underscores, and "
     "begins with a letter or digit.",
     ("name", "missing"): "A new tenant needs a name.",
-    ("name", "not_a_name"): "A name has 1 to 200 printable characters.",
+    ("name", "not_a_name"): "A name is one line of 1 to 200 characters that can be seen.",
     ("plan", "unknown"): "There is no such plan; PORTAL_PLANS names those that there are.",
     ("timezone", "unknown"): "The timezone must be a name of the IANA database, such as Europe/Berlin.",
     (

@@ -1,16 +1,19 @@
 """What a drain makes of a claimed message: by the sender in force now, and alone in its failure."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from portal.models import Tenant, User
+from portal.models import Message, MessageBody, Tenant, User
 from portal.services.outbox import message_log
 from portal.services.routing import compose
+from portal.services.routing.sender import platform_sender
 from portal.services.senders import identities, verification
 from portal.transport.mime.addresses import Mailbox
 from tests.support.smtp_sink import SMTPSink
-from tests.support.steps import accept, again, drain, link_of_last_mail
+from tests.support.steps import accept, again, drain, execute, link_of_last_mail
 
 
 def test_a_message_goes_out_under_the_default_sender_and_says_so(tenant: Tenant, smtp: SMTPSink) -> None:
@@ -46,6 +49,28 @@ def test_going_back_to_the_default_holds_for_queued_mail_too(tenant: Tenant, use
     identities.use_default(tenant, user)
     drain()
     assert smtp.received[-1].message["From"] == "Marketplace <notifications@marketplace.example>"
+
+
+@pytest.mark.parametrize("stored", ["nobody", "J <j@localhost>", "<>", "\u202e <j@x.example>", '"a <j@x.example>'])
+def test_a_stored_reply_to_that_no_rule_allows_any_more_stops_no_mail(
+    tenant: Tenant, smtp: SMTPSink, stored: str
+) -> None:
+    message = accept(tenant)
+    execute(update(MessageBody).where(MessageBody.message_id == message.id).values(reply_to=stored))
+    assert drain() == 1
+    assert smtp.received[0].text.strip() == "It is on its way."
+
+
+def test_a_second_copy_goes_out_whatever_its_recorded_reply_to_is(tenant: Tenant, smtp: SMTPSink) -> None:
+    """A driver's name from before a rule stays as it is, and answers go there while the default sender stands in."""
+    message = accept(tenant)
+    name = "boss@bank.example " + "x" * 200
+    sender = replace(platform_sender(), reply_to=Mailbox(name, "shop@acme.example"))
+    dot = sender.to_json() | {"shown": "", "date": "2026-11-23T12:00:00+00:00", "boundary": "b0"}
+    execute(update(Message).where(Message.id == message.id).values(ambiguous=1, dot=dot))
+    assert drain() == 1
+    (reply_to,) = smtp.received[0].message["Reply-To"].addresses
+    assert reply_to.addr_spec == "shop@acme.example"
 
 
 def test_a_message_that_cannot_be_made_waits_and_stops_nobody(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,17 @@ def test_an_address_is_seen_however_it_is_spaced_and_spelled(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Acme\u200b\u202e\r\nShop\x00", "Acme Shop"), ("👩\u200d👧 Pay\u200dPal", "👩\u200d👧 PayPal"),
+        ("می\u200cخواهم", "می\u200cخواهم"), ("Acme\xa0Shop \U0001fae9", "Acme Shop \U0001fae9"), ("\u200b \x07", ""),
+    ],
+)  # fmt: skip
+def test_what_is_shown_is_what_can_be_seen(text: str, shown: str) -> None:
+    assert names.shown(text) == shown
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "Acme\u200b", "Ac\u00adme", "\ufeffAcme", "Acme\u202egnp", "Acme\u2066", "Pay\u200dPal",

@@ -392,6 +392,23 @@ def test_extensions_are_used_where_needed_and_missed(envelope: Envelope, content
         assert failure_of(lambda: connection.send(Mail(envelope, content), yes)).reply.text == "unsupported"
 
 
+@pytest.mark.parametrize("local", ['"john doe"', '"<john>"', r'"a\">b"', "a%b!c"])
+def test_a_quoted_local_part_is_written_as_it_is(local: str) -> None:
+    server = ScriptedServer()
+    send(server, Mail(Envelope("a@b.example", f"{local}@c.example"), MAIL))
+    assert f"RCPT TO:<{local}@c.example>" in server.commands
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "a b@c.example", "a>b@c.example", '"a"> SIZE=1@c.example', '"a\r\nb"@c.example', '"a"b@c.example',
+     'a"b@c.example', '"a"@c.example> X', "a@c.example\r\nRSET"],
+)  # fmt: skip
+def test_nothing_is_written_that_ends_a_path_before_its_end(path: str) -> None:
+    with opened(ScriptedServer()) as connection, pytest.raises(ValueError, match="no address has"):
+        connection.send(Mail(Envelope("a@b.example", path), MAIL), yes)
+
+
 @pytest.mark.parametrize("refusal", ["500 what?", "501 5.5.4 invalid name", "502 what?", "550 not you"])
 def test_a_server_that_refuses_ehlo_gets_helo(refusal: str) -> None:
     server = ScriptedServer({"EHLO": refusal, "HELO": "250 hello"})

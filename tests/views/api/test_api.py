@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from portal.extensions import db
 from portal.models import Lane, Message, now, utcnow
 from portal.services.accounts import api_keys, tenants
+from portal.services.outbox import message_log
 from tests.support.plans import limit_plans, use_up
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain, execute
@@ -74,9 +75,9 @@ REFUSED: dict[str, list[Any]] = {
         "a" * 255 + "@customer.example",
         "jörg@customer.example",
         "Jane <jane@customer.example>, Bob <bob@customer.example>",
-        "Jane\r\nBcc: x@y.example <jane@customer.example>",
-        "boss@bank.example <jane@customer.example>",
-        "J" * 79 + " <jane@customer.example>",
+        "boss@bank.example, Jane <jane@customer.example>",
+        "jane@[192.0.2.1]",
+        "jane@localhost",
         "Jane <>",
     ],
     "reply_to": ["nobody"],
@@ -85,7 +86,7 @@ REFUSED: dict[str, list[Any]] = {
     "metadata": [{f"k{number}": "v" for number in range(21)}, "k"],
     "send_at": ["tomorrow", "2026-12-24", "2026-12-24T18:00:00", "2199-01-01T00:00:00Z", "9999-12-31T23:59:59-23:00"],
     "thread": ["x" * 251],
-    "subject": ["", "a\r\nBcc: x@y.example", "x" * 501],
+    "subject": ["", "\xa0", "a\r\nBcc: x@y.example", "a\tb", "a\u2028b", "\u202egpj.exe", "x" * 501],
     "kind": ["newsletter"],
     "tenant": ["unknown", 7],
     "text": ["x" * (1024 * 1024 + 1), "ä" * (512 * 1024 + 1), "a\x00b", "\ud800"],
@@ -126,6 +127,54 @@ def test_mailboxes_may_have_names_and_a_message_a_language(api: FlaskClient, app
     assert (reply_to.display_name, reply_to.addr_spec) == ("Basil, Service", "help@acme.example")
     assert mail["Content-Language"] == "de-AT"
     assert api.get(answer.headers["Location"]).get_json()["to"] == "jane@customer.example"
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "jane@customer.example <jane@customer.example>",
+        "boss@bank.example <jane@customer.example>",
+        "J" * 9000 + " <jane@customer.example>",
+        "Jane\r\nBcc: x@y.example <jane@customer.example>",
+        '"\u202e" <jane@customer.example>',
+        "\x07 <jane@customer.example>",
+    ],
+)
+def test_a_recipients_name_keeps_no_mail_back(api: FlaskClient, app: Flask, smtp: SMTPSink, to: str) -> None:
+    assert api.post("/api/v1/messages", json=MESSAGE | {"to": to, "reply_to": to}).status_code == 202
+    with app.app_context():
+        drain()
+    assert smtp.received[0].rcpt_to == ("jane@customer.example",)
+    mail = smtp.received[0].message
+    for name in ("To", "Reply-To"):
+        (address,) = mail[name].addresses
+        assert address.addr_spec == "jane@customer.example"
+    assert mail["Bcc"] is None
+
+
+@pytest.mark.parametrize(
+    "address", ['"john doe"@customer.example', '"<john>@"@customer.example', "a%b!c/d=e@customer.example"]
+)
+def test_every_local_part_is_a_recipients(api: FlaskClient, app: Flask, smtp: SMTPSink, address: str) -> None:
+    made = api.post("/api/v1/messages", json=MESSAGE | {"to": address, "reply_to": f"Jane <{address}>"})
+    assert made.status_code == 202
+    with app.app_context():
+        drain()
+        tenant = tenants.find("acme")
+        assert tenant is not None
+        assert len(message_log.page(tenant, message_log.LogFilter(recipient=address)).rows) == 1
+    assert smtp.received[0].rcpt_to == (address,)
+    assert api.get(made.headers["Location"]).get_json()["to"] == address
+
+
+@pytest.mark.parametrize(
+    "subject", ["Commande\xa017\u202f!", "ご注文\u3000確認", "👩\u200d👧", "می\u200cخواهم", "\U0001fae9 a\xadb"]
+)
+def test_any_line_of_text_is_a_subject(api: FlaskClient, app: Flask, smtp: SMTPSink, subject: str) -> None:
+    assert api.post("/api/v1/messages", json=MESSAGE | {"subject": subject}).status_code == 202
+    with app.app_context():
+        drain()
+    assert smtp.received[0].message["Subject"] == subject
 
 
 def test_an_idn_recipient_is_accepted(api: FlaskClient) -> None:
@@ -188,6 +237,19 @@ def test_a_tenant_is_created_then_changed_field_by_field(api: FlaskClient) -> No
     assert answer.status_code == 200 and answer.get_json() == told | put
 
 
+@pytest.mark.parametrize("nothing", ["", " ", None])
+def test_what_a_call_says_nothing_of_stays_as_it_is(api: FlaskClient, nothing: str | None) -> None:
+    put = {"plan": "pro", "locale": "de", "timezone": "Europe/Berlin"}
+    before = api.put("/api/v1/tenants/acme", json=put).get_json()
+    same = dict.fromkeys(["name", "plan", "locale", "timezone", "state"], nothing)
+    assert api.put("/api/v1/tenants/acme", json=same).get_json() == before
+
+
+@pytest.mark.parametrize("name", ["Ac\xadme", "👩\u200d👧 Shop", "می\u200cخواهم", "\U0001fae9 Shop", "Acme\ufe0f"])
+def test_any_line_of_text_names_a_tenant(api: FlaskClient, name: str) -> None:
+    assert api.put("/api/v1/tenants/acme", json={"name": name}).get_json()["name"] == name
+
+
 def test_a_tenants_daily_limit_and_its_use_are_told_and_so_is_why_a_message_waits(
     app: Flask, api: FlaskClient, tmp_path: Path
 ) -> None:
@@ -214,6 +276,10 @@ def test_a_tenants_daily_limit_and_its_use_are_told_and_so_is_why_a_message_wait
         ("acme", {"frame_ancestors": "https://a.example"}, "frame_ancestors"),
         ("acme", {"colour": "red"}, "colour"),
         ("new", {"plan": "pro"}, "name"),
+        ("new", {"name": "", "plan": "pro"}, "name"),
+        ("acme", {"name": "\u200b"}, "name"),
+        ("acme", {"name": "Ac\u202eme"}, "name"),
+        ("acme", {"name": "A" * 201}, "name"),
         ("-bad-", {"name": "Bad"}, "tenant"),
     ],
 )

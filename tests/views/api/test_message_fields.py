@@ -13,6 +13,8 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Message, utcnow
 from portal.reasons import GIVE_UP
+from portal.services.accounts import tenants
+from portal.services.outbox import message_log
 from tests.support.smtp_sink import SMTPSink
 from tests.support.steps import drain
 from tests.views.api.conftest import MESSAGE
@@ -35,21 +37,48 @@ def test_reference_and_metadata_are_given_back(api: FlaskClient) -> None:
     assert shown(api, post(api)["id"])["metadata"] == {}
 
 
+@pytest.mark.parametrize("reference", ["A\xa0 1001", "A\x07 1001\r\n", "\u202eA 1001"])
+def test_a_reference_is_kept_in_one_line_and_found_as_it_was_written(
+    api: FlaskClient, app: Flask, reference: str
+) -> None:
+    made = post(api, reference=reference)
+    assert shown(api, made["id"])["reference"] == "A 1001"
+    with app.app_context():
+        tenant = tenants.find("acme")
+        assert tenant is not None
+        found = message_log.page(tenant, message_log.LogFilter(recipient=reference)).rows
+    assert [row.public_id for row in found] == [made["id"]]
+
+
 @pytest.mark.parametrize("metadata", [{"k": "v" * 501}, {"k" * 501: "v"}, {"k": 1}, {"k": None}, {"k": {"l": "m"}}])
 def test_metadata_are_short_texts(api: FlaskClient, metadata: dict[str, Any]) -> None:
     answer = api.post("/api/v1/messages", json=MESSAGE | {"metadata": metadata})
     assert answer.status_code == 422 and answer.get_json()["errors"][0]["pointer"].startswith("#/metadata")
 
 
-@pytest.mark.parametrize("field", ["html", "reply_to", "locale", "reference", "send_at", "thread"])
+@pytest.mark.parametrize(
+    "field", ["html", "reply_to", "locale", "attachments", "reference", "metadata", "send_at", "thread"]
+)
+@pytest.mark.parametrize("nothing", ["", " ", None])
 def test_an_optional_field_that_is_empty_counts_as_left_out(
-    api: FlaskClient, app: Flask, smtp: SMTPSink, field: str
+    api: FlaskClient, app: Flask, smtp: SMTPSink, field: str, nothing: str | None
 ) -> None:
-    post(api, **{field: ""})
+    post(api, **{field: nothing})
     with app.app_context():
         assert drain() == 1
     assert smtp.received[0].message.get_body().get_content().strip() == MESSAGE["text"].strip()
     assert smtp.received[0].message.get_content_type() == "text/plain"
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_what_a_file_says_nothing_of_counts_as_left_out(
+    api: FlaskClient, app: Flask, smtp: SMTPSink, nothing: str | None
+) -> None:
+    file = {"filename": "a.pdf", "content_type": "application/pdf", "content": "AAAA"}
+    post(api, attachments=[file | dict.fromkeys(["charset", "method", "content_id"], nothing)])
+    with app.app_context():
+        drain()
+    assert [part.get_filename() for part in smtp.received[0].message.iter_attachments()] == ["a.pdf"]
 
 
 def test_an_empty_text_beside_html_gets_one_made_from_it(api: FlaskClient, app: Flask, smtp: SMTPSink) -> None:
