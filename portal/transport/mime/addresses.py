@@ -9,6 +9,8 @@ from functools import lru_cache
 
 import idna
 
+from portal.typed import trimmed
+
 MAX_ADDRESS = 254  # octets between < and > of a path (RFC 5321 section 4.5.3.1.3, erratum 1690)
 MAX_LOCAL_PART = 64
 MAX_DOMAIN = 253
@@ -22,6 +24,7 @@ _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LINE_BREAK = re.compile(r"[\r\n\v\f\x85\u2028\u2029]")
+_HOST = re.compile(r"[A-Za-z0-9.-]+")
 _ADDRESS_IN_NAME = re.compile(r"[^\s@]@[^\s@.]+\.[^\s@.]")  # "Yoga@Home" is a name
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # full stops of East Asian keyboards (RFC 5895)
 # Joiners are part of emoji and of Persian words; every other format character only deceives.
@@ -50,7 +53,7 @@ def validate_address(text: str) -> str:
     """
     if _LINE_BREAK.search(text):
         raise InvalidAddress("line_break")
-    text = text.strip(" \t\xa0")
+    text = trimmed(text)
     if not text:
         raise InvalidAddress("empty")
     if len(text) > MAX_ADDRESS:
@@ -106,6 +109,20 @@ def readable_address(address: str) -> str:
         return address
 
 
+def readable_domains(text: str) -> str:
+    """A text in which addresses or hosts stand, each as readable_address has it."""
+    return _HOST.sub(lambda host: readable_address(host[0]), text) if "xn--" in text else text
+
+
+def searched_address(text: str) -> str:
+    """What is stored in place of an address that was typed to be found: in lower case, its domain as A-labels."""
+    local, at, domain = trimmed(text).lower().rpartition("@")
+    try:
+        return f"{local}{at}{ascii_domain(domain)}"
+    except InvalidAddress:
+        return f"{local}{at}{domain}"
+
+
 def check_display_name(text: str) -> str:
     """The display name with its outer spaces removed and inner runs of spaces made one; see names.check_sender_name."""
     if any(_is_control(character) for character in text):
@@ -143,6 +160,8 @@ class Mailbox:
 
 def parse_mailbox(text: str) -> Mailbox:
     """A mailbox from "Name <address>" or an address alone. Raises InvalidAddress, a ValueError with the reason."""
+    if "<" in text and not _LINE_BREAK.search(text):
+        text = trimmed(text)
     named = _NAMED.fullmatch(text) if "<" in text else None
     if named is None:
         return Mailbox("", validate_address(text))
