@@ -13,7 +13,7 @@ from wtforms import StringField
 from portal.services.accounts import login_links
 from portal.services.accounts.login_links import Link, Place
 from portal.services.errors import LinkSent
-from portal.transport.mime.addresses import InvalidAddress
+from portal.transport.mime.addresses import InvalidAddress, readable_address
 from portal.views.errors import asked_too_often
 from portal.views.forms import Form, sentence
 from portal.views.people import texts as users_texts
@@ -61,7 +61,7 @@ def post_form() -> Response:
         response = show("limit", 429, again=again)
         response.headers["Retry-After"] = str(wait)
         return response
-    return show("sent", address=address)
+    return show("sent", address=readable_address(address))
 
 
 @blueprint.get("/sign-in/<token>")

@@ -28,7 +28,7 @@ MAX_LIFE = 60  # seconds between `iat` and `exp`
 _LEEWAY = 5  # seconds that the platform's clock may be ahead
 _REQUIRED = ("sub", "email", "tenant", "role", "iat", "exp", "jti")
 _MAX_SUBJECT = 200
-_COSMETIC = ("name", "tenant_name")  # what can't be shown of these is left out instead
+_COSMETIC = ("name", "tenant_name", "timezone")  # what can't be shown of these is left out instead
 THEMES = ("light", "dark", "auto")
 
 
@@ -45,6 +45,7 @@ class LaunchClaims:
     plan: str | None
     locale: str | None
     theme: str
+    timezone: str  # a name of the IANA database, or ""
     parent: str | None  # origin that may frame the portal
     jti: str
     issued_at: datetime
@@ -60,6 +61,7 @@ class Launch:
     locale: str
     theme: str
     parent: str | None
+    timezone: str = ""  # of the IANA database; "" where the launch named none
 
 
 def verify_token(token: str) -> LaunchClaims:
@@ -141,12 +143,18 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         plan=optional["plan"],
         locale=optional["locale"],
         theme=optional["theme"] if optional["theme"] in THEMES else "auto",
+        timezone=_timezone(claims.get("timezone")),
         parent=parent,
         jti=claims["jti"],
         # Never later than now: where the platform's clock is ahead, the launch after this one is newer all the same.
         issued_at=datetime.fromtimestamp(min(claims["iat"], time.time()), UTC),
         expires_at=datetime.fromtimestamp(claims["exp"], UTC),
     )
+
+
+def _timezone(name: object) -> str:
+    """What isn't known is left out: then the browser says where its reader is."""
+    return tenants.known_timezone(name) or "" if isinstance(name, str) else ""
 
 
 def is_subject(text: str) -> bool:
@@ -196,7 +204,8 @@ def accept(token: str) -> Launch:
 def _accept_staff(claims: LaunchClaims) -> Launch:
     with transaction():
         user = staff.from_launch(subject=claims.subject, email=claims.email, name=claims.name, issued=claims.issued_at)
-    return Launch(user, None, user.locale or claims.locale or entitlements.LOCALES[0], claims.theme, claims.parent)
+    locale = user.locale or claims.locale or entitlements.LOCALES[0]
+    return Launch(user, None, locale, claims.theme, claims.parent, claims.timezone)
 
 
 def _accept_merchant(claims: LaunchClaims) -> Launch:
@@ -215,7 +224,7 @@ def _accept_merchant(claims: LaunchClaims) -> Launch:
             tenant, subject=claims.subject, email=claims.email, name=claims.name, role=claims.role,
             issued=claims.issued_at,
         )  # fmt: skip
-    return Launch(user, tenant, user.locale or tenant.locale, claims.theme, claims.parent)
+    return Launch(user, tenant, user.locale or tenant.locale, claims.theme, claims.parent, claims.timezone)
 
 
 def _refuse_suspended(tenant: Tenant) -> None:
