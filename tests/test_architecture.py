@@ -33,7 +33,7 @@ FLOORS = (
     "portal.launch_keys portal.plan_file portal.provider_endpoints portal.secret_rules portal.transport",
     "portal.mailauth",
     "portal.providers",
-    "portal.reasons",
+    "portal.reasons portal.typed",
 )
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages.split()}
 # `python -m jobs.clock` and the worker begin with create_app(); nothing else looks up.

@@ -14,10 +14,11 @@ import pytest
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
-from portal import launch_keys, origins, providers
+from portal import launch_keys, origins, providers, typed
 from portal.log_format import Formatter
 from portal.models.message import is_public_id
 from portal.services.accounts import support_search, tenants
+from portal.services.drivers.settings import host_and_port
 from portal.transport.mime import addresses, attachments, headers, names, recipients
 from portal.transport.mime.addresses import InvalidAddress
 from portal.transport.mime.attachments import Attachment
@@ -72,6 +73,11 @@ READERS: dict[str, Callable[[str], object]] = {
     "what a server replies": lambda text: classify("dot", 550, fresh(text)),
     "a line of the log": log_line,
     "a server's name": providers.by_host,
+    "blanks around a text": lambda text: typed.trimmed(f"é{text}é"),
+    "nothing but blanks": lambda text: typed.trimmed("\u200b" * len(text)),
+    "a server with its port": lambda text: host_and_port(text),
+    "domains in a text": lambda text: addresses.readable_domains(f"xn--{text}"),
+    "an address that is searched": lambda text: addresses.searched_address(text),
     "an address": lambda text: addresses.validate_address(fresh(text)),
     "an address after letters": lambda text: addresses.validate_address(f"a{next(numbers)}@{text}"),
     "a domain": addresses.ascii_domain,

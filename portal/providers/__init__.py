@@ -5,6 +5,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from portal.providers.base import Group, Provider
+from portal.typed import trimmed
 
 
 def _load() -> dict[str, Provider]:
@@ -27,5 +28,5 @@ def by_key(key: str | None) -> Provider:
 
 def by_host(host: str) -> Provider:
     """The provider of a host, so that one typed under "other" gets its provider's pace too; else `other`."""
-    name = host.strip().rstrip(".").lower()[:254]  # longer than a name can be
+    name = trimmed(host).rstrip(".").lower()[:254]  # longer than a name can be
     return next((provider for provider in PROVIDERS.values() if re.fullmatch(provider.hosts, name)), OTHER)

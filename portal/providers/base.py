@@ -11,6 +11,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from portal.reasons import N_
+from portal.typed import trimmed
 
 Encryption = Literal["tls", "starttls"]  # implicit TLS (the form's SSL) and STARTTLS (the form's TLS)
 
@@ -61,7 +62,7 @@ class SignIn:
 
     def pasted(self, secret: str) -> str:
         """The password without what was copied along with it."""
-        secret = secret.strip()
+        secret = trimmed(secret)
         return re.sub(r"\s", "", secret) if re.fullmatch(self.app_password, secret) else secret
 
 

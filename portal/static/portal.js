@@ -18,6 +18,7 @@
   let token = takeMeta("portal-session");
   const parentOrigin = takeMeta("portal-parent");
   const landing = takeMeta("portal-url");
+  const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone; // of whoever reads the times
   let ended = false;
   // The launch's own address works once; Back and reload need the page's.
   if (landing) history.replaceState({ htmx: true }, "", landing);
@@ -57,6 +58,7 @@
     const { ctx } = event.detail;
     if (ended || (isPoll(ctx) && document.hidden)) return event.preventDefault();
     if (token) ctx.request.headers.Authorization = `Bearer ${token}`;
+    if (timezone) ctx.request.headers["Portal-Timezone"] = timezone;
     if (isPoll(ctx) && ctx.sourceElement.id === "log") {
       ctx.viewOfLog = viewOfLog();
       holdLog(ctx.request.body);

@@ -10,12 +10,12 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo
 
 from flask import Response, stream_with_context
 from flask_babel import get_locale
 
-from portal.models import Tenant, utcnow
+from portal.models import utcnow
+from portal.web.i18n import reader
 
 # What makes a spreadsheet read a cell as a formula (owasp.org, CSV Injection), also behind spaces and in full width.
 _BEGINS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
@@ -26,10 +26,10 @@ _LINE_ENDS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 BOM = "\ufeff"  # without it Excel reads UTF-8 as the machine's old code page
 
 
-def stream(name: str, tenant: Tenant, head: list[str], batches: Iterable[list[list[str]]]) -> Response:
-    """A download named `name` and the tenant's day, of a line of titles and batches of rows."""
+def stream(name: str, head: list[str], batches: Iterable[list[list[str]]]) -> Response:
+    """A download named `name` and the reader's day, of a line of titles and batches of rows."""
     response = Response(stream_with_context(_lines(head, batches)), content_type="text/csv; charset=utf-8")
-    file = f"{name}-{utcnow().astimezone(zone(tenant)):%Y-%m-%d}.csv"
+    file = f"{name}-{utcnow().astimezone(zone()):%Y-%m-%d}.csv"
     response.headers["Content-Disposition"] = f'attachment; filename="{file}"'
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -63,8 +63,6 @@ def time(at: datetime | None, zone: tzinfo) -> str:
     return at.astimezone(zone).isoformat(timespec="seconds") if at else ""
 
 
-def zone(tenant: Tenant) -> tzinfo:
-    try:
-        return ZoneInfo(tenant.timezone)
-    except (KeyError, ValueError):
-        return UTC
+def zone() -> tzinfo:
+    """The reader's, as on the page; each time names its offset."""
+    return reader().zone or UTC

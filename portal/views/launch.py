@@ -43,7 +43,8 @@ def launch() -> Response:
         return refuse(refused.reason)
     g.user, g.tenant = launched.user, launched.tenant
     # Whoever was signed in before: the newest launch decides who works here now.
-    sessions.start(sessions.Session.of(launched.user, launched.locale, theme=launched.theme, parent=launched.parent))
+    how = {"theme": launched.theme, "parent": launched.parent, "timezone": launched.timezone}
+    sessions.start(sessions.Session.of(launched.user, launched.locale, **how))
     logs = request.values.get("page") == "logs" and launched.tenant is not None
     landing = url_for("log.get_page") if logs else home()
     if request.method == "GET" and not _is_framed():

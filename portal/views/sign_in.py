@@ -14,7 +14,7 @@ from portal.models import utcnow
 from portal.services.accounts import login_links
 from portal.services.accounts.login_links import Link, Place
 from portal.services.errors import LinkSent
-from portal.transport.mime.addresses import InvalidAddress
+from portal.transport.mime.addresses import InvalidAddress, readable_address
 from portal.views.errors import asked_too_often
 from portal.views.forms import Form, sentence
 from portal.views.people import texts as users_texts
@@ -62,7 +62,7 @@ def post_form() -> Response:
         response = show("limit", 429, again=again)
         response.headers["Retry-After"] = str(wait)
         return response
-    return show("sent", address=address)
+    return show("sent", address=readable_address(address))
 
 
 @blueprint.get("/sign-in/<token>")

@@ -17,9 +17,12 @@ from jinja2.nodes import EvalContext
 from markupsafe import Markup, escape
 
 from portal.models import utcnow
+from portal.services.accounts import tenants
+from portal.transport.mime.addresses import readable_address
 
 LOCALES = {"en": "English", "de": "Deutsch"}
 DEFAULT = "en"
+TIMEZONE = "Portal-Timezone"  # the request header in which portal.js says where its reader is
 
 
 def init_app(app: Flask) -> None:
@@ -35,6 +38,7 @@ def init_app(app: Flask) -> None:
         moment=moment,
         text_direction=lambda: locale().text_direction,
     )
+    app.jinja_env.filters["readable"] = readable_address
 
 
 def supported(locale: str | None) -> str | None:
@@ -54,9 +58,23 @@ def select_locale() -> str:
     return request.accept_languages.best_match(LOCALES, DEFAULT) or DEFAULT
 
 
-def select_timezone() -> str | None:
+def select_timezone() -> str:
+    """The reader's own, else the shop's."""
     tenant = g.get("tenant") if has_request_context() else None
-    return tenant.timezone if tenant is not None else None
+    return _own_timezone() or tenants.known_timezone(tenant.timezone if tenant is not None else None) or "UTC"
+
+
+def _own_timezone() -> str | None:
+    """The reader's: what the launch said, else the browser; None where neither has."""
+    if not has_request_context():
+        return None
+    session = g.get("session")
+    return (session.timezone if session is not None else None) or browsers_timezone()
+
+
+def browsers_timezone() -> str | None:
+    """What this request's header says; a page's first load and a form that opens a tab can't have one."""
+    return tenants.known_timezone(request.headers.get(TIMEZONE))
 
 
 def speak(locale: str | None) -> None:
@@ -67,8 +85,10 @@ def speak(locale: str | None) -> None:
 
 
 def clock(at: datetime, *, seconds: bool = False) -> str:
-    """14:05, or with the date when that is half a day away or more."""
-    time = format_time(at, "medium" if seconds else "short")
+    """14:05 where the reader is, or 14:05 UTC where that isn't known; with the date from half a day away."""
+    time, who = format_time(at, "medium" if seconds else "short"), reader()
+    if not who.at_home:
+        time = f"{time} {dates.get_timezone_name(at.astimezone(who.zone), 'short', locale=who.locale)}"
     if abs((at - utcnow()).total_seconds()) < 12 * 3600:
         return str(time)
     return gettext("%(date)s, %(time)s", date=format_date(at, "medium"), time=time)
@@ -133,6 +153,7 @@ class Reader:
 
     locale: Locale
     zone: tzinfo | None
+    at_home: bool  # the zone is the reader's own: a time in it need not name it
     texts: NullTranslations
 
 
@@ -141,7 +162,7 @@ def reader() -> Reader:
     try:
         known: Reader = g.reader
     except (AttributeError, RuntimeError):  # not found out yet, or outside of a request
-        known = Reader(get_locale(), get_timezone(), get_translations())
+        known = Reader(get_locale(), get_timezone(), _own_timezone() is not None, get_translations())
         if g:
             g.reader = known
     return known

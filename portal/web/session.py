@@ -21,6 +21,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from portal import origins
 from portal.models import User, utcnow
 from portal.services.accounts import users
+from portal.web import i18n
 
 COOKIE = "__Host-absender"
 FIELD = "portal_session"  # a form that opens a new tab carries the token in its body
@@ -58,10 +59,11 @@ class Session:
     version: str = ""
     id: str = ""
     began: int = 0
+    timezone: str = ""  # the reader's: what the launch said, else the browser; "" until one of them has
 
     @classmethod
     def of(cls, user: User, locale: str, **how: Any) -> Session:
-        """A session for this person; `how`: theme, parent, kind."""
+        """A session for this person; `how`: theme, parent, kind, timezone."""
         return cls(
             user.id, user.tenant_id, locale, version=user.session_version, id=secrets.token_hex(16),
             began=int(utcnow().timestamp()), **how,
@@ -130,7 +132,9 @@ def keep(session: Session) -> None:
     """Go on with a session that the request brought, extending it if it isn't fresh any more."""
     g.session = session
     g.session_is_new = False
-    if utcnow().timestamp() - session.issued > RENEW_AFTER:
+    timezone = session.timezone or i18n.browsers_timezone() or ""
+    if utcnow().timestamp() - session.issued > RENEW_AFTER or timezone != session.timezone:
+        session = replace(session, timezone=timezone)
         start(session)
 
 

@@ -12,9 +12,9 @@ def growth(read: Callable[[str], object], piece: str, characters: int = 1_000_00
     long = short = float("inf")
     for _ in range(5):
         long, short = min(long, _seconds(read, long_text)), min(short, _seconds(read, short_text))
-        if long <= max(MOST * short, 0.002):
+        if long <= max(MOST * short, 0.005):
             break  # the best of more tries can't say otherwise
-    return long / short if long > 0.002 else 1
+    return long / short if long > 0.005 else 1
 
 
 def _seconds(read: Callable[[str], object], text: str) -> float:

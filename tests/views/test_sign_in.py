@@ -186,9 +186,13 @@ def test_nonsense_is_refused_at_the_field_and_kept(client: FlaskClient) -> None:
     [
         (
             "en",
-            ("Look at the email that we sent to", "at 2:03\u202fPM (4 minutes ago)", "at 2:18\u202fPM (in 11 minutes)"),
+            (
+                "Look at the email that we sent to",
+                "at 2:03\u202fPM UTC (4 minutes ago)",
+                "at 2:18\u202fPM UTC (in 11 minutes)",
+            ),
         ),
-        ("de", ("Sehen Sie sich die E-Mail an", "vor 4 Minuten (14:03)", "in 11 Minuten anfordern (14:18)")),
+        ("de", ("Sehen Sie sich die E-Mail an", "vor 4 Minuten (14:03 UTC)", "in 11 Minuten anfordern (14:18 UTC)")),
     ],
 )
 def test_while_a_link_is_good_the_page_points_to_it_whether_anybody_has_the_address_or_nobody(
@@ -293,3 +297,15 @@ def test_signing_out_ends_every_token_of_the_session_and_no_other(
 def test_a_bearer_can_be_signed_out_too(person: Person) -> None:
     assert person.as_htmx("POST", "/sign-out").status_code == 303
     assert person.as_htmx("GET", SETTINGS).status_code == 401 and person.get(SETTINGS).status_code == 401
+
+
+@pytest.mark.parametrize("around", ["\u200b", "\ufeff", "\u00a0", " \u2060"])
+def test_what_nobody_sees_around_the_address_is_left_out(
+    app: Flask, client: FlaskClient, person: Person, around: str
+) -> None:
+    assert "Press the button" in client.get(ask(app, client, f"{around}{ADDRESS}{around}")).text
+
+
+def test_the_page_names_the_address_as_people_read_it(client: FlaskClient) -> None:
+    answer = client.post("/sign-in", data={"address": "jo@xn--bcher-kva.example"})
+    assert "jo@bücher.example" in answer.text and "xn--" not in answer.text

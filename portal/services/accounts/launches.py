@@ -46,6 +46,7 @@ class LaunchClaims:
     plan: str | None
     locale: str | None
     theme: str
+    timezone: str  # a name of the IANA database, or ""
     parent: str | None  # origin that may frame the portal
     jti: str
     issued_at: datetime
@@ -61,6 +62,7 @@ class Launch:
     locale: str
     theme: str
     parent: str | None
+    timezone: str = ""  # of the IANA database; "" where the launch named none
 
 
 def verify_token(token: str) -> LaunchClaims:
@@ -151,12 +153,18 @@ def _read(claims: dict[str, Any]) -> LaunchClaims:
         plan=plan,
         locale=_shown(claims, "locale") or None,
         theme=theme if theme in THEMES else "auto",
+        timezone=_timezone(claims.get("timezone")),
         parent=parent,
         jti=claims["jti"],
         # Never later than now: where the platform's clock is ahead, the launch after this one is newer all the same.
         issued_at=datetime.fromtimestamp(min(claims["iat"], utcnow().timestamp()), UTC),
         expires_at=datetime.fromtimestamp(claims["exp"], UTC),
     )
+
+
+def _timezone(name: object) -> str:
+    """What isn't known is left out: then the browser says where its reader is."""
+    return tenants.known_timezone(name) or "" if isinstance(name, str) else ""
 
 
 def is_subject(text: str) -> bool:
@@ -199,7 +207,8 @@ def accept(token: str) -> Launch:
 def _accept_staff(claims: LaunchClaims) -> Launch:
     with transaction():
         user = staff.from_launch(subject=claims.subject, email=claims.email, name=claims.name, issued=claims.issued_at)
-    return Launch(user, None, user.locale or claims.locale or entitlements.LOCALES[0], claims.theme, claims.parent)
+    locale = user.locale or claims.locale or entitlements.LOCALES[0]
+    return Launch(user, None, locale, claims.theme, claims.parent, claims.timezone)
 
 
 def _accept_merchant(claims: LaunchClaims) -> Launch:
@@ -218,7 +227,7 @@ def _accept_merchant(claims: LaunchClaims) -> Launch:
             tenant, subject=claims.subject, email=claims.email, name=claims.name, role=claims.role,
             issued=claims.issued_at,
         )  # fmt: skip
-    return Launch(user, tenant, user.locale or tenant.locale, claims.theme, claims.parent)
+    return Launch(user, tenant, user.locale or tenant.locale, claims.theme, claims.parent, claims.timezone)
 
 
 def _refuse_suspended(tenant: Tenant) -> None:

@@ -22,7 +22,7 @@ from portal.services.emails import contents, shop_name
 from portal.services.errors import InvalidField, LastAdmin, NotFound
 from portal.services.limits import Cause
 from portal.services.outbox import accept as outbox
-from portal.transport.mime.addresses import InvalidAddress, validate_address
+from portal.transport.mime.addresses import InvalidAddress, readable_address, validate_address
 
 
 def everybody(tenant: Tenant) -> list[User]:
@@ -74,7 +74,8 @@ def invite(tenant: Tenant, by: User, address: str, role: str) -> User:
         user.role, user.invited_at, user.launched_at = role, utcnow(), None
         shop = shop_name.shown(tenant, tenant.locale)
         subject = contents.subject(Kind.INVITATION, tenant.locale, tenant=shop)
-        about = {"tenant": shop, "by": by.email, "role": role, "link": f"{settings().base_url}/sign-in"}
+        link = f"{settings().base_url}/sign-in"
+        about = {"tenant": shop, "by": readable_address(by.email), "role": role, "link": link}
         content = contents.build(Kind.INVITATION, subject, tenant.locale, **about)
         outbox.accept(
             tenant, kind=Kind.INVITATION, to=user.email, subject=content.subject, text=content.text, html=content.html,

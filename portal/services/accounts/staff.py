@@ -12,6 +12,7 @@ from portal.models import User
 from portal.models.user import Role
 from portal.services.accounts import users
 from portal.transport.mime.addresses import validate_address
+from portal.typed import trimmed
 
 
 def from_launch(*, subject: str, email: str, name: str, issued: datetime) -> User:
@@ -46,7 +47,7 @@ def remove(address: str) -> int:
     """Put out everybody of the staff with this address, at once. Returns how many that were."""
     with transaction():
         serialize("staff")
-        found = _at(address.strip())
+        found = _at(trimmed(address))
         for user in found:
             users.remove(user)
     return len(found)

@@ -17,6 +17,8 @@ from portal.models import AuditEntry, Driver, Message, SenderIdentity, Tenant, U
 from portal.models.audit import IS_LOOK
 from portal.services import audit
 from portal.services.outbox import message_log
+from portal.transport.mime.addresses import searched_address
+from portal.typed import trimmed
 
 MOST = 25  # hits that a search shows; whoever sees more has searched for too little
 ONE_LOOK = timedelta(minutes=10)  # polls and reloads within it are the same look
@@ -101,7 +103,7 @@ def _sent_to(address: str) -> Found[Hit]:
     rows = db.session.execute(
         select(Message, Tenant)
         .join(Tenant, Tenant.id == Message.tenant_id)
-        .where(func.lower(Message.to_address) == address.lower())
+        .where(func.lower(Message.to_address) == searched_address(address))
         .order_by(Message.id.desc())
         .limit(MOST + 1)
     )
@@ -110,7 +112,7 @@ def _sent_to(address: str) -> Found[Hit]:
 
 def _sends_as(address: str) -> ColumnElement[bool]:
     """Has it as a sender identity, in whatever state, or as the address of its own mail service."""
-    key = address.lower()
+    key = searched_address(address)
     return Tenant.id.in_(
         union(
             select(SenderIdentity.tenant_id).where(SenderIdentity.address_key == key),
@@ -138,7 +140,7 @@ def _is_address(text: str) -> bool:
 
 def _clean(text: str) -> str:
     """As typed or pasted; PostgreSQL knows no NUL."""
-    return " ".join(text.replace("\x00", "").split())[:320]
+    return " ".join(trimmed(text.replace("\x00", "")).split())[:320]
 
 
 def _found(rows: list[Row]) -> Found[Row]:

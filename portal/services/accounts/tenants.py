@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TypedDict, Unpack
 from zoneinfo import available_timezones
 
@@ -45,6 +46,16 @@ def find_shops(api_key: ApiKey, external_ids: Iterable[str]) -> dict[str, Tenant
 def is_external_id(text: str) -> bool:
     """Whether the platform may call a tenant so."""
     return _EXTERNAL_ID.fullmatch(text) is not None
+
+
+def known_timezone(name: str | None) -> str | None:
+    """The name if the IANA database has it."""
+    return name if name in _timezones() else None
+
+
+@lru_cache(maxsize=1)  # to list them takes a thousand looks at the disk
+def _timezones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 class Described(TypedDict, total=False):
@@ -113,7 +124,7 @@ def _checked(external_id: str, described: Described) -> dict[str, object]:
         language = locale.replace("_", "-").split("-")[0].lower()
         changes["locale"] = language if language in LOCALES else LOCALES[0]
     if (timezone := described.get("timezone")) is not None:
-        if timezone not in available_timezones():
+        if known_timezone(timezone) is None:
             raise InvalidField("timezone", "unknown")
         changes["timezone"] = timezone
     if (frame_ancestors := described.get("frame_ancestors")) is not None:

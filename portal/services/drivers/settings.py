@@ -21,6 +21,7 @@ from portal.transport.destinations import MAIL_PORTS
 from portal.transport.mime import names
 from portal.transport.mime.addresses import MAX_DOMAIN, InvalidAddress, ascii_domain
 from portal.transport.smtp.account import Account, Encryption
+from portal.typed import trimmed
 
 MAX_SECRET = 512  # characters; the longest keys of providers known are below 200
 # Where TLS begins with the connection; at all other mail ports it begins by STARTTLS.
@@ -31,6 +32,12 @@ TLS_PORTS = {
 # What decides whether a server accepts our mail: a test of one of these says nothing about another.
 TESTED = ("host", "port", "encryption", "username", "secret", "from_address")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# A server as some help pages name it: "smtp.gmail.com:465", "[::1]:587", "smtps://smtp.gmail.com:465/".
+_WITH_PORT = re.compile(
+    r"(?:(?P<scheme>smtps?)://)?(?:\[(?P<literal>[0-9a-f:.]+)\]|(?P<name>[^\s:/\[\]]+))"
+    r"(?:\s*:\s*(?P<port>[0-9]{1,5}))?\s*/?",
+    re.IGNORECASE,
+)
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -67,9 +74,12 @@ class DriverSettings:
     def cleaned(self, tenant: Tenant) -> DriverSettings:
         """Trimmed and checked. Raises InvalidFields with every field that can't be used."""
         provider = providers.by_key(self.preset)
+        # Whose server it is says what its passwords look like, whichever provider was chosen on the page.
+        asked = providers.by_host(self.host)
+        sign_in = (provider if asked == providers.OTHER else asked).sign_in
         clean = replace(
-            self, preset=provider.key, host=self.host.strip().rstrip("."), username=self.username.strip(),
-            secret=provider.sign_in.pasted(self.secret),
+            self, preset=provider.key, host=trimmed(self.host).rstrip("."), username=trimmed(self.username),
+            secret=sign_in.pasted(self.secret),
         )  # fmt: skip
         errors: list[tuple[str, str]] = []
         for check in (_host, _port, _username, _secret, _from_address, _from_name):
@@ -80,6 +90,21 @@ class DriverSettings:
         if errors:
             raise InvalidFields(errors)
         return clean
+
+
+def host_and_port(typed: str) -> tuple[str, int | None]:
+    """The server's name alone, and the port that was typed with it; smtps without one means 465 (RFC 8314)."""
+    typed = trimmed(typed)
+    found = _WITH_PORT.fullmatch(typed) if len(typed) <= MAX_DOMAIN + 20 else None
+    if found is None:
+        return typed, None
+    implied = 465 if (found["scheme"] or "").lower() == "smtps" else None
+    return found["literal"] or found["name"], int(found["port"]) if found["port"] else implied
+
+
+def encryption_of(port: int) -> str | None:
+    """The encryption that belongs to a port of mail; None for any other."""
+    return None if port not in MAIL_PORTS else "tls" if port in TLS_PORTS else "starttls"
 
 
 def of(stored: Driver | DriverTest) -> DriverSettings:
@@ -123,7 +148,7 @@ def _port(s: DriverSettings, tenant: Tenant) -> DriverSettings:
         raise InvalidField("port", "not_a_mail_port")
     if s.encryption not in ("tls", "starttls"):
         raise InvalidField("encryption", "unknown")
-    if s.port in MAIL_PORTS and (s.port in TLS_PORTS) != (s.encryption == "tls"):
+    if encryption_of(s.port) not in (None, s.encryption):
         raise InvalidField("encryption", "contradicts_port")
     provider = providers.by_key(s.preset)
     offered = {endpoint.port for endpoint in provider.endpoints}

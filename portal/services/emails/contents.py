@@ -10,6 +10,7 @@ from portal.models import Driver, Tenant
 from portal.models.message import Kind
 from portal.reasons import words
 from portal.services.emails import environment, shop_name
+from portal.transport.mime.addresses import readable_address
 from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.build import MailContent
 from portal.transport.mime.recipients import read_stored
@@ -92,7 +93,7 @@ def driver_stopped(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
         locale,
         tenant=shop,
         held_mail=tenant.held_mail,
-        host=driver.host,
+        host=readable_address(driver.host),
         reason=driver.reason,
         link=f"{settings().base_url}/settings/email",
         why=words.sentence(driver.reason, translate),
@@ -104,8 +105,8 @@ def driver_stopped(tenant: Tenant, driver: Driver, locale: str) -> MailContent:
 
 def platform_name() -> str:
     """As people know the marketplace."""
-    return settings().default_mailbox.name or settings().default_mailbox.address
+    return settings().default_mailbox.name or readable_address(settings().default_mailbox.address)
 
 
 def _platform() -> dict[str, object]:
-    return {"platform": platform_name(), "support_email": settings().support_email}
+    return {"platform": platform_name(), "support_email": readable_address(settings().support_email)}

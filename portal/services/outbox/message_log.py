@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,14 +18,16 @@ from portal.models.route import Route
 from portal.services.errors import NotFound
 from portal.services.routing import refusals
 from portal.services.routing.lanes import Wait
-from portal.transport.mime.addresses import MAX_ADDRESS
+from portal.transport.mime.addresses import MAX_ADDRESS, readable_address, searched_address
 from portal.transport.mime.characters import in_one_line
+from portal.typed import trimmed
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 PAGE = 50
 _OF_TENANT = LogEntry.tenant_id == bindparam("tenant")
 _LATEST_ENTRY = select(LogEntry.id).where(_OF_TENANT).order_by(LogEntry.id.desc()).limit(1)
 MOST_SEARCHED = 100_000  # messages, the newest, that are read for a part of an address
+_MOST_CODED = 1000  # addresses with letters beyond ASCII in their domain, among which a part is looked for
 _MOST_NEWER = 100  # beyond it the page says "more than", and counting stops
 
 
@@ -191,18 +194,30 @@ def _first_id_since(tenant: Tenant, period: timedelta) -> Any:
 def _searched_for(tenant: Tenant, text: str) -> list[ColumnElement[bool]]:
     """A whole address is looked up by index; anything else is a part of a recent one, or the whole of a reference."""
     if not _is_part(text):
-        return [func.lower(Message.to_address) == _searched(text)]
+        return [func.lower(Message.to_address) == searched_address(_searched(text))]
     is_named_so = Message.reference == in_one_line(text)
     part = func.lower(Message.to_address).contains(_searched(text), autoescape=True)
     # One lower bound for both: the messages before it are not read at all.
     beyond = db.session.scalar(_beyond_searched(tenant)) or 0
+    found = _read_as(tenant, beyond, _searched(text))
     oldest = db.session.scalar(select(func.min(Message.id)).where(Message.tenant_id == tenant.id, is_named_so))
     since = beyond if oldest is None else min(beyond, oldest - 1)
-    return [Message.id > since, or_(and_(Message.id > beyond, part), is_named_so)]
+    return [Message.id > since, or_(and_(Message.id > beyond, or_(part, *found)), is_named_so)]
+
+
+def _read_as(tenant: Tenant, beyond: int, part: str) -> list[ColumnElement[bool]]:
+    """Whose address has the part as people read it: `bücher` in jane@xn--bcher-kva.example, which no pattern finds."""
+    coded = select(Message.to_address).where(
+        Message.tenant_id == tenant.id, Message.id > beyond, Message.to_address.contains("xn--")
+    )
+    addresses = db.session.scalars(coded.distinct().limit(_MOST_CODED))
+    part = unicodedata.normalize("NFC", part)  # a Mac copies ü as two characters
+    found = [address for address in addresses if part in readable_address(address).lower()]
+    return [Message.to_address.in_(found)] if found else []
 
 
 def _searched(text: str) -> str:
-    return text.strip().lower().replace("\x00", "")  # PostgreSQL knows no NUL
+    return trimmed(text).lower().replace("\x00", "")  # PostgreSQL knows no NUL
 
 
 def _is_part(text: str | None) -> bool:

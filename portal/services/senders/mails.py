@@ -12,6 +12,7 @@ from portal.models.message import Kind
 from portal.services.emails import contents, shop_name
 from portal.services.errors import NotFound, NotPending
 from portal.services.senders import identities, revocations, verification
+from portal.transport.mime.addresses import readable_address
 from portal.transport.mime.build import MailContent
 
 
@@ -35,7 +36,7 @@ def _built(message: Message, state: IdentityState, **more: object) -> MailConten
         raise NotPending
     if state == IdentityState.PENDING and identity.nonce_at + verification.LINK_LIFE <= utcnow():
         raise NotPending  # it waited for longer than its link is good, while the shop was suspended
-    about = {"tenant": shop_name.shown(tenant, data["locale"]), "address": identity.address}
+    about = {"tenant": shop_name.shown(tenant, data["locale"]), "address": readable_address(identity.address)}
     link = verification.link_of(identity)
     return contents.build(Kind(message.kind), message.subject, data["locale"], link=link, **about, **more)
 

@@ -17,6 +17,7 @@ from portal.services.routing import daily_limit
 from portal.services.routing import sender as senders
 from portal.services.routing.daily_limit import MOST_COUNTED, DailyLimit
 from portal.services.senders import revocations, verification
+from portal.transport.mime.addresses import Mailbox
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class SenderSettings:
 
     @property
     def from_header(self) -> str:
-        return f"{self.from_name} <{self.from_address}>" if self.from_name else self.from_address
+        """As a person reads it."""
+        return str(Mailbox(self.from_name, self.from_address))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from functools import lru_cache
 import idna
 
 from portal.transport.mime.characters import is_line
+from portal.typed import trimmed
 
 MAX_ADDRESS = 254  # octets between < and > of a path (RFC 5321 section 4.5.3.1.3, erratum 1690)
 MAX_LOCAL_PART = 64
@@ -28,6 +29,7 @@ _QUOTED = re.compile(QUOTED)
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LINE_BREAK = re.compile(r"[\r\n\v\f\x85\u2028\u2029]")
 ADDRESS_IN_NAME = re.compile(r"[^\s@]@[^\s@.]+\.[^\s@.]")  # "Yoga@Home" is a name
+_HOST = re.compile(r"[A-Za-z0-9.-]+")
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # full stops of East Asian keyboards (RFC 5895)
 
 
@@ -54,7 +56,7 @@ def validate_address(text: str) -> str:
     """
     if _LINE_BREAK.search(text):
         raise InvalidAddress("line_break")
-    text = text.strip(" \t\xa0")
+    text = trimmed(text)
     if not text:
         raise InvalidAddress("empty")
     if len(text) > MAX_ADDRESS:
@@ -126,6 +128,20 @@ def readable_address(address: str) -> str:
         return address
 
 
+def readable_domains(text: str) -> str:
+    """A text in which addresses or hosts stand, each as readable_address has it."""
+    return _HOST.sub(lambda host: readable_address(host[0]), text) if "xn--" in text else text
+
+
+def searched_address(text: str) -> str:
+    """What is stored in place of an address that was typed to be found: in lower case, its domain as A-labels."""
+    local, at, domain = trimmed(text).lower().rpartition("@")
+    try:
+        return f"{local}{at}{ascii_domain(domain)}"
+    except InvalidAddress:
+        return f"{local}{at}{domain}"
+
+
 def check_display_name(text: str) -> str:
     """The display name with its outer spaces removed and inner runs of spaces made one; see names.check_sender_name."""
     if not is_line(text):
@@ -161,6 +177,8 @@ class Mailbox:
 
 def parse_mailbox(text: str) -> Mailbox:
     """Read a sender, "Name <address>" or an address alone. Raises InvalidAddress; for others see recipients.py."""
+    if "<" in text and not _LINE_BREAK.search(text):
+        text = trimmed(text)
     named = _NAMED.fullmatch(text) if "<" in text else None
     if named is None:
         return Mailbox("", validate_address(text))

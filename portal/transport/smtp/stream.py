@@ -10,6 +10,8 @@ from functools import lru_cache
 from time import monotonic
 
 NO_TLS = "the server speaks no TLS here"
+OLD_TLS = "the server's encryption is too old"
+LOST_IN_HANDSHAKE = "connection lost in the TLS handshake"
 MAX_REPLY = 32 * 1024  # octets; the longest EHLO answers and refusals known are below 3 kB
 _REPLY_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ -]|\r?\n)")
 _ONE_LINE = re.compile(rb"[2-5][0-9][0-9](?: |\r?\n)")
@@ -22,6 +24,17 @@ _NOT_PUBLIC = frozenset({
     "localhost", "onion", "private", "test",
 })  # fmt: skip
 _BARE_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+# OpenSSL's names for a handshake that only an older TLS, or a weaker key or signature, would have let succeed.
+_TOO_OLD = frozenset({
+    "BAD_PROTOCOL_VERSION_NUMBER", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL",
+    "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED", "MODULUS_TOO_SMALL", "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY", "TLSV1_ALERT_PROTOCOL_VERSION", "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+    "UNSUPPORTED_PROTOCOL", "WRONG_SIGNATURE_TYPE", "WRONG_SSL_VERSION",
+})  # fmt: skip
+# The same of a certificate, in the words of its verification: "EE certificate key too weak".
+_TOO_WEAK = re.compile(r"(?:key|algorithm|md) too (?:weak|small)", re.IGNORECASE)
 
 
 class NoReply(Exception):
@@ -136,13 +149,15 @@ class Dialog(smtplib.SMTP):
             raise self._gone(error) from error
         except ssl.SSLCertVerificationError as error:
             self.close()
-            raise NoReply("tls", error.verify_message) from error
+            words = error.verify_message
+            raise NoReply("tls", f"{OLD_TLS} ({words})" if _TOO_WEAK.search(words) else words) from error
         except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-            raise self._gone(error) from error  # as anywhere else: it says nothing about the settings
+            gone = self._gone(error)  # as anywhere else: it says nothing certain about the settings
+            gone.detail = LOST_IN_HANDSHAKE
+            raise gone from error
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             self.close()
-            spoken = getattr(error, "reason", "") != "WRONG_VERSION_NUMBER"  # OpenSSL's name for what is no TLS at all
-            raise NoReply("tls", "no TLS handshake" if spoken else NO_TLS) from error
+            raise NoReply("tls", _handshake(getattr(error, "reason", None) or "")) from error
         self.esmtp_features = {}
 
     def _line(self, until: float, room: int) -> bytes:
@@ -188,6 +203,13 @@ class Dialog(smtplib.SMTP):
         if isinstance(error, TimeoutError):
             return NoReply("timeout", "no answer in time")
         return NoReply("lost", "connection lost")
+
+
+def _handshake(reason: str) -> str:
+    """Why there was no handshake, by OpenSSL's name for it; the rest of its message would name files and lines."""
+    if reason == "WRONG_VERSION_NUMBER":  # what is no TLS at all
+        return NO_TLS
+    return f"{OLD_TLS} ({reason.lower().replace('_', ' ')})" if reason in _TOO_OLD else "no TLS handshake"
 
 
 @lru_cache(maxsize=8)

@@ -39,9 +39,9 @@ def get_page() -> Response:
 @limited(EXPORT)
 def post_csv() -> Response:
     """Posted, so that in a frame the form's body brings the session. Changes nothing."""
-    zone = csv_files.zone(g.tenant)
+    zone = csv_files.zone()
     batches = ([_row(entry, zone) for entry in batch] for batch in audit.entries(g.tenant))
-    return csv_files.stream("activity", g.tenant, _head(), batches)
+    return csv_files.stream("activity", _head(), batches)
 
 
 def _head() -> list[str]:

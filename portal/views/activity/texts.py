@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portal.models import AuditEntry
+from portal.transport.mime.addresses import readable_domains
 from portal.views.people import texts as users_texts
 from portal.web.i18n import gettext, lazy_gettext
 
@@ -68,6 +69,8 @@ VALUES = {
     ("encryption", "starttls"): lazy_gettext("TLS"),
 }
 
+_WITH_DOMAINS = ("sender", "host", "username", "from_address")
+
 # What support has looked at.
 VIEWS = {
     "settings": lazy_gettext("Email configuration"),
@@ -91,7 +94,7 @@ class Change:
 def who(entry: AuditEntry) -> str:
     if entry.role == "platform":
         return gettext("Your marketplace (%(name)s)", name=entry.who) if entry.who else gettext("Your marketplace")
-    return entry.who
+    return readable_domains(entry.who)
 
 
 def role(entry: AuditEntry) -> str:
@@ -102,7 +105,7 @@ def role(entry: AuditEntry) -> str:
 
 def subject(entry: AuditEntry) -> str:
     if entry.action != "support_viewed":
-        return entry.subject
+        return readable_domains(entry.subject)
     looked_at = VIEWS.get(entry.subject)
     return str(looked_at) if looked_at else gettext("Message %(number)s", number=entry.subject)
 
@@ -121,5 +124,7 @@ def _value(name: str, value: Any) -> str:
     if name == "role":
         return users_texts.role(str(value))
     if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
+        return readable_domains(", ".join(str(item) for item in value))
+    if name in _WITH_DOMAINS:
+        return readable_domains(str(value))
     return str(VALUES.get((name, value), value))

@@ -41,7 +41,8 @@ changes tenants, and removes people. An operation's `security` names the one tha
 403. A key can be limited to certain tenants, and finds nobody else's messages. A key that has ended or was revoked is
 answered 401.
 
-A request that hands in mail has at most 15 MB, any other 64 kB; more is answered 413 before it is read. Of what is
+A request that hands in mail has at most 15 MB, any other 64 kB; more is answered 413. A body is JSON and says so in
+`Content-Type: application/json`; anything else is answered 415. Both are answered before the body is read. Of what is
 wrong with a request, 20 things are named at most, and then how many more there are.
 
 Each API key has a rate limit, counted in messages; beyond it the answer is 429 with `Retry-After`."""

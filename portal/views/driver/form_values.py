@@ -10,7 +10,9 @@ from portal import encryption, providers
 from portal.models import Driver, DriverTest
 from portal.providers.base import Provider
 from portal.services.drivers import save_gate
-from portal.services.drivers.settings import DriverSettings
+from portal.services.drivers.settings import DriverSettings, encryption_of, host_and_port
+from portal.transport.mime.addresses import readable_address
+from portal.typed import trimmed
 from portal.views.driver import texts as driver_texts
 from portal.views.driver.form import FIELDS, DriverForm
 
@@ -26,9 +28,24 @@ class Difference:
 def kept(form: DriverForm, test: DriverTest | None, driver: Driver | None) -> str:
     """Whose password an empty field stands for: test, driver, or nobody's; lost when it can't be read any more."""
     for name, stored in (("test", test), ("driver", driver)):
-        if stored is not None and (stored.host, stored.username) == (form.host.data, form.username.data):
+        typed = (shown("host", form.host.data or ""), form.username.data or "")
+        if stored is not None and (shown("host", stored.host), stored.username) == typed:
             return name if encryption.can_read(stored.secret) else "lost"
     return ""
+
+
+def typed() -> DriverForm:
+    """The form as it was sent; a port that was typed with the server, as help pages name it, is put where it belongs.
+
+    The encryption follows it.
+    """
+    form = DriverForm()
+    host, port = host_and_port(form.host.data or "")
+    form.host.data = host
+    if port is not None:
+        form.port.data = str(port)
+        form.encryption.data = encryption_of(port) or form.encryption.data
+    return form
 
 
 def filled(stored: Driver | DriverTest | None, version: int) -> DriverForm:
@@ -45,8 +62,13 @@ def filled(stored: Driver | DriverTest | None, version: int) -> DriverForm:
     form.preset.data = stored.preset
     for name in FIELDS:
         if name != "secret":
-            form[name].data = str(getattr(stored, name))
+            form[name].data = shown(name, getattr(stored, name))
     return form
+
+
+def shown(name: str, value: object) -> str:
+    """A stored setting as its field has it."""
+    return readable_address(str(value)) if name in ("host", "from_address") else str(value)
 
 
 def choose(form: DriverForm, provider: Provider) -> None:
@@ -76,7 +98,7 @@ def seen_version(form: DriverForm) -> int:
 
 def _number(text: str | None, *, digits: int) -> int | None:
     """None also for too many digits: int() refuses more than 4,300 of them."""
-    text = (text or "").strip()
+    text = trimmed(text or "")
     return int(text) if text.isdecimal() and len(text) <= digits else None
 
 
@@ -94,7 +116,7 @@ def differences(form: DriverForm, driver: Driver | None) -> list[Difference] | N
     if driver is None:
         return []
     return [
-        Difference(name, str(getattr(driver, name)))
+        Difference(name, shown(name, getattr(driver, name)))
         for name in FIELDS
-        if name != "secret" and str(getattr(driver, name)) != (form[name].data or "").strip()
+        if name != "secret" and shown(name, getattr(driver, name)) != trimmed(form[name].data or "")
     ]

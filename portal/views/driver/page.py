@@ -100,7 +100,7 @@ def post_choice() -> Response:
     """The form and the guide of another provider, with what was typed by whoever may save it. Changes nothing."""
     found = setup_page.read(g.tenant)
     if g.user.role == "admin" and entitlements.allows(g.tenant, "own_driver"):
-        form = DriverForm()
+        form = driver_form.typed()
         form.secret.data = ""  # compared with nothing: whoever may look could guess the tested one by the answers
     else:
         form = driver_form.filled(found.form_test or found.driver, found.version)
@@ -114,7 +114,7 @@ def post_choice() -> Response:
 @access("admin")
 @limited(TEST_SEND)
 def post_test() -> Response:
-    form = DriverForm()
+    form = driver_form.typed()
     try:
         test = save_gate.start(g.tenant, g.user, driver_form.wanted(form))
     except InvalidFields as error:
@@ -190,7 +190,7 @@ def post_again() -> Response:
 @blueprint.post("")
 @access("admin")
 def post_save() -> Response:
-    form = DriverForm()
+    form = driver_form.typed()
     try:
         save_gate.save(g.tenant, g.user, driver_form.wanted(form), driver_form.seen_version(form))
     except InvalidFields as error:

@@ -15,6 +15,7 @@ from portal.reasons import words as reasons
 from portal.services.drivers.save_gate import PASS_LIFE
 from portal.services.senders.settings_page import DriverStatus
 from portal.transport.base import OTHER_SIGN_IN, STEPS
+from portal.transport.smtp.stream import LOST_IN_HANDSHAKE, OLD_TLS
 from portal.web.i18n import clock, gettext, lazy_gettext
 
 # What a step does, and that it is done.
@@ -142,6 +143,16 @@ def failure(test: DriverTest) -> tuple[str, str]:
         )
     if kind == "tls":
         return _tls_failure(detail)
+    if kind == "lost" and detail == LOST_IN_HANDSHAKE:
+        return (
+            gettext("The server ended the connection while encryption was being agreed on."),
+            gettext(
+                "Try once more. If it happens again, the server's encryption is probably too old: ask your provider "
+                "for a newer server or another port."
+            )
+            + " "
+            + gettext("Your password was not sent."),
+        )
     if kind == "unsupported":
         return (
             gettext("The server offers no sign-in with a password that we know."),
@@ -156,8 +167,18 @@ def failure(test: DriverTest) -> tuple[str, str]:
 
 
 def _tls_failure(detail: str) -> tuple[str, str]:
-    detail = detail.lower()
     ours = gettext("Your password was not sent.")
+    if detail.startswith(OLD_TLS):
+        return (
+            gettext("The server's encryption is too old to be safe."),
+            gettext(
+                "Your mail provider has to update it, or has a newer server: ask for its name and port. "
+                "Sometimes another port already helps, 465 with SSL or 587 with TLS."
+            )
+            + " "
+            + ours,
+        )
+    detail = detail.lower()
     if "starttls" in detail:
         return (
             gettext("The server offers no encryption on this port."),

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, g, request
 from portal.models import Message
 from portal.services.outbox import log_export
 from portal.services.outbox.message_log import LogFilter
+from portal.transport.mime.addresses import readable_address
 from portal.views import csv_files
 from portal.views.log import texts as log_texts
 from portal.views.log.page import View, read_view
@@ -39,9 +40,9 @@ def post_csv() -> Response:
 
 def _stream(view: View) -> Response:
     wanted = LogFilter(state=view.state, kind=view.kind, period=view.period, recipient=view.recipient)
-    zone = csv_files.zone(g.tenant)
+    zone = csv_files.zone()
     batches = ([_row(message, zone) for message in batch] for batch in log_export.messages(g.tenant, wanted))
-    return csv_files.stream("email-log", g.tenant, _head(), batches)
+    return csv_files.stream("email-log", _head(), batches)
 
 
 def _head() -> list[str]:
@@ -55,7 +56,7 @@ def _head() -> list[str]:
 def _row(message: Message, zone: tzinfo) -> list[str]:
     return [
         csv_files.time(message.accepted_at, zone), message.public_id,
-        log_texts.kind(message.kind), message.kind, message.to_address, message.subject,
+        log_texts.kind(message.kind), message.kind, readable_address(message.to_address), message.subject,
         message.reference or "", message.sender or "", log_texts.state(message), message.state, message.reason or "",
         csv_files.time(message.finished_at, zone),
     ]  # fmt: skip

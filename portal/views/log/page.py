@@ -14,12 +14,13 @@ from werkzeug.wrappers import Response
 from portal.models import utcnow
 from portal.services.outbox import message_log, send_again
 from portal.services.outbox.message_log import LogFilter
+from portal.typed import trimmed
 from portal.views.errors import PageError
 from portal.views.log import texts as log_texts
 from portal.views.sender.page import Notice
 from portal.web.access import access
 from portal.web.htmx import not_modified, see_other, tagged, wants_fragment
-from portal.web.i18n import gettext
+from portal.web.i18n import gettext, reader
 from portal.web.urls import place
 
 blueprint = Blueprint("log", __name__, url_prefix="/settings/email/logs")
@@ -79,7 +80,7 @@ def read_view(values: MultiDict[str, str], recipient: str | None = None) -> View
                     value=chosen[name],
                 ),
             )
-    return View(recipient=(recipient or "").strip() or None, **chosen)
+    return View(recipient=trimmed(recipient or "") or None, **chosen)
 
 
 def context(view: View) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def context(view: View) -> dict[str, Any]:
 
 
 def tag_of(view: View, latest: int) -> str:
-    chosen = zlib.crc32(repr(sorted(view.fields().items())).encode())
+    chosen = zlib.crc32(repr([*sorted(view.fields().items()), str(reader().zone)]).encode())
     return f"{latest}.{int(utcnow().timestamp()) // SLOT}.{chosen:x}"
 
 

@@ -13,6 +13,7 @@ from portal.reasons import words as reasons
 from portal.services.outbox import message_log
 from portal.services.outbox.message_log import Listed
 from portal.services.routing.lanes import Wait
+from portal.transport.mime.addresses import readable_domains
 from portal.web.i18n import clock, gettext, lazy_gettext
 
 # Which sign and colour a state gets; the words say the same.
@@ -133,7 +134,7 @@ def event(entry: LogEntry) -> str:
     """One line of a message's timeline."""
     because = reason(entry.reason)
     if entry.event == "resent":
-        return gettext("Sent again as a new message by %(person)s", person=entry.text or "")
+        return gettext("Sent again as a new message by %(person)s", person=readable_domains(entry.text or ""))
     if entry.event == "sender_changed" and entry.reason is not None:
         return gettext("Goes out through the default sender, because your mail service can't send at the moment")
     if entry.event == "unconfirmed" and entry.reason == "restored":

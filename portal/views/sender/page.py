@@ -17,6 +17,7 @@ from portal.services.errors import InvalidField, NotPending, NotVerified, SendLi
 from portal.services.routing import sender as senders
 from portal.services.senders import identities, revocations, verification
 from portal.services.senders.settings_page import DriverStatus, SenderSettings, driver_status, sender_settings
+from portal.transport.mime.addresses import readable_address, searched_address
 from portal.views import waiting_texts
 from portal.views.driver import texts as driver_texts
 from portal.views.errors import asked_too_often
@@ -24,7 +25,7 @@ from portal.views.log import texts as log_texts
 from portal.views.sender.form import SenderForm
 from portal.web.access import access
 from portal.web.htmx import not_modified, see_other, tagged, wants_fragment
-from portal.web.i18n import clock, gettext
+from portal.web.i18n import clock, gettext, reader
 from portal.web.incoming import number
 from portal.web.rate_limits import SWITCHING, VERIFICATION, limited
 from portal.web.urls import place
@@ -59,7 +60,7 @@ def notice(key: str | None, sender: SenderSettings) -> Notice | None:
         "not_verified": ("error", gettext("This address has to be confirmed before mail can come from it.")),
     }
     if sender.pending:
-        to = sender.pending.identity.address
+        to = readable_address(sender.pending.identity.address)
         texts |= {
             "sent": (
                 "success",
@@ -117,7 +118,7 @@ def state_tag(sender: SenderSettings) -> str:
     """Changes whenever the sender card would look different."""
     pending = sender.pending
     shown: list[object] = [sender.mode, sender.from_header, sender.active and sender.active.id, g.user.role]
-    shown.append(sender.daily_limit)
+    shown += [sender.daily_limit, str(reader().zone)]
     shown += [row.id for row in sender.taken_back]
     if pending:
         message = pending.message
@@ -138,7 +139,7 @@ def driver_tag(found: DriverStatus | None, sender: SenderSettings) -> str:
         return ""
     driver = found.driver
     shown = [driver.version, driver.state, driver.reason, found.usage, found.waits_until, found.held, g.user.role]
-    shown += [sender.chosen_mode, sender.driver_allowed, g.tenant.held_mail]
+    shown += [sender.chosen_mode, sender.driver_allowed, g.tenant.held_mail, str(reader().zone)]
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 
@@ -269,7 +270,7 @@ def taken_back(until: datetime) -> str:
 
 def is_pending(address: str) -> bool:
     pending = sender_settings(g.tenant).pending
-    return pending is not None and pending.identity.address.casefold() == address.strip().casefold()
+    return pending is not None and pending.identity.address.lower() == searched_address(address)
 
 
 def done(key: str, *, fresh_form: bool = False) -> Response:

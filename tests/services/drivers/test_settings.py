@@ -8,7 +8,7 @@ from flask import Flask
 
 from portal.models import Tenant, User
 from portal.services.drivers import save_gate
-from portal.services.drivers.settings import DriverSettings
+from portal.services.drivers.settings import DriverSettings, host_and_port
 from portal.services.errors import InvalidFields
 from tests.support.driver_steps import saved
 from tests.support.mail_service import MailService
@@ -73,6 +73,59 @@ def test_only_an_app_password_loses_the_spaces_within_it(
     tenant: Tenant, user: User, wanted: DriverSettings, preset: str, pasted: str, kept: str
 ) -> None:
     assert replace(wanted, preset=preset, secret=pasted).cleaned(tenant).secret == kept
+
+
+@pytest.mark.parametrize("preset", ["other", "microsoft365", "gmx", "gmail"])
+@pytest.mark.parametrize("host", ["smtp.gmail.com", " SMTP.Gmail.com. ", "\u200bsmtp.googlemail.com"])
+def test_whose_server_it_is_decides_whichever_provider_was_chosen(
+    tenant: Tenant, wanted: DriverSettings, preset: str, host: str
+) -> None:
+    pasted = replace(wanted, preset=preset, host=host, port=587, encryption="starttls", secret="abcd efgh ijkl mnop")
+    assert pasted.cleaned(tenant).secret == "abcdefghijklmnop"
+
+
+def test_a_password_of_ones_own_keeps_its_blanks_at_a_server_that_takes_it(
+    tenant: Tenant, wanted: DriverSettings
+) -> None:
+    pasted = replace(wanted, preset="gmail", host="mail.gmx.net", port=587, encryption="starttls", secret="two words")
+    assert pasted.cleaned(tenant).secret == "two words"
+
+
+@pytest.mark.parametrize("around", ["\u200b", "\ufeff", "\u00a0", "\u2060", "\u200e", " \u00ad\t"])
+def test_what_nobody_sees_around_a_setting_is_left_out(tenant: Tenant, wanted: DriverSettings, around: str) -> None:
+    names = ("host", "username", "secret", "from_address")
+    copied = replace(wanted, **{name: f"{around}{getattr(wanted, name)}{around}" for name in names})
+    assert copied.cleaned(tenant) == wanted.cleaned(tenant)
+
+
+@pytest.mark.parametrize(
+    ("typed", "host", "port"),
+    [
+        ("smtp.gmail.com:465", "smtp.gmail.com", 465),
+        ("smtp.gmail.com: 465", "smtp.gmail.com", 465),
+        (" smtp.gmail.com :587 ", "smtp.gmail.com", 587),
+        ("[::1]:587", "::1", 587),
+        ("[2001:db8::25]", "2001:db8::25", None),
+        ("::1", "::1", None),
+        ("smtps://smtp.gmail.com:465/", "smtp.gmail.com", 465),
+        ("SMTPS://smtp.gmail.com", "smtp.gmail.com", 465),
+        ("smtp://smtp.gmail.com:587", "smtp.gmail.com", 587),
+        ("smtp://smtp.gmail.com", "smtp.gmail.com", None),
+        ("192.0.2.1:2525", "192.0.2.1", 2525),
+        ("mail.bücher.example:587", "mail.bücher.example", 587),
+        ("mail.acme.example", "mail.acme.example", None),
+        ("", "", None),
+        # None of these is a server with a port; they are refused as they stand.
+        ("https://smtp.acme.example", "https://smtp.acme.example", None),
+        ("smtp.acme.example/mail", "smtp.acme.example/mail", None),
+        ("smtp.acme.example:465:1", "smtp.acme.example:465:1", None),
+        ("smtp.acme.example:123456", "smtp.acme.example:123456", None),
+        ("smtp.acme.example:٤٦٥", "smtp.acme.example:٤٦٥", None),
+        ("[::1", "[::1", None),
+    ],
+)
+def test_a_port_that_was_typed_with_the_server_is_told_from_it(typed: str, host: str, port: int | None) -> None:
+    assert host_and_port(typed) == (host, port)
 
 
 def seconds(host: str, tenant: Tenant, wanted: DriverSettings) -> float:

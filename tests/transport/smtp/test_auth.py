@@ -1,6 +1,7 @@
 """TLS and sign-in: nothing secret is said to a server that has not proved its name, and only once to one that has."""
 
 import base64
+import contextlib
 import socket
 import ssl
 import threading
@@ -10,6 +11,11 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.dh import DHParameterNumbers
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, ParameterFormat, PrivateFormat
 
 from portal.transport.base import OTHER_SIGN_IN, Envelope, Mail, Network, Timeouts
 from portal.transport.destinations import MemoryResolver, Policy
@@ -17,6 +23,7 @@ from portal.transport.smtp.account import Account, Encryption, readable
 from portal.transport.smtp.connection import Connection
 from portal.transport.smtp.failure import SMTPFailure
 from portal.transport.smtp.replies import classify
+from portal.transport.smtp.stream import LOST_IN_HANDSHAKE, OLD_TLS
 from tests.support.scripted_server import CLOSE, DRIP, PLENTY, SILENCE, Answer, ScriptedServer, ends_in
 
 pytestmark = pytest.mark.any_database
@@ -54,7 +61,10 @@ def submission(
 
 
 def connection(
-    server: ScriptedServer, ca_file: str | None, encryption: Encryption = "starttls", timeouts: Timeouts = PLENTY
+    server: "ScriptedServer | OldServer",
+    ca_file: str | None,
+    encryption: Encryption = "starttls",
+    timeouts: Timeouts = PLENTY,
 ) -> Connection:
     account = Account(NAME, server.port, encryption, USER, PASSWORD)
     policy = Policy(["127.0.0.0/8"], [server.port], MemoryResolver({NAME: ["127.0.0.1"]}))
@@ -191,15 +201,125 @@ def test_only_the_extra_ca_file_makes_this_authority_trusted(authority: trustme.
     assert refusal(submission(server_context(authority)), None).reply.text == "tls"
 
 
-def test_tls_1_1_is_refused(authority: trustme.CA, ca_file: str) -> None:
+# 1024 bits (RFC 2409 section 6.2)
+OAKLEY_GROUP_2 = int(
+    "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B"
+    "302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7EDEE386BFB5A899FA5AE9F24117C4B1FE6"
+    "49286651ECE65381FFFFFFFFFFFFFFFF",
+    16,
+)
+
+
+class OldServer:
+    """A submission server that says by an alert why it makes no connection, as mail servers do."""
+
+    def __init__(self, context: ssl.SSLContext, *, implicit: bool) -> None:
+        self.context, self.implicit = context, implicit
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> "OldServer":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.thread.join(10)
+        self.listener.close()
+
+    def _serve(self) -> None:
+        client, _ = self.listener.accept()
+        with client, contextlib.suppress(OSError):
+            if not self.implicit:
+                client.sendall(b"220 ready\r\n")
+                client.recv(1024)
+                client.sendall(b"250-old\r\n250 STARTTLS\r\n")
+                client.recv(1024)
+                client.sendall(b"220 go on\r\n")
+            self.context.wrap_socket(client, server_side=True).close()
+
+
+def old_version(authority: trustme.CA, version: ssl.TLSVersion) -> ssl.SSLContext:
     context = server_context(authority)
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning):
-        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-    server = submission(context)
-    # This server hangs up without a TLS alert, which looks like any lost connection.
-    assert refusal(server, ca_file).reply.text in ("tls", "lost")
-    assert auth_commands(server) == []
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+def old_ciphers(authority: trustme.CA, ciphers: str) -> ssl.SSLContext:
+    context = server_context(authority)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+    return context
+
+
+def small_dh_key(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
+    context = old_ciphers(authority, "DHE-RSA-AES128-GCM-SHA256")
+    authority.issue_cert(NAME, key_type=trustme.KeyType.RSA).configure_cert(context)
+    group = DHParameterNumbers(OAKLEY_GROUP_2, 2).parameters()
+    (folder / "dh.pem").write_bytes(group.parameter_bytes(Encoding.PEM, ParameterFormat.PKCS3))
+    context.load_dh_params(str(folder / "dh.pem"))
+    return context
+
+
+def small_key_of_certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
+    """A server whose certificate has a key of 1024 bits, and the file that makes it trusted."""
+    key = rsa.generate_private_key(65537, 1024)
+    validity = datetime(2020, 1, 1, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, *validity)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM)
+    (folder / "ca.pem").write_bytes(pem)
+    (folder / "all.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()) + pem
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.load_cert_chain(folder / "all.pem")
+    return context, str(folder / "ca.pem")
+
+
+def test_a_server_that_hangs_up_in_the_handshake_is_told_from_one_that_does_so_later(
+    authority: trustme.CA, ca_file: str
+) -> None:
+    reply = refusal(submission(old_version(authority, ssl.TLSVersion.TLSv1_1)), ca_file).reply
+    assert (reply.text, reply.detail) == ("lost", LOST_IN_HANDSHAKE)
+
+
+@pytest.mark.parametrize("encryption", ["starttls", "tls"])
+@pytest.mark.parametrize(
+    ("what", "named"),
+    [
+        ("TLS 1.0", "tlsv1 alert protocol version"),
+        ("TLS 1.1", "tlsv1 alert protocol version"),
+        ("ciphers without forward secrecy", "sslv3 alert handshake failure"),
+        ("a small key for the exchange", "dh key too small"),
+        ("a small key of the certificate", "EE certificate key too weak"),
+    ],
+)
+def test_a_server_whose_encryption_is_too_old_is_told_from_others(
+    authority: trustme.CA, ca_file: str, tmp_path: Path, encryption: Encryption, what: str, named: str
+) -> None:
+    trusted = ca_file
+    match what:
+        case "TLS 1.0":
+            context = old_version(authority, ssl.TLSVersion.TLSv1)
+        case "TLS 1.1":
+            context = old_version(authority, ssl.TLSVersion.TLSv1_1)
+        case "a small key for the exchange":
+            context = small_dh_key(authority, tmp_path)
+        case "a small key of the certificate":
+            context, trusted = small_key_of_certificate(tmp_path)
+        case _:
+            context = old_ciphers(authority, "AES128-SHA")
+    with OldServer(context, implicit=encryption == "tls") as server, pytest.raises(SMTPFailure) as caught:
+        connection(server, trusted, encryption).__enter__()
+    assert (caught.value.reply.text, caught.value.reply.detail) == ("tls", f"{OLD_TLS} ({named})")
 
 
 def test_nothing_goes_in_the_clear_where_starttls_is_stripped(ca_file: str) -> None:

@@ -1,12 +1,15 @@
 """What is large or odd in a call's JSON: a bounded answer, and no memory beyond its own size."""
 
+import io
 import json
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+import portal
 from tests.views.api.conftest import MESSAGE, problem
 
 SIZE = 14_000_000
@@ -74,6 +77,28 @@ def test_the_largest_batch_is_within_what_is_read(api: FlaskClient) -> None:
 def test_more_files_than_a_message_has_are_refused_before_they_are_read(api: FlaskClient) -> None:
     refused = problem(api.post("/api/v1/messages", json=MESSAGE | {"attachments": [0] * 30_000}), 422)
     assert refused["errors"] == [{"pointer": "#/attachments", "detail": "A message has at most 20 attachments."}]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/messages", "/api/v1/messages/batch"])
+@pytest.mark.parametrize(
+    ("kind", "size", "status"),
+    [("text/plain", 1000, 415), ("", 1000, 415), ("multipart/form-data; boundary=x", 14_000_000, 415),
+     ("application/json", 16_000_000, 413), ("text/plain", 16_000_000, 415)],
+)  # fmt: skip
+def test_what_is_no_json_or_too_much_is_answered_before_it_is_read(
+    api: FlaskClient, path: str, kind: str, size: int, status: int
+) -> None:
+    body = io.BytesIO(b" " * size)
+    answer = api.post(path, input_stream=body, content_length=size, content_type=kind)
+    assert problem(answer, status) and body.tell() == 0
+
+
+def test_both_and_the_sizes_are_described(client: FlaskClient) -> None:
+    described = client.get("/api/v1/openapi.json").get_json()
+    readme = (Path(portal.__file__).parents[1] / "README.md").read_text()
+    for text in (described["info"]["description"], readme):
+        assert all(part in text for part in ("413", "415", "15 MB", "64 kB"))
+    assert {"413", "415"} <= described["paths"]["/messages"]["post"]["responses"].keys()
 
 
 def test_a_call_that_hands_in_no_mail_is_small(api: FlaskClient) -> None:

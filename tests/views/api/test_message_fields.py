@@ -167,3 +167,12 @@ def test_what_a_file_cannot_be_is_refused(api: FlaskClient, kind: str, more: dic
     answer = api.post("/api/v1/messages", json=MESSAGE | {"attachments": [file]})
     assert answer.status_code == 422
     assert answer.get_json()["errors"][0]["pointer"] == f"#/{field}"
+
+
+@pytest.mark.parametrize("domain", ["bücher.example", "BÜCHER.example", "xn--bcher-kva.example"])
+def test_a_recipient_is_taken_as_people_read_it_and_given_back_as_it_is_stored(api: FlaskClient, domain: str) -> None:
+    """With what comes along when it is copied."""
+    answer = api.post("/api/v1/messages", json=MESSAGE | {"to": f"\u200bjane@{domain}\ufeff\u00a0"})
+    assert answer.status_code == 202, answer.text
+    number = answer.get_json()["id"]
+    assert api.get(f"/api/v1/messages/{number}").get_json()["to"] == "jane@xn--bcher-kva.example"

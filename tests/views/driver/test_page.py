@@ -23,6 +23,8 @@ from portal.services.drivers import probe
 from portal.services.drivers.save_gate import GIVE_UP
 from portal.transport.base import OTHER_SIGN_IN
 from portal.transport.smtp.replies import ACTIONS
+from portal.transport.smtp.stream import LOST_IN_HANDSHAKE, OLD_TLS
+from portal.views.driver import texts as driver_texts
 from portal.views.log import texts as log_texts
 from tests.conftest import made_app
 from tests.support.driver_steps import allow
@@ -669,3 +671,59 @@ def test_after_three_refused_passwords_the_page_says_when_to_try_again(
     assert CANARY not in answer.text and "shop@acme.example" in answer.text, "what was typed stays, but the password"
     german = admin.post(f"{PAGE}/test", fields, headers={"Accept-Language": "de"})
     assert german.status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("typed", "host", "port", "encryption"),
+    [
+        ("smtp.gmail.com:465", "smtp.gmail.com", "465", "tls"),
+        ("smtps://smtp.gmail.com:465/", "smtp.gmail.com", "465", "tls"),
+        ("smtp.gmail.com: 587", "smtp.gmail.com", "587", "starttls"),
+        ("[::1]:465", "::1", "465", "tls"),
+    ],
+)
+def test_a_port_typed_with_the_server_fills_its_own_field(
+    admin: Person, fields: dict[str, str], typed: str, host: str, port: str, encryption: str
+) -> None:
+    """In each answer that shows what was typed."""
+    preset = "gmail" if "gmail" in typed else "other"
+    typed_there = fields | {"preset": preset, "host": typed, "port": "587", "encryption": "starttls"}
+    typed_there |= {"from_address": "nobody"}
+    for path in (f"{PAGE}/test", PAGE, f"{PAGE}/form"):
+        answer = admin.as_htmx("POST", path, data=typed_there)
+        assert f'value="{host}"' in field(answer, "host") and f'value="{port}"' in field(answer, "port"), path
+        assert f'value="{encryption}"' in re.findall(r"<option [^>]* selected", field(answer, "encryption"))[0], path
+        assert "This is not a server's name" not in text_of(answer)
+
+
+def test_what_was_typed_so_is_tested_and_saved(app: Flask, admin: Person, fields: dict[str, str]) -> None:
+    typed = fields | {"host": f"\u200b127.0.0.1:{fields['port']}\u00a0", "port": "587"}
+    pass_a_test(app, admin, typed)
+    assert admin.post(PAGE, typed).status_code == 303
+    driver = stored(app)
+    assert driver is not None and (driver.host, str(driver.port)) == ("127.0.0.1", fields["port"])
+
+
+@pytest.mark.parametrize(
+    ("said", "what", "fix"),
+    [
+        (f"tls: {OLD_TLS} (dh key too small)", "encryption is too old to be safe", "ask for its name and port"),
+        (f"tls: {OLD_TLS} (unsupported protocol)", "encryption is too old to be safe", "Your password was not sent"),
+        (f"lost: {LOST_IN_HANDSHAKE}", "ended the connection while encryption was being agreed", "probably too old"),
+    ],
+)
+def test_a_server_whose_encryption_is_too_old_is_said_to_be(said: str, what: str, fix: str, app: Flask) -> None:
+    with app.test_request_context():
+        test = DriverTest(state="failed", failed_step="tls", reason="tls_failed", text=said)
+        sentences = driver_texts.failure(test)
+    assert what in sentences[0] and fix in sentences[1]
+
+
+@pytest.mark.parametrize("name", ["smtp.bücher.example", "smtp.xn--bcher-kva.example"])
+def test_a_stored_password_is_kept_for_a_server_in_either_spelling(
+    app: Flask, admin: Person, fields: dict[str, str], name: str
+) -> None:
+    saved(app, admin, fields)
+    change(app, update(Driver).values(host="smtp.xn--bcher-kva.example"))
+    answer = admin.as_htmx("POST", PAGE, data=fields | {"host": name, "secret": "", "from_address": "nobody"})
+    assert "A password is stored" in field(answer, "secret")

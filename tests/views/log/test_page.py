@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -215,6 +215,11 @@ def states(page: str) -> list[str]:
     return [unescape(text) for text in re.findall(r'class="row-state [^>]*>.*?<span>([^<]*)</span>', page, re.S)]
 
 
+def time_of_day(at: datetime) -> str:
+    """As the page says it to a reader whose zone nobody has named."""
+    return f"{dates.format_time(at, 'short', locale='en')} UTC"
+
+
 def make_wait(app: Flask, route: str, reason: str | None, seconds: float) -> str:
     """Have the route's lane wait; returns the time of day that the page shows for it."""
     with app.app_context():
@@ -223,7 +228,7 @@ def make_wait(app: Flask, route: str, reason: str | None, seconds: float) -> str
         lane.not_before, lane.reason = until, reason
         db.session.add(lane)
         db.session.commit()
-        return dates.format_time(until, "short", locale="en")
+        return time_of_day(until)
 
 
 @pytest.mark.parametrize("opened", [False, True])
@@ -281,7 +286,7 @@ def test_mail_of_a_shop_that_the_relay_refuses_alone_says_why(app: Flask, person
         about = {"route": "relay", "tenant_id": message.tenant_id, "message_id": message.id, "reason": "rate_limited"}
         db.session.add(Refusal(**about, at=utcnow(), since=utcnow(), not_before=until))
         db.session.commit()
-    at = dates.format_time(until, "short", locale="en")
+    at = time_of_day(until)
     (state,) = states(person.get(LOG).text)
     assert state == f"Waiting: too many messages in a short time, goes on at {at}"
 

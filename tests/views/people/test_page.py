@@ -119,3 +119,11 @@ def test_it_works_in_a_frame_without_cookies(person: Person) -> None:
 def test_it_speaks_german(arrive: Arrive) -> None:
     page = arrive(locale="de").get(PATH).text
     assert "Jemanden einladen" in page and "Zuletzt hier" in page
+
+
+def test_who_is_invited_is_shown_as_people_read_it_without_what_nobody_sees(app: Flask, person: Person) -> None:
+    person.post("/settings/people", {"address": "\u200bjo@bücher.example\ufeff", "role": "viewer"})
+    page = person.get("/settings/people").text
+    assert "jo@bücher.example" in page
+    with app.app_context():
+        assert [message.to_address for message in db.session.query(Message)] == ["jo@xn--bcher-kva.example"]
