@@ -74,7 +74,7 @@ def everything(app: Flask) -> dict[str, Any]:
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
     """The tables and keys; a count whose time was over is gone by itself."""
-    return {name for name, value in after.items() if before.get(name) != value}
+    return {name for name, value in after.items() if value is not None and before.get(name) != value}
 
 
 def may_change(method: str, rule: str, path: str) -> str | None:

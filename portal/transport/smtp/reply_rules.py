@@ -87,6 +87,9 @@ RULES: tuple[Rule, ...] = (
     _rule("tls_required", r"\b(tls|ssl|encryption)\b.{0,20} (required|needed)\b|over a (tls|secure) conn", GOOGLE),
     _rule("tls_required", r"(requires?|without|must use) [\w ]{0,12}(ssl|tls|encryption|secure conn)", RUSSIAN),
     _rule("tls_required", r"", RFC, codes=r"^(523|538)(?! \d\.[^7])|\d\.7\.1[01]$"),
+    _rule("quota_daily", r"only \d+ (messages|e?-?mails|recipients) (per|a|each) (day|month)|(exceeded|over) your "
+          r"(out\w*|sending|smtp|relay) quota", HOSTING, MESSAGE, action=BACKOFF),
+    _rule("dns_failure", r"dns check failed", CHINESE, MESSAGE, "^5"),
     # What is told by code words, and what would be taken for something else below
     _rule("too_many_connections", r"\b(mi:(dmc|cel|ccl)|rp:(drc|ccl)|hl:icc)\b", NETEASE, action=BACKOFF),
     _rule("rate_limited", r"\b(mi:sfq|rp:(qrc|cel)|hl:(ifc|rep|mep))\b", NETEASE, action=BACKOFF),
@@ -121,7 +124,8 @@ RULES: tuple[Rule, ...] = (
     _rule("smtp_auth_disabled", r"not (implemented|supported|available)|un(recogni[sz]ed|known|implemented)", RFC,
           "auth", "^50[0-4]"),
     _rule("too_many_logins", r"too many (times|(?!bad )(\w+ )?(log ?in|logon|sign.?in|auth\w*)s? (attempt|fail|"
-          r"tr(y|ies)))|too many (\w+ )?(attempt|fail)\w*.*\b(later|in \d+|after|wait)\b|"
+          r"tr(y|ies)))|too many (failed|unsuccessful)|"
+          r"too many (\w+ )?(attempt|fail)\w*.*\b(later|in \d+|after|wait)\b|"
           r"^(?!.*password is incorrect).*log ?in frequency limited", COMMON, "auth", action=BACKOFF),
     _rule("account_suspended", rf"{_WHO}\b(?!.{{0,30}}(exceed|limit)).{{0,50}}\b{_SHUT}(?! by)", HOSTING,
           OPENING),
@@ -134,6 +138,7 @@ RULES: tuple[Rule, ...] = (
           r"auth)|server failed|connection (lost|refused|reset|timed out|fail)|internal (server )?error|(auth\w*|sasl|"
           r"ldap|password|backend) (server|service|daemon|backend) .{0,20}(error|fail|un|not|down|time)", NDR, "auth",
           action=BACKOFF),
+    _rule("bad_credentials", r"password transition|password (has |is )?expired", RFC, "auth mail", action=PAUSE),
     _rule("bad_credentials", r"auth\w*( has)? (fail|unsuccess|cred|invalid)|could not authenticate|bad auth|"
           r"(not |un)authenticated(?! e?-?mail| message)", COMMON,
           "auth mail"),
@@ -181,7 +186,7 @@ RULES: tuple[Rule, ...] = (
     _rule("rate_limited", rf"{_HOURLY}\b.*\b{_LIMIT}|{_LIMIT}\b.*\b{_HOURLY}", HOSTING),
     _rule("quota_daily", r"", GOOGLE, codes=r"^\d+ 5\.4\.5$"),
     _rule("too_many_connections", r"(too many|concurrent|simultaneous|maximum|trop de|number of) .{0,24}(connexion|"
-          r"connection|session)s?\b(?!.*rate)|connections? (count )?limit|thread limit", POSTFIX),
+          r"connection|session)s?\b(?!.*rate (limit|exceed))|connections? (count )?limit|thread limit", POSTFIX),
     _rule("too_many_connections", r"(messages?|mails?) (\w+ )?(per|in) (one |this |a single )?(connection|session)",
           YAHOO),
     _rule("service_unavailable", r"queue quota", OUTLOOK, MESSAGE, "^4"),
@@ -272,7 +277,8 @@ RULES: tuple[Rule, ...] = (
     _rule("local_error", r"too many (\w+ )?(errors|(unrecognized|unknown|bad|invalid|syntax) commands)", POSTFIX,
           action=BACKOFF),
     _rule("local_error", r"bad sequence|(rcpt|mail|data|ehlo|helo) first|need (mail|rcpt)|identity changes|"
-          r"nested mail|mail from already|sender already|command unrecogni|unrecogni[sz]ed command|protocol "
+          r"nested mail|already specified|mail from already|sender already|"
+          r"command unrecogni|unrecogni[sz]ed command|protocol "
           r"(violation|error)", GOOGLE,
           f"auth {MESSAGE}", "^5", RETRY),
     _rule("rate_limited", r"try again later, closing", GOOGLE, codes="^421"),

@@ -15,6 +15,8 @@ SAID = {
     (BACKOFF, "ip_blocked"): ["mail 421 4.7.1 [TS03] All messages from 203.0.113.5 will be permanently deferred"],
     (BACKOFF, "local_error"): ["mail 502 5.5.1 Too many unrecognized commands, goodbye."],
     (BACKOFF, "quota_daily"): [
+        "rcpt 554 5.7.1 <jane@example.net>: Recipient address rejected: You have exceeded your Outmail quota.",
+        "data 554 5.7.1 <DATA>: Data command rejected: only 10 messages per day",
         "dot 554 5.5.0 MI:STC",
         "mail 550 Sending limit reached, wait until tomorrow",
         "rcpt 550 Your domain has reached its sending limit; try again in 3600 seconds",
@@ -87,6 +89,7 @@ SAID = {
         "mail 421 4.4.2 Connection timed out",
     ],
     (BACKOFF, "too_many_connections"): [
+        "rcpt 450 too many connections from your IP (rate controlled)",
         "rcpt 550 MI:DMC 163 mx, too many messages from this sender",
         "connect 421 4.7.0 Connection refused: maximum number of sessions reached",
         "ehlo 421 4.3.2 Too many connections",
@@ -94,6 +97,7 @@ SAID = {
         "rcpt 450 4.7.0 too many connections from your IP",
     ],
     (BACKOFF, "too_many_logins"): [
+        "auth 535 5.7.8 Authentication blocked due to too many failed attempts",
         "auth 535 5.7.8 You have tried to log in too many times. Please try again later",
         "auth 535 Login failed too many times, account temporarily locked",
         "auth 550 too many login failures, try again in 10 minutes",

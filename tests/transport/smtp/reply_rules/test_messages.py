@@ -62,6 +62,7 @@ SAID = {
         "rcpt 450 4.2.0 <jane@example.net>: Recipient address rejected: Postgrey active, try again in 60 seconds",
     ],
     (RETRY, "local_error"): [
+        "auth 503 5.5.2 Auth command already specified",
         "rcpt 452 4.3.1 Mailbox license limit reached",
         "rcpt 422 License Expired",
         "mail 501 5.5.1 MAIL FROM already established",

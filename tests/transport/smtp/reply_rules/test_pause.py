@@ -48,6 +48,7 @@ SAID = {
         "auth 535 Invalid login: MFA enforced",
     ],
     (PAUSE, "bad_credentials"): [
+        "auth 432 4.7.12 A password transition is needed",
         "dot 554 Invalid API Key",
         "rcpt 550 Submitter failed to authenticate",
         "mail 554 5.7.0 Too Many Unauthenticated commands.",
@@ -85,6 +86,7 @@ SAID = {
     ],
     (PAUSE, "browser_sign_in_required"): ["auth 534 5.7.14 Please log in via your web browser and then try again"],
     (PAUSE, "dns_failure"): [
+        "dot 550 Domain may not exist or DNS check failed",
         "mail 550 5.1.8 Domain of sender address info@shop.example does not exist",
         "rcpt 550 5.7.25 rejected",
         "mail 550 Requested mail action not taken: Domain does not exist",
