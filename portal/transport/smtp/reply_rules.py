@@ -185,7 +185,8 @@ RULES: tuple[Rule, ...] = (
     _rule("quota_daily", rf"{_DAILY}\b.*\b{_LIMIT}|{_LIMIT}\b.*\b{_DAILY}", GOOGLE),
     _rule("rate_limited", rf"{_HOURLY}\b.*\b{_LIMIT}|{_LIMIT}\b.*\b{_HOURLY}", HOSTING),
     _rule("quota_daily", r"", GOOGLE, codes=r"^\d+ 5\.4\.5$"),
-    _rule("too_many_connections", r"(too many|concurrent|simultaneous|maximum|trop de|number of) .{0,24}(connexion|"
+    _rule("too_many_connections", r"too frequent connect|"
+          r"(too many|concurrent|simultaneous|maximum|trop de|number of) .{0,24}(connexion|"
           r"connection|session)s?\b(?!.*rate (limit|exceed))|connections? (count )?limit|thread limit", POSTFIX),
     _rule("too_many_connections", r"(messages?|mails?) (\w+ )?(per|in) (one |this |a single )?(connection|session)",
           YAHOO),

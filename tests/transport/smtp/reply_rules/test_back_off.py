@@ -89,6 +89,7 @@ SAID = {
         "mail 421 4.4.2 Connection timed out",
     ],
     (BACKOFF, "too_many_connections"): [
+        "mail 450 too frequent connects from 203.0.113.7, please try again later.",
         "rcpt 450 too many connections from your IP (rate controlled)",
         "rcpt 550 MI:DMC 163 mx, too many messages from this sender",
         "connect 421 4.7.0 Connection refused: maximum number of sessions reached",
