@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-# Letters and signs that are drawn as nothing: fillers, the Braille blank, the grapheme joiner.
-_DRAWN_AS_NOTHING = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+# Nothing is seen of these, though Unicode calls them letters, marks or symbols: fillers, blanks, placeholders.
+DRAWN_AS_NOTHING = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc\U0001d159")
 
 
 def trimmed(text: str) -> str:
@@ -23,7 +23,7 @@ def trimmed(text: str) -> str:
 def _is_blank(character: str) -> bool:
     return (
         character.isspace()
-        or character in _DRAWN_AS_NOTHING
+        or character in DRAWN_AS_NOTHING
         or "\ufe00" <= character <= "\ufe0f"
         or unicodedata.category(character) in ("Cf", "Zs")
     )

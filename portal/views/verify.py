@@ -12,9 +12,8 @@ from portal.services.errors import NotPending, SendLimit
 from portal.services.senders import revocations, verification
 from portal.services.senders.verification import VerificationLink
 from portal.views.errors import asked_too_often
-from portal.web.access import access
+from portal.web.access import access, refuse_cross_site
 from portal.web.i18n import clock, gettext, speak
-from portal.web.other_sites import refuse_other_sites
 from portal.web.rate_limits import NEW_LINK, limited
 
 blueprint = Blueprint("verify", __name__)
@@ -32,7 +31,7 @@ def get_link(token: str) -> Response:
 @blueprint.post("/verify/<token>")
 @access("public")
 def post_link(token: str) -> Response:
-    refuse_other_sites()
+    refuse_cross_site()
     return show(verification.confirm(token), token)
 
 
@@ -40,7 +39,7 @@ def post_link(token: str) -> Response:
 @access("public")
 def post_take_back(token: str) -> Response:
     """*I didn't ask for this*, before the address was confirmed or after."""
-    refuse_other_sites()
+    refuse_cross_site()
     link = verification.take_back(token)
     return show(link, token, status=200 if link.state == "taken_back" else None)
 
@@ -49,7 +48,7 @@ def post_take_back(token: str) -> Response:
 @access("public")
 @limited(NEW_LINK)
 def post_resend(token: str) -> Response:
-    refuse_other_sites()
+    refuse_cross_site()
     try:
         link = verification.resend_from_link(token)
     except SendLimit as limit:

@@ -13,14 +13,15 @@ from typing import Any, NamedTuple, cast
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models import Message
 from portal.services.accounts import api_keys
-from tests.support.figures import FULL, Figure, size
+from tests.support.examples import of_any_kind
+from tests.support.figures import Figure, size
 from tests.support.hostile_server import HostileServer, Kept
 from tests.support.steps import drain
 
@@ -138,14 +139,7 @@ def test_every_message_is_sent_whole_or_refused_at_once(
     assert client.put("/api/v1/tenants/acme", json={"name": "Acme Shop"}).status_code == 201
     counts = {"sent": 0, "refused": 0}
 
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=not FULL,
-        database=None,
-        phases=[Phase.explicit, Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
+    @of_any_kind(EXAMPLES)
     @given(
         recipient=recipients(),
         reply_to=recipients(),

@@ -11,13 +11,14 @@ from email.policy import default
 from typing import cast
 
 import pytest
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from portal.transport.mime.addresses import InvalidAddress, Mailbox, parse_mailbox
 from portal.transport.mime.attachments import Attachment, safe_filename
 from portal.transport.mime.build import MailContent, Stamp, build
 from portal.transport.mime.headers import clean
+from tests.support.examples import of_any_kind
 from tests.support.figures import FULL, Figure
 
 pytestmark = pytest.mark.any_database
@@ -57,14 +58,7 @@ def test_no_field_injects_a_header(figure: Figure) -> None:
     injected = 0
     tried = 0
 
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=not FULL,
-        database=None,
-        phases=[Phase.explicit, Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
+    @of_any_kind(EXAMPLES)
     @given(
         sender=anything,
         subject=anything,

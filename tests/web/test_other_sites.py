@@ -4,14 +4,14 @@ import pytest
 from flask import Flask
 from werkzeug.exceptions import Forbidden
 
-from portal.web.other_sites import refuse_other_sites
+from portal.web.access import refuse_cross_site
 from tests.support.settings import configure
 
 
 def is_refused(app: Flask, headers: dict[str, str]) -> bool:
     with app.test_request_context("/verify/x", method="POST", base_url="http://inner:8000", headers=headers):
         try:
-            refuse_other_sites()
+            refuse_cross_site()
         except Forbidden:
             return True
     return False

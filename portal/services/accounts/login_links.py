@@ -98,8 +98,7 @@ def send(link_id: int) -> None:
         if not places:
             log.info("sign-in asked for by an address that nobody has")
             return
-        only = places[0].tenant if len({place.tenant for place in places}) == 1 else None
-        if not _counted(link, places, only):
+        if not _counted(link, places):
             log.info("sign-in link not mailed: the mailbox has had as many as it gets")
             return
         # In no shop's log: by its mail being there or not, a shop would learn whether the person has another one.
@@ -184,7 +183,7 @@ def enter(token: str, user_id: int | None = None) -> Link | Place:
     return Place(user, place.tenant)
 
 
-def _counted(link: SignInLink, places: tuple[Place, ...], tenant: Tenant | None) -> bool:
+def _counted(link: SignInLink, places: tuple[Place, ...]) -> bool:
     """Whether the mailbox has room for the link's mail, which then is counted. Within a transaction.
 
     Asking is limited by address, mails by mailbox, in which one person may be known by several. The last link that fits
@@ -193,7 +192,7 @@ def _counted(link: SignInLink, places: tuple[Place, ...], tenant: Tenant | None)
     come = any(place.user.invited_at is None for place in places)
     cause, mailbox = Cause.SIGN_IN if come else Cause.FIRST_SIGN_IN, limits.mailbox_of(link.address)
     try:
-        limits.count(cause, mailbox, tenant)
+        limits.count(cause, mailbox)
     except SendLimit:
         return False
     next_at = limits.next_possible(cause, mailbox)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, false, func, or_, select
 
+from portal.db.bounded_count import count_up_to
 from portal.extensions import db
 from portal.models import LogEntry, Message, Tenant, utcnow
 from portal.models.log import Event
@@ -233,8 +234,8 @@ def _id(tenant: Tenant, public_id: str | None) -> int | None:
 
 
 def _newer(matching: list[ColumnElement[bool]], top: int) -> int:
-    newer = select(Message.id).where(*matching, Message.id > top).limit(_MOST_NEWER + 1)
-    return db.session.scalar(select(func.count()).select_from(newer.subquery())) or 0
+    newer = select(Message.id).where(*matching, Message.id > top)
+    return count_up_to(_MOST_NEWER + 1, newer)
 
 
 def find_message(public_id: str, among: list[str] | None = None) -> tuple[Message, Tenant] | None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Date, Integer, and_, bindparam, func, select, text, update
 
+from portal.db.bounded_count import count_up_to
 from portal.db.prepared import Statement
 from portal.extensions import db
 from portal.models import Message, Tenant, TenantUsage, now, utcnow
@@ -51,8 +52,8 @@ def today() -> date:
 
 def status(tenant: Tenant) -> DailyLimit:
     """The tenant's limit as it is now, for its pages and the API."""
-    over = select(Message.id).where(IS_OVER_LIMIT, Message.tenant_id == tenant.id).limit(MOST_COUNTED + 1)
-    waiting = db.session.scalar(select(func.count()).select_from(over.subquery())) or 0
+    over = select(Message.id).where(IS_OVER_LIMIT, Message.tenant_id == tenant.id)
+    waiting = count_up_to(MOST_COUNTED + 1, over)
     tomorrow = datetime.combine(today() + timedelta(days=1), time.min, UTC)
     return DailyLimit(entitlements.mails_per_day(tenant.plan), used(tenant.id), waiting, tomorrow)
 

@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.exc import OperationalError
 
+from portal.db.bounded_count import count_up_to
 from portal.db.bulk_insert import insert_rows
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
@@ -268,4 +269,4 @@ def _ready(tenant: Tenant, sender: Sender, most: int) -> int:
     due = select(Message.id).where(
         Message.route == sender.route, IS_WAITING, Message.tenant_id == tenant.id, Message.due_at <= statement_time()
     )
-    return db.session.scalar(select(func.count()).select_from(due.limit(most).subquery())) or 0
+    return count_up_to(most, due)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from portal.db.bounded_count import count_up_to
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Message, SenderIdentity, Tenant, User
@@ -16,6 +17,7 @@ from portal.services import audit, entitlements
 from portal.services.accounts import tenants
 from portal.services.errors import NotFound, NotVerified
 from portal.services.routing import sender as senders
+from portal.services.routing.daily_limit import MOST_COUNTED
 from portal.services.routing.reroute import reroute
 from portal.services.senders import revocations
 
@@ -91,13 +93,13 @@ def revoke(tenant: Tenant, identity: SenderIdentity, by: User | audit.Actor, act
 
 
 def waiting(tenant: Tenant, identity: SenderIdentity) -> int:
-    """How many emails not sent yet would go from the address."""
+    """How many emails not sent yet would go from the address; of more than MOST_COUNTED only one is counted."""
     if senders.resolve(tenant).identity_id != identity.id:
         return 0
-    query = select(func.count()).where(
+    waiting = select(Message.id).where(
         Message.tenant_id == tenant.id, Message.route == RELAY, Message.state.in_((*WAITING, State.HELD))
     )
-    return db.session.scalar(query) or 0
+    return count_up_to(MOST_COUNTED + 1, waiting)
 
 
 def get_verified(tenant: Tenant, identity_id: int) -> SenderIdentity:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from portal.db.bounded_count import count_up_to
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, Revocation, SenderIdentity, Tenant, utcnow
+from portal.models.message import State
 from portal.reasons import Reason
 from portal.services import entitlements
 from portal.services.drivers import lifecycle, quota
@@ -131,5 +133,6 @@ def driver_status(tenant: Tenant) -> DriverStatus | None:
 
 
 def _held(tenant: Tenant) -> int:
-    held = select(Message.id).where(Message.tenant_id == tenant.id, Message.state == "held").limit(MOST_COUNTED + 1)
-    return db.session.scalar(select(func.count()).select_from(held.subquery())) or 0
+    """What was set aside waits for the operator, not for the driver."""
+    held = Message.state == State.HELD, Message.reason.is_distinct_from(Reason.SET_ASIDE)
+    return count_up_to(MOST_COUNTED + 1, select(Message.id).where(Message.tenant_id == tenant.id, *held))

@@ -7,10 +7,9 @@ import unicodedata
 
 from portal.transport.mime.addresses import InvalidAddress, check_display_name
 from portal.transport.mime.characters import in_one_line
+from portal.typed import DRAWN_AS_NOTHING
 
 JOINERS = "\u200c\u200d"  # part of emoji, of Persian and of Indic words; between other letters they only hide
-# Nothing is seen of these, though Unicode calls them letters, marks or symbols: fillers, blanks, placeholders.
-_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc\U0001d159")
 _UNUSABLE = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))  # controls, formats, private use, halves, separators
 _LETTERS = frozenset(("Lu", "Ll", "Lt", "Lo", "Nd", "Nl", "No"))
 # Signs that look like a full stop and aren't made one by NFKC.
@@ -57,7 +56,7 @@ def shown(text: str) -> str:
 
 def has_letter(text: str) -> bool:
     """Whether there is a letter or a digit to be seen. Modifier letters stand beside letters, never for one."""
-    return any(unicodedata.category(one) in _LETTERS and one not in _INVISIBLE for one in text)
+    return any(unicodedata.category(one) in _LETTERS and one not in DRAWN_AS_NOTHING for one in text)
 
 
 def holds_address(text: str) -> bool:
@@ -90,7 +89,7 @@ def _plain(text: str) -> str:
 
 
 def _is_visible(character: str) -> bool:
-    return unicodedata.category(character) not in _UNUSABLE and character not in _INVISIBLE
+    return unicodedata.category(character) not in _UNUSABLE and character not in DRAWN_AS_NOTHING
 
 
 def _is_shown(name: str, place: int) -> bool:
@@ -111,7 +110,7 @@ def _is_variation(character: str) -> bool:
 
 def _is_emoji(character: str) -> bool:
     """Or a part of one. By its place, too: Python's table may be older than the emoji."""
-    symbol = unicodedata.category(character) == "So" and character not in _INVISIBLE
+    symbol = unicodedata.category(character) == "So" and character not in DRAWN_AS_NOTHING
     return symbol or character in "\ufe0f\u2194" or "\U0001f000" <= character <= "\U0001faff"
 
 

@@ -235,7 +235,8 @@ def get_remove(identity_id: int) -> Response:
         return done("nothing_pending")
     sender = sender_settings(g.tenant)
     in_force = sender.active is not None and sender.active.id == identity.id
-    values = {"identity": identity, "in_force": in_force, "waiting": identities.waiting(g.tenant, identity)}
+    waiting = waiting_texts.sent_too(identities.waiting(g.tenant, identity))
+    values = {"identity": identity, "in_force": in_force, "waiting": waiting}
     after = senders.platform_sender().mailbox
     days = revocations.PEACE // timedelta(days=1)
     return make_response(render_template("sender/remove.html", after=after, days=days, **values))
