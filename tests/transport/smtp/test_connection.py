@@ -2,16 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from time import monotonic
 
 import flask_mail
 import pytest
 
-from portal.transport.base import PROGRESS, Envelope, Mail, Network, Receipt, Stopped, Timeouts
-from portal.transport.destinations import MemoryResolver, Policy
+from portal.transport.base import Envelope, Mail, Network, Receipt, Timeouts
 from portal.transport.smtp.account import Account
-from portal.transport.smtp.connection import BLOCK, Connection
+from portal.transport.smtp.connection import Connection
 from portal.transport.smtp.failure import SMTPFailure
 from tests.support.scripted_server import CLOSE, DRIP, FLOOD, NOTHING, PLENTY, SILENCE, Answer, ScriptedServer, ends_in
 
@@ -191,129 +188,6 @@ def test_421_closes_the_connection() -> None:
     assert (failure.phase, failure.reply.code) == ("mail", 421)
 
 
-# The final dot
-
-
-def test_before_dot_is_asked_once_when_only_the_dot_is_missing() -> None:
-    asked: list[int] = []
-    server = ScriptedServer()
-    send(server, before_dot=lambda: asked.append(len(server.mails)) is None)
-    assert asked == [0]
-    assert server.mails == [MAIL]
-
-
-def test_no_dot_is_sent_when_before_dot_says_no() -> None:
-    server = ScriptedServer()
-    with opened(server) as connection:
-        with pytest.raises(Stopped):
-            connection.send(ORDER, lambda: False)
-        assert not connection.usable
-    assert (server.mails, server.unfinished) == ([], [MAIL])
-
-
-def test_no_dot_is_sent_when_before_dot_breaks() -> None:
-    def broken() -> bool:
-        raise RuntimeError("database away")
-
-    server = ScriptedServer()
-    with opened(server) as connection, pytest.raises(RuntimeError, match="database away"):
-        connection.send(ORDER, broken)
-    assert (server.mails, server.unfinished) == ([], [MAIL])
-
-
-def test_nobody_goes_on_in_the_middle_of_a_mail() -> None:
-    def broken(step: str) -> None:
-        if step == "sender":
-            raise RuntimeError("database away")
-
-    server = ScriptedServer()
-    with server, Connection(relay(server), on_step=broken) as connection:
-        with pytest.raises(RuntimeError, match="database away"):
-            connection.send(ORDER, yes)
-        assert not connection.usable
-    assert server.mails == []
-
-
-def test_a_refusal_after_the_dot_leaves_the_connection_good() -> None:
-    server = ScriptedServer({".": ["552 5.2.3 too large", "250 ok"]})
-    with opened(server) as connection:
-        failure = failure_of(lambda: connection.send(ORDER, yes))
-        connection.send(ORDER, yes)
-    assert (failure.phase, failure.reply.code, failure.ambiguous) == ("dot", 552, False)
-
-
-@pytest.mark.parametrize(
-    ("said", "code"),
-    [
-        ("250-2.0.0 ok\r\n251 queued as 7", 250),
-        ("250-2.0.0 ok\r\nqueued as 7\r\n250 bye", 250),
-        ("2.0.0 Ok: queued as 7", 200),
-        ("250Ok", 200),
-        ("554-5.7.1 no\r\n550 5.7.1 really not", 554),
-        ("5.7.1 this looks like spam", 500),
-        ("4.3.0 queue full", 400),
-    ],
-)
-def test_a_careless_reply_to_a_mail_is_judged_by_its_first_digit(said: str, code: int) -> None:
-    server = ScriptedServer({".": said})
-    if code < 300:
-        assert send(server).code == code
-    else:
-        failure = failure_when({".": said})
-        assert (failure.phase, failure.reply.code, failure.ambiguous) == ("dot", code, False)
-
-
-def test_a_last_line_without_a_code_ends_the_reply_to_a_mail_with_the_connection() -> None:
-    with opened(ScriptedServer({".": "250-2.0.0 ok\r\nqueued as 7"}), replace(PLENTY, dot=0.5)) as connection:
-        assert connection.send(ORDER, yes).code == 250
-
-
-@pytest.mark.parametrize("said", ["250-ok\r\n550 no", "queued as 7", "354 go on"])
-def test_a_reply_to_a_mail_that_says_both_or_nothing_is_ambiguous(said: str) -> None:
-    failure = failure_when({".": said})
-    assert (failure.phase, failure.reply.code, failure.ambiguous) == ("dot", 0, True)
-
-
-def test_what_a_server_says_while_a_mail_is_written_is_heard() -> None:
-    large = Mail(ENVELOPE, b"x" * 70 + b"\r\n" + b"0123456789abcdef\r\n" * 1_000_000)
-    with opened(ScriptedServer({}, refuses_after=1000)) as connection:
-        failure = failure_of(lambda: connection.send(large, yes))
-        assert not connection.usable
-    assert (failure.phase, failure.reply.code, failure.ambiguous) == ("data", 552, False)
-    assert failure.verdict.reason == "message_too_large"
-
-
-def test_a_large_mail_arrives_whole_and_says_that_it_moves_on() -> None:
-    steps: list[str] = []
-    server = ScriptedServer()
-    content = b"0123456789abcdef\r\n" * 40_000
-    with server, Connection(relay(server), timeouts=PLENTY, network=NETWORK, on_step=steps.append) as connection:
-        connection.send(Mail(ENVELOPE, content), yes)
-    assert server.mails == [content]
-    assert steps.count(PROGRESS) == -(-len(content) // BLOCK) - 1
-
-
-@pytest.mark.parametrize(("behaviour", "text"), [(CLOSE, "lost"), (SILENCE, "timeout"), (FLOOD, "lost")])
-def test_no_reply_after_the_dot_is_ambiguous(behaviour: str, text: str) -> None:
-    failure = ends_in("dot", lambda timeouts: failure_when({".": behaviour}, timeouts), text)
-    assert (failure.phase, failure.reply.code, failure.reply.text) == ("dot", 0, text)
-    assert failure.ambiguous
-
-
-def test_the_fate_of_quit_changes_nothing() -> None:
-    for behaviour in (CLOSE, "500 what?", "banana"):
-        server = ScriptedServer({"QUIT": behaviour})
-        assert send(server).code == 250
-
-
-def test_quit_is_not_waited_for_longer_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal.transport.smtp.connection.QUIT_SECONDS", 0.1)
-    with opened(ScriptedServer({"QUIT": DRIP})) as connection:
-        connection.send(ORDER, yes)
-        begin = monotonic()
-    assert monotonic() - begin < PLENTY.dot  # or the server would be waited for
-
-
 # Servers that hang, drip, flood or vanish
 
 POINTS = {"greeting": "connect", "EHLO": "ehlo", "MAIL": "mail", "RCPT": "rcpt", "DATA": "data", ".": "dot"}
@@ -407,79 +281,3 @@ def test_a_quoted_local_part_is_written_as_it_is(local: str) -> None:
 def test_nothing_is_written_that_ends_a_path_before_its_end(path: str) -> None:
     with opened(ScriptedServer()) as connection, pytest.raises(ValueError, match="no address has"):
         connection.send(Mail(Envelope("a@b.example", path), MAIL), yes)
-
-
-@pytest.mark.parametrize("refusal", ["500 what?", "501 5.5.4 invalid name", "502 what?", "550 not you"])
-def test_a_server_that_refuses_ehlo_gets_helo(refusal: str) -> None:
-    server = ScriptedServer({"EHLO": refusal, "HELO": "250 hello"})
-    send(server)
-    assert "helo portal.example" in server.commands
-
-
-def test_where_nothing_works_without_ehlo_its_refusal_is_the_cause() -> None:
-    with ScriptedServer({"EHLO": "501 5.5.4 invalid name", "HELO": "250 hello"}) as server:
-        account = replace(relay(server), username="shop", password="correct horse")
-        failure = failure_of(lambda: Connection(account, timeouts=PLENTY, network=NETWORK).__enter__())
-    assert (failure.phase, failure.reply.code) == ("ehlo", 501)
-
-
-# Where to dial
-
-
-def merchant(server: ScriptedServer, *addresses: str) -> tuple[Account, Policy]:
-    resolver = MemoryResolver({"smtp.shop.example": addresses})
-    account = Account("smtp.shop.example", server.port, "none")
-    return account, Policy(["127.0.0.0/8", "2001:db8::/32"], [server.port], resolver)
-
-
-def test_addresses_are_tried_in_order_until_one_answers() -> None:
-    with ScriptedServer() as server:  # there is no route to the first, and nobody at the second
-        account, policy = merchant(server, "2001:db8::1", "127.0.0.2", "127.0.0.1")
-        with Connection(account, network=Network(policy), timeouts=PLENTY) as connection:
-            connection.send(ORDER, yes)
-    assert server.connections == 1
-
-
-@pytest.mark.parametrize("first", [CLOSE, "421 4.3.2 going down", "554 5.7.1 not from there", "SSH-2.0-OpenSSH_9.2"])
-def test_an_address_that_does_not_greet_gives_way_to_the_next(first: str) -> None:
-    with ScriptedServer() as good, ScriptedServer({"greeting": first}, address="127.0.0.2", port=good.port) as bad:
-        account, policy = merchant(good, "127.0.0.2", "127.0.0.1")
-        with Connection(account, network=Network(policy), timeouts=PLENTY) as connection:
-            connection.send(ORDER, yes)
-    assert (bad.connections, len(good.mails)) == (1, 1)
-
-
-@pytest.mark.parametrize("refusing", ["127.0.0.1", "127.0.0.2"])
-def test_of_addresses_that_all_fail_the_one_that_says_most_is_told(refusing: str) -> None:
-    said = {"127.0.0.1": CLOSE, "127.0.0.2": CLOSE, refusing: "554 5.7.1 not from there"}
-    one = ScriptedServer({"greeting": said["127.0.0.1"]})
-    with one, ScriptedServer({"greeting": said["127.0.0.2"]}, address="127.0.0.2", port=one.port):
-        account, policy = merchant(one, "127.0.0.2", "127.0.0.3", "127.0.0.1")
-        failure = failure_of(lambda: Connection(account, network=Network(policy), timeouts=PLENTY).__enter__())
-    assert (failure.phase, failure.reply.code) == ("connect", 554)
-
-
-def test_a_greeting_has_a_time_of_its_own() -> None:
-    failure = failure_when({"greeting": SILENCE}, replace(PLENTY, greeting=0.1))
-    assert (failure.phase, failure.reply.text) == ("connect", "timeout")
-
-
-def test_a_forbidden_address_is_never_dialled() -> None:
-    with ScriptedServer() as server:
-        account, _ = merchant(server)
-        policy = Policy([], [server.port], MemoryResolver({"smtp.shop.example": ["8.8.8.8", "127.0.0.1"]}))
-        failure = failure_of(lambda: Connection(account, network=Network(policy)).__enter__())
-    assert (failure.phase, failure.reply.text, server.connections) == ("connect", "dns", 0)
-
-
-def test_an_unknown_name_says_so() -> None:
-    account = Account("nowhere.example", 587)
-    failure = failure_of(lambda: Connection(account, network=Network(Policy(resolver=MemoryResolver({})))).__enter__())
-    assert (failure.phase, failure.reply.code, failure.reply.text) == ("connect", 0, "dns")
-
-
-def test_a_closed_port_is_lost() -> None:
-    with ScriptedServer() as server:
-        account = relay(server)
-    failure = failure_of(lambda: Connection(account).__enter__())
-    assert (failure.phase, failure.reply.code, failure.reply.text) == ("connect", 0, "lost")
