@@ -1,50 +1,64 @@
 """A worker process: `python -m jobs.worker interactive|mail`.
 
-One queue each: only then does RQ dequeue reliably (LMOVE).
+One queue each: only then does RQ dequeue reliably (LMOVE). RQ hands over what was enqueued, and jobs.places runs it.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 import signal
 import sys
+import threading
+from functools import partial
 from types import FrameType
 from typing import Any
 
+from flask import Flask
 from redis import Redis, RedisError
 from rq import Queue, SimpleWorker, worker_registration
 from rq.exceptions import StopRequested
-from rq.executions import Execution
 from rq.job import Job
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
-from rq.utils import current_timestamp, now
+from rq.utils import current_timestamp, import_attribute, now
 
 from jobs.known_job import KnownJob, KnownQueue
+from jobs.places import Places, Standing, Task
 from portal import create_app, job_queue, redis_client
 from portal.config import stopped_by_wrong_settings
-from portal.extensions import db
-from portal.log_format import error_text
+from portal.job_queue import Work
 from portal.services.delivery import drain as delivery
+from portal.services.delivery.place import Place
+from portal.services.operations import heartbeat
+from portal.services.routing import lanes
 
 _LONGEST_RECONNECT = 5  # seconds; RQ's own grows to 60
 _START_AGAIN = 2
 # RQ's own 420 would show a killed worker as alive for eight minutes; an idle one asks anew 15 s before this ends.
 _WORKER_SECONDS = 45
+# A process without a free place takes the next job so much later, so that one that has some is faster. It takes it all
+# the same: behind many lanes that have to wait may be one that hasn't.
+_LET_OTHERS = 0.01
 
 log = logging.getLogger(__name__)
 
 
 class Worker(SimpleWorker):
-    """Works without forking: no orphaned child goes on after a kill, no socket is inherited.
+    """Takes jobs from Redis and hands them to places.
 
-    Redis isn't trusted: it says which of our jobs to do, for which id, and commands nothing.
+    Without forking: no orphaned child goes on after a kill, no socket is inherited. Redis isn't trusted: it says which
+    of our jobs to do, for which id, and commands nothing.
     """
 
     job_class = KnownJob
     queue_class = KnownQueue
     max_connection_wait_time = _LONGEST_RECONNECT
-    _failure = ""
+
+    def __init__(self, *arguments: Any, places: Places, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.places = places
+        self._is_handing_over = False
 
     def subscribe(self) -> None:
         """Listen to no commands: RQ's channel lets anybody in Redis end the worker."""
@@ -53,7 +67,7 @@ class Worker(SimpleWorker):
         """Don't ask whether `rq suspend` was called: one key would stop all mail."""
 
     def run_maintenance_tasks(self) -> None:
-        """Forget what dead workers and failed jobs left.
+        """Forget what dead workers left.
 
         RQ's own would bring jobs back, with what Redis says of them. The clock wakes what was lost, from the database.
         """
@@ -67,38 +81,38 @@ class Worker(SimpleWorker):
             except (RedisError, ValueError) as error:  # away, or somebody else's data under our keys
                 log.warning("could not tidy up in Redis (%s)", type(error).__name__)
 
-    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
-        super().prepare_job_execution(job, remove_from_intermediate_queue)
-        self.connection.expire(job.key, job_queue.KEPT_SECONDS)  # RQ would keep it for ever if we are killed now
-
-    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Hand the job to a place, and forget it in Redis: what is lost with this process, the clock wakes again."""
+        self._is_handing_over = True
         try:
-            return super().perform_job(job, queue, execution)
+            with self.connection.pipeline() as pipeline:
+                pipeline.delete(job.key)
+                pipeline.lrem(queue.intermediate_queue_key, 1, job.id)
+                pipeline.execute()
+            task = Task(Work(str(job.func_name)), job.args[0])
+            self.places.offer(task, _standing(task, queue.name))
+            self.places.wait_for_room(_LET_OTHERS)
         finally:
-            db.session.remove()
-
-    def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """RQ's own writes the exception's words; they may quote a mail."""
-        self._failure = error_text(exc_info)  # type: ignore[arg-type]
-        log.error("job %s failed", job.id, exc_info=exc_info)  # type: ignore[arg-type]
-
-    def handle_job_failure(self, job: Job, queue: Queue, *arguments: Any, **more: Any) -> None:
-        """Redis, too, gets the exception's type and places only."""
-        more["exc_string"] = self._failure
-        super().handle_job_failure(job, queue, *arguments, **more)
+            self._is_handing_over = False
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        delivery.stopping.set()  # the drain at work ends after the mail at hand
+        delivery.stopping.set()  # the drains at work end after the mail at hand
         super().request_stop(signum, frame)
 
+    def _shutdown(self) -> None:
+        """Leave the wait for the next job at once; what is just being handed over gets there."""
+        if not self._is_handing_over:
+            raise StopRequested
+        self._stop_requested = True
 
-def work(name: str, connection: Redis) -> None:
+
+def work(name: str, connection: Redis, places: Places) -> None:
     """Work until asked to stop. RQ gives up when Redis is away in the middle of a job; we don't."""
     while not delivery.stopping.is_set():
         try:
-            Worker([name], connection=connection, serializer=JSONSerializer, worker_ttl=_WORKER_SECONDS).work(
-                logging_level="WARNING", with_scheduler=False
-            )
+            Worker(
+                [name], connection=connection, serializer=JSONSerializer, worker_ttl=_WORKER_SECONDS, places=places
+            ).work(logging_level="WARNING", with_scheduler=False)
         except StopRequested:
             return
         except RedisError as error:
@@ -106,17 +120,51 @@ def work(name: str, connection: Redis) -> None:
         delivery.stopping.wait(_START_AGAIN)
 
 
+def run(app: Flask, task: Task, place: Place) -> None:
+    """Do one task in the thread of its place; what it raises ends in the log."""
+    with app.app_context():
+        more = (place,) if task.work == Work.DRAIN else ()
+        try:
+            import_attribute(task.work)(task.number, *more)
+        except Exception:
+            log.exception("job failed", extra={"fields": {"job": task.work, "number": task.number}})
+            heartbeat.count_failed_job()
+
+
+def _look_after(app: Flask, name: str, places: Places) -> None:
+    """Each second, for as long as the process lasts: what nothing else would set off."""
+    worker = secrets.token_hex(8)
+    with app.app_context():
+        while not delivery.stopping.wait(1):
+            places.look_again()
+            places.shared.connections.close_old()
+            heartbeat.report_places(name, worker, places.in_use())
+
+
+def _standing(task: Task, queue_name: str) -> Standing:
+    if queue_name == job_queue.INTERACTIVE:
+        # A merchant's server that is tried may take its time; our own mail to people doesn't wait for it.
+        return Standing.DOUBTFUL if task.work == Work.PROBE else Standing.SURE
+    return Standing.APART if lanes.is_platforms(task.number) else Standing.UNPROVED
+
+
 def main(argv: list[str] | None = None) -> int:
     arguments: list[Any] = sys.argv[1:] if argv is None else argv
     if len(arguments) != 1 or arguments[0] not in job_queue.QUEUES:
         sys.stderr.write(f"usage: python -m jobs.worker {'|'.join(job_queue.QUEUES)}\n")
         return 2
+    (name,) = arguments
     with stopped_by_wrong_settings():
         app = create_app()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: delivery.stopping.set())  # until RQ installs its own
     with app.app_context():
-        work(arguments[0], redis_client.connect(app.extensions["settings"].redis_url, timeout=None))
+        places = Places(app.extensions["settings"].drains, partial(run, app))
+        threading.Thread(target=_look_after, args=(app, name, places), daemon=True).start()
+        work(name, redis_client.connect(app.extensions["settings"].redis_url, timeout=None), places)
+        places.begin_nothing_more()
+        places.wait_until_idle()
+        places.shared.connections.close_all()
     return 0
 
 

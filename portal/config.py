@@ -73,12 +73,14 @@ class Settings(BaseSettings):
 
     relay: str = ""
     relay_lanes: int = Field(2, ge=1, le=64)
+    drains: int = Field(64, ge=1, le=256)  # what one worker process does at a time
     default_sender: str = "Marketplace <notifications@marketplace.example>"
     message_id_domain: str = ""
     # Seconds to wait for the reply to a whole mail; too short makes duplicates (RFC 5321, 4.5.3.2.6).
     smtp_reply_timeout: float = Field(120, ge=1, le=600)
+    smtp_idle_seconds: float = Field(10, ge=0, le=120)  # that a connection is kept open after its last mail
     smtp_ca_file: Path | None = None
-    ehlo_name: str = ""  # how we greet mail servers; the machine's name or the portal's own where it isn't set
+    ehlo_name: str = ""  # how we greet mail servers; else the machine's name or the portal's own
     smtp_allowed_networks: str = ""
     smtp_allowed_ports: str = ""
 
@@ -162,11 +164,8 @@ class Settings(BaseSettings):
     def _is_address(cls, value: str, info: ValidationInfo) -> str:
         if value and not re.fullmatch(r"https?://[^\s/?#@]+/?", value):
             raise ValueError("must be the portal's own address, such as https://mail.marketplace.example")
-        if (
-            value.startswith("http://")
-            and not info.data.get("demo")
-            and not is_loopback(urlsplit(value).hostname or "")
-        ):
+        is_open = value.startswith("http://") and not info.data.get("demo")
+        if is_open and not is_loopback(urlsplit(value).hostname or ""):
             raise ValueError(
                 "must begin with https://: mailed links let people in, and http:// is for this machine only"
             )

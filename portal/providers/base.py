@@ -91,6 +91,7 @@ class Limits:
     `per_day`: in a rolling day; None: no such limit is published, or each plan has its own.
     `per_day_at`: another number for mailboxes at these domains.
     `connections`: how many are safe to open at a time, 1 where that is unknown.
+    `idle_seconds`: how long an open one may wait for the next mail; None: as long as PORTAL_SMTP_IDLE_SECONDS says.
     `source`: the page that says so, as read in the month `checked` (YYYY-MM).
     """
 
@@ -98,6 +99,7 @@ class Limits:
     per_day: int | None = None
     per_day_at: Mapping[str, int] = field(default_factory=dict)
     connections: int = 1
+    idle_seconds: float | None = None
     source: str = ""
     checked: str = ""
 

@@ -129,6 +129,7 @@ class Transport(Protocol):
     """A way to hand over mail after mail. It is told where to report its steps when it is made."""
 
     num_emails: int  # handed over since it was opened, whatever came of them
+    on_step: OnStep
 
     @property
     def usable(self) -> bool:

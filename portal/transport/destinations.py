@@ -87,6 +87,10 @@ class Destination:
     addresses: tuple[str, ...]
 
 
+# Threads that look a name up, those that nobody waits for any more among them.
+_looking_up = threading.BoundedSemaphore(256)
+
+
 def system_resolver(host: str, port: int) -> Sequence[str]:
     """getaddrinfo with an end: the C library alone may take half a minute."""
     found: list[str] = []
@@ -97,7 +101,11 @@ def system_resolver(host: str, port: int) -> Sequence[str]:
             found.extend(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             failed.append(UnresolvableHost(str(error)))
+        finally:
+            _looking_up.release()
 
+    if not _looking_up.acquire(timeout=DNS_SECONDS):
+        raise UnresolvableHost("no answer from the name server")
     # A daemon thread, because nothing can interrupt getaddrinfo and nobody may wait for it at exit.
     thread = threading.Thread(target=look_up, daemon=True)
     thread.start()

@@ -19,13 +19,13 @@ from rq.serializers import DefaultSerializer, JSONSerializer
 from rq.suspension import suspend
 from sqlalchemy import select
 
-from jobs.worker import Worker
 from portal import job_queue
 from portal.extensions import db
 from portal.job_queue import Work
 from portal.models import SignInLink
 from portal.services.accounts import login_links
 from portal.services.operations import heartbeat, metrics
+from tests.support.worker import work_off, worker_of
 
 LINK = "nobody@customer.example"
 
@@ -51,7 +51,7 @@ def link(ctx: Flask, queue: Queue) -> int:
 
 
 def work(redis: Redis) -> None:
-    Worker(["interactive"], connection=redis, serializer=JSONSerializer).work(burst=True, logging_level="WARNING")
+    work_off("interactive", redis)
 
 
 def is_done(link: int) -> bool:
@@ -228,7 +228,7 @@ def test_what_lies_about_in_redis_does_not_stop_the_worker(
 
 
 def test_a_worker_listens_to_no_commands(redis: Redis, queue: Queue, link: int) -> None:
-    worker = Worker(["interactive"], connection=redis, serializer=JSONSerializer)
+    worker = worker_of("interactive", redis)
     worker.bootstrap("WARNING")
     send_shutdown_command(redis, worker.name)
     assert redis.pubsub_channels() == [] and worker.pubsub is None

@@ -47,6 +47,7 @@ from portal.services.routing import daily_limit, lanes, reroute
 from portal.services.routing.lanes import Lease
 
 BATCH = 50
+FEW = 10  # where the server is far away
 _EXPIRE_BATCH = 500
 
 log = logging.getLogger(__name__)

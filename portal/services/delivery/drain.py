@@ -6,9 +6,9 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -21,10 +21,11 @@ from portal.models.driver import DriverState
 from portal.reasons import Reason
 from portal.services.delivery import claims, driver_stopped, judgement, outcomes
 from portal.services.delivery.judgement import Concerns
+from portal.services.delivery.line import Line
 from portal.services.delivery.outcomes import Attempt
+from portal.services.delivery.place import NoRoom, Place, Pot
 from portal.services.delivery.prepare import Outgoing, Workbench, prepare
 from portal.services.drivers import quota
-from portal.services.drivers import settings as driver_settings
 from portal.services.drivers.quota import Allowance
 from portal.services.operations import heartbeat
 from portal.services.routing import lanes, refusals, reroute
@@ -36,25 +37,17 @@ from portal.transport.base import (
     Stage,
     Stopped,
     Timeouts,
-    Transport,
     TransportFailure,
     Verdict,
 )
-from portal.transport.factory import open_transport
-from portal.transport.smtp.account import Account
 
 DRAIN_SECONDS = 15
-# A server may take its time for its greeting, TLS, each command and the body; the lane must stay ours meanwhile: who
-# loses it counts as dead. The lease is looked at between steps: it lasts for what may come until the next look.
-_SLOW_SERVER_SECONDS = 180
-_SLOW_BLOCK_SECONDS = Timeouts.block + lanes.LEASE_SECONDS  # the same for each block of a mail
-_SLOW_AFTER = 5
 _LOST = Reply(0, "lost")
 _RETRY = Verdict(Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE)
 # Seconds before writing an outcome is tried again; the lease after the dot lasts longer than all of them.
 _WRITE_AGAIN = (0.5, 1, 2, 4, 8)
-_LARGE = 64 * 1024  # octets of a mail that a server may take long to read
 _MOVING = timedelta(seconds=2)  # a lane looks again so often while its driver's mail goes elsewhere
+_CROWDED = timedelta(seconds=1)  # and so soon when the process held too much large mail
 
 # Set when the process is asked to end: a drain stops after the mail at hand.
 stopping = threading.Event()
@@ -62,17 +55,19 @@ stopping = threading.Event()
 log = logging.getLogger(__name__)
 
 
-def drain(lane_id: int, timeouts: Timeouts | None = None) -> int:
+def drain(lane_id: int, timeouts: Timeouts | None = None, place: Place | None = None) -> int:
     """Send what is due on the lane, for DRAIN_SECONDS at most. Returns how many messages were accepted."""
     job_queue.clear_wake(lane_id)
     lease = lanes.take(lane_id)
     if lease is None:
         return 0
-    session = _Session(lease, timeouts or _timeouts())
+    session = _Session(lease, place or Place(), timeouts or _timeouts())
     try:
         with prepared.connected():
-            with session:
+            with closing(session.line):
                 session.work(time.monotonic() + DRAIN_SECONDS)
+                if not stopping.is_set():
+                    session.line.leave()
             lanes.release(lease)
             heartbeat.drained(lease.route.kind, time.monotonic() - session.began_at, session.sent)
             if claims.is_due(lease.route):
@@ -96,24 +91,17 @@ def _timeouts() -> Timeouts:
 class _Session:
     """One drain at work: its transport, opened when the first mail is ready, and the messages it has claimed."""
 
-    def __init__(self, lease: Lease, timeouts: Timeouts) -> None:
+    def __init__(self, lease: Lease, place: Place, timeouts: Timeouts) -> None:
         self.lease = lease
+        self.place = place
         self.timeouts = timeouts
-        self.transport: Transport | None = None
+        self.line = Line(lease, place, timeouts)
         self.driver_id = lease.route.driver_id
         self.claimed: deque[Attempt] = deque()
         self.refused: set[int] = set()  # tenants whose mail was refused in words that may concern the route
         self.bench = Workbench()
-        self.kept_at = 0.0
-        self.longest_wait: float = _SLOW_SERVER_SECONDS  # between two steps of the transport
         self.began_at = time.monotonic()
         self.sent = 0
-
-    def __enter__(self) -> _Session:
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        self._close()
 
     def work(self, until: float) -> None:
         """Send until nothing is due, the time is up (monotonic seconds), or the route has to wait. Raises LeaseLost."""
@@ -121,15 +109,31 @@ class _Session:
         while going_on and time.monotonic() < until and not stopping.is_set():
             if not self.claimed and not self._claim():
                 break
-            attempt = self.claimed.popleft()
-            self.kept_at = time.monotonic()  # the claim or the last outcome has just extended the lease
-            outgoing = prepare(attempt, self.bench, self.claimed)
-            going_on = outgoing is None or self._deliver(outgoing)
+            going_on = self._next(self.claimed.popleft())
         self._give_back()
+
+    def _next(self, attempt: Attempt) -> bool:
+        """Make one mail and send it, or whatever becomes of it. Returns whether the route can go on."""
+        self.line.extended()
+        self.place.moved()
+        try:
+            with self.place.shared.octets.held(self._pot(), self.bench.size(attempt, self.claimed)):
+                outgoing = prepare(attempt, self.bench, self.claimed)
+                return outgoing is None or self._deliver(outgoing)
+        except NoRoom:
+            self.claimed.appendleft(attempt)
+            self._give_back()
+            lanes.wait_until(self.lease, utcnow() + _CROWDED, None)
+            return False
+
+    def _pot(self) -> Pot:
+        if self.driver_id is None:
+            return Pot.PLATFORM
+        return Pot.DOUBTFUL if self.place.is_doubtful else Pot.PROVED
 
     def _claim(self) -> bool:
         """Claim what is due, as much as the route's pace allows. Returns whether there is anything to do."""
-        room = claims.BATCH
+        room = self._most()
         if self.driver_id is not None:
             with read() as session:  # the next one sees what has been sent meanwhile
                 driver = session.get(Driver, self.driver_id, populate_existing=True)
@@ -141,6 +145,11 @@ class _Session:
         self.claimed.extend(claims.claim(self.lease, room))
         self.refused = refusals.standing(self.lease.route) if self.claimed else set()
         return bool(self.claimed)
+
+    def _most(self) -> int:
+        """As many as go out in about a second, so that nobody's turn is far away when the server is."""
+        in_a_second = self.sent / max(time.monotonic() - self.began_at, 0.001)
+        return int(min(max(in_a_second, claims.FEW), claims.BATCH))
 
     def _give_back(self) -> None:
         claims.give_back(self.lease, self.claimed)
@@ -159,7 +168,7 @@ class _Session:
             return time.monotonic() - started < self.timeouts.dot
 
         try:
-            receipt = self._open(outgoing.mail.content).send(outgoing.mail, before_handover)
+            receipt = self.line.ready(len(outgoing.mail.content)).send(outgoing.mail, before_handover)
         except TransportFailure as failure:
             return self._failed(outgoing, failure)
         except Stopped:
@@ -172,10 +181,11 @@ class _Session:
         except Exception:
             # A defect of ours must neither lose the mail nor stop those behind it.
             log.exception("message %s could not be sent", outgoing.message.public_id)
-            self._close()
+            self.line.close()
             stage: Stage = "handover" if dot_marked else "message"
             return self._failed(outgoing, TransportFailure(stage, dot_marked, _RETRY, _LOST))
         self.sent += 1
+        self.place.accepted()
         self._write_sent(outgoing, receipt)
         if self.lease.failures:
             self._recovered()
@@ -206,7 +216,7 @@ class _Session:
             outcomes.ambiguous(attempt, message.ambiguous, failure.reply, shown)
             return True
         if failure.used_up:
-            self._close()
+            self.line.close()
             self.claimed.appendleft(attempt)  # at once again, on a new connection
             return True
         if self.driver_id is not None and verdict.action == Action.PAUSE_DRIVER:
@@ -263,37 +273,3 @@ class _Session:
         driver_stopped.stop(attempt, driver_id, reason, reply)
         log.warning("driver %s is stopped: %s", driver_id, reason)
         return False
-
-    def _open(self, content: bytes) -> Transport:
-        """Return the transport for the next mail; open one where there is none that can take it."""
-        self.longest_wait = _SLOW_BLOCK_SECONDS if len(content) > _LARGE else _SLOW_SERVER_SECONDS
-        if self.transport is None or not self.transport.usable:
-            self._close()
-            self._keep_lease()
-            self.transport = open_transport(
-                self._account(), timeouts=self.timeouts, network=settings().network, on_step=self._on_step
-            )
-        elif len(content) > _LARGE:
-            self._keep_lease()
-        return self.transport
-
-    def _account(self) -> Account:
-        if self.driver_id is None:
-            return settings().relay_account
-        with read() as session:
-            return driver_settings.of(session.get_one(Driver, self.driver_id, populate_existing=True)).account()
-
-    def _on_step(self, step: str) -> None:
-        """Claims and outcomes extend the lease too; this is for the servers that need longer than it lasts."""
-        if time.monotonic() - self.kept_at > _SLOW_AFTER:
-            self._keep_lease()
-
-    def _keep_lease(self) -> None:
-        with transaction():
-            lanes.extend(self.lease, max(self.longest_wait, 2 * self.timeouts.dot))
-        self.kept_at = time.monotonic()
-
-    def _close(self) -> None:
-        if self.transport is not None:
-            self.transport.close()
-            self.transport = None

@@ -84,7 +84,8 @@ class Outgoing:
 class Workbench:
     """What a drain keeps between mails: the rows it has read ahead, and the senders it has worked out."""
 
-    AHEAD = 10  # rows in one query; a body may have megabytes
+    AHEAD = 10  # rows in one query
+    KEPT = 256 * 1024  # characters of bodies kept of them: one may have millions
 
     def __init__(self) -> None:
         self._rows: dict[int, Row] = {}
@@ -92,10 +93,29 @@ class Workbench:
 
     def row(self, attempt: Attempt, others: Sequence[Attempt] = ()) -> Row:
         """The attempt's message; the next few of `others` are read with it."""
-        if attempt.message_id not in self._rows:
-            wanted = [attempt.message_id, *(other.message_id for other in others)][: self.AHEAD]
-            self._rows = _read(wanted)
+        self._fetch(attempt, others)
         return self._rows.pop(attempt.message_id)
+
+    def size(self, attempt: Attempt, others: Sequence[Attempt] = ()) -> int:
+        """About how many octets the attempt's message holds, before they are encoded."""
+        self._fetch(attempt, others)
+        message = self._rows[attempt.message_id]
+        files = 0
+        if message.attachments:
+            with read():
+                files = attachments.size(message.id)
+        return _size(message) + files
+
+    def _fetch(self, attempt: Attempt, others: Sequence[Attempt]) -> None:
+        if attempt.message_id in self._rows:
+            return
+        found = _read([attempt.message_id, *(other.message_id for other in others)][: self.AHEAD])
+        self._rows, kept = {attempt.message_id: found.pop(attempt.message_id)}, 0
+        for message_id, row in found.items():
+            kept += _size(row)
+            if kept > self.KEPT:
+                break
+            self._rows[message_id] = row
 
     def sender(self, tenant_id: int) -> Sender:
         """The sender in force now: the facts are looked up each time, what follows from them only when they change."""
@@ -126,6 +146,10 @@ def _rows_of(count: int) -> Statement:
         .outerjoin(MessageBody, MessageBody.message_id == Message.id)
         .where(Message.id.in_([bindparam(f"id{number}") for number in range(count)]))
     )
+
+
+def _size(message: Row) -> int:
+    return len(message.text or "") + len(message.html or "")
 
 
 def _read(ids: list[int]) -> dict[int, Row]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from redis import Redis
 
@@ -18,6 +18,9 @@ BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 60, 120, 300)  # seconds
 _CLOCK = "absender:clock"
 _CLOCK_FAILURES = "absender:clock:failures"
 _REFUSED_JOBS = "absender:jobs:refused"
+_FAILED_JOBS = "absender:jobs:failed"
+_PLACES_SECONDS = 15  # after which a worker that says nothing more counts as gone
+_MOST_WORKERS = 1000
 _LONGEST_FIGURE = 40  # digits
 _CLOCK_SECONDS = 7 * 24 * 3600
 Answer = TypeVar("Answer")
@@ -61,6 +64,54 @@ def count_refused_job() -> None:
 def refused_jobs() -> int:
     """How many entries workers have refused; 0 while Redis is away."""
     return _whole(_ask(lambda client: cast(bytes | None, client.get(_REFUSED_JOBS))))
+
+
+def count_failed_job() -> None:
+    """A job has ended by an exception. Never fails itself."""
+    redis_client.line().ask(lambda client: client.incr(_FAILED_JOBS))
+
+
+def failed_jobs() -> int:
+    """How many jobs have ended by an exception; 0 while Redis is away."""
+    return _whole(_ask(lambda client: cast(bytes | None, client.get(_FAILED_JOBS))))
+
+
+class InUse(NamedTuple):
+    """What the places of workers do: taken, by tasks that may take long, tasks that wait, seconds of the longest."""
+
+    places: float = 0
+    doubtful: float = 0
+    waiting: float = 0
+    longest_wait: float = 0
+
+
+def report_places(queue_name: str, worker: str, in_use: InUse) -> None:
+    """What a worker process does now; it says so every few seconds. Never fails."""
+    name = f"absender:places:{queue_name}"
+
+    def tell(client: Redis) -> None:
+        with client.pipeline(transaction=False) as pipeline:
+            pipeline.hset(f"{name}:{worker}", mapping=cast(Any, in_use._asdict()))
+            pipeline.expire(f"{name}:{worker}", _PLACES_SECONDS)
+            pipeline.sadd(name, worker)
+            pipeline.expire(name, _PLACES_SECONDS)
+            pipeline.execute()
+
+    redis_client.line().ask(tell)
+
+
+def places(queue_name: str) -> InUse:
+    """The same of all workers of a queue together; the longest wait is that of any."""
+    name = f"absender:places:{queue_name}"
+
+    def of_each(client: Redis) -> list[InUse]:
+        workers = cast(list[bytes], client.srandmember(name, _MOST_WORKERS))
+        kept = [client.hmget(f"{name}:".encode() + worker, InUse._fields) for worker in workers]
+        return [InUse(*map(_figure, cast(list[bytes | None], one))) for one in kept]
+
+    found = _ask(of_each) or []
+    sums = [sum(figures) for figures in zip(*found, strict=True)] if found else InUse()
+    return InUse(*sums)._replace(longest_wait=max((one.longest_wait for one in found), default=0))
 
 
 def drained(kind: str, seconds: float, sent: int) -> None:

@@ -116,6 +116,9 @@ def _of_redis() -> Iterator[Metric]:
     yield CounterMetricFamily("absender_clock_failures", "Steps of the clock that failed.", value=failures)
     refused = heartbeat.refused_jobs()
     yield CounterMetricFamily("absender_jobs_refused", "Refused entries of the job queues.", value=refused)
+    failed = heartbeat.failed_jobs()
+    yield CounterMetricFamily("absender_jobs_failed", "Jobs that ended by an exception.", value=failed)
+    yield from _places()
     workers = {(name,): heartbeat.workers(name) or 0 for name in job_queue.QUEUES}
     yield _gauge("absender_workers", "Workers that serve a queue.", ("queue",), workers)
     jobs = {(name,): heartbeat.jobs(name) or 0 for name in job_queue.QUEUES}
@@ -130,6 +133,18 @@ def _of_redis() -> Iterator[Metric]:
         sent.add_metric((kind,), drains.sent)
     yield times
     yield sent
+
+
+def _places() -> Iterator[Metric]:
+    in_use = {(name,): heartbeat.places(name) for name in job_queue.QUEUES}
+    for figure, name, words in (
+        ("places", "in_use", "Places of workers in use: lanes, and tests of mail services, at work."),
+        ("doubtful", "doubtful", "Of these, places of servers that are slow or not known yet."),
+        ("waiting", "waiting", "Lanes and tests that wait for a place."),
+        ("longest_wait", "longest_wait_seconds", "How long the first of them has waited."),
+    ):
+        values = {queue: getattr(found, figure) for queue, found in in_use.items()}
+        yield _gauge(f"absender_places_{name}", words, ("queue",), values)
 
 
 def _gauge(name: str, text: str, labels: Iterable[str], values: Mapping[Any, float]) -> Metric:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from portal.extensions import db
 from portal.models import MessageAttachment
@@ -27,3 +27,9 @@ def load(message_id: int) -> tuple[Attachment, ...]:
         .order_by(MessageAttachment.position)
     )
     return tuple(Attachment(*row) for row in rows)
+
+
+def size(message_id: int) -> int:
+    """How many octets the message's files have together; none of them is read for it."""
+    octets = select(func.sum(func.length(MessageAttachment.content)))
+    return int(db.session.scalar(octets.where(MessageAttachment.message_id == message_id)) or 0)

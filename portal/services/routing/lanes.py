@@ -25,6 +25,7 @@ from portal.models.route import INTERACTIVE, RELAY, Route
 from portal.reasons import Reason
 
 LEASE_SECONDS = 40
+INTERACTIVE_LANES = 4  # so many mails that people wait for are on their way at a time
 # Seconds that a route waits after it failed, by how often in a row it did.
 BACKOFF = (5, 15, 60, 300)
 # A provider's day is long; asking again every few minutes would only annoy it (Gmail blocks for up to 24 h).
@@ -58,7 +59,8 @@ class LeaseLost(Exception):
 
 def ensure() -> None:
     """Bring the platform's lanes in line with PORTAL_RELAY_LANES. Safe to run in several processes at once."""
-    wanted = {(RELAY, number) for number in range(settings().relay_lanes)} | {(INTERACTIVE, 0)}
+    relay = {(RELAY, number) for number in range(settings().relay_lanes)}
+    wanted = relay | {(INTERACTIVE, number) for number in range(INTERACTIVE_LANES)}
     with transaction() as session:
         platform = select(Lane).where(Lane.route.in_((RELAY, INTERACTIVE))).order_by(Lane.id).with_for_update()
         present = {(lane.route, lane.number): lane for lane in session.scalars(platform)}
@@ -201,6 +203,20 @@ def has_due_mail(route: Route) -> bool:
     waiting = exists().where(Message.route == route, IS_WAITING, Message.due_at <= statement_time())
     query = select(waiting)
     return bool(db.session.scalar(query))
+
+
+_platforms: dict[int, bool] = {}  # a lane's route never changes
+
+
+def is_platforms(lane_id: int) -> bool:
+    """Whether the lane is one of the platform's own, the relay's or the interactive one's, and no driver's."""
+    if lane_id not in _platforms:
+        with read() as session:
+            route = session.scalar(select(Lane.route).where(Lane.id == lane_id))
+        if route is None:
+            return False
+        _platforms[lane_id] = route.driver_id is None
+    return _platforms[lane_id]
 
 
 # Lanes change only at a start, so a web process needn't ask for each message that it accepts.

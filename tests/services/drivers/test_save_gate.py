@@ -11,7 +11,6 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy import insert, select, update
 
-from jobs.worker import Worker
 from portal import job_queue
 from portal.extensions import db
 from portal.models import DriverTest, MailCount, Tenant, User, utcnow
@@ -24,6 +23,7 @@ from tests.support.driver_steps import run_test, saved
 from tests.support.mail_service import MailService
 from tests.support.steps import execute
 from tests.support.valkey import Valkey
+from tests.support.worker import work_off
 
 Change = Callable[[DriverSettings], DriverSettings]
 
@@ -174,7 +174,6 @@ def test_a_job_of_the_version_before_is_done(app: Flask, tenant: Tenant, user: U
     queue = Queue(job_queue.INTERACTIVE, connection=connection, serializer=JSONSerializer)
     queue.empty()  # of today's
     queue.enqueue("jobs.driver_test.run", test.id)
-    worker = Worker([job_queue.INTERACTIVE], connection=connection, serializer=JSONSerializer)
-    worker.work(burst=True, logging_level="WARNING")
+    work_off(job_queue.INTERACTIVE, connection)
     db.session.rollback()
     assert db.session.scalar(select(DriverTest.state)) == "passed"

@@ -1,0 +1,108 @@
+"""A drain's place in its process: how it gets on, for whoever shares the places out, and what all of them share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+
+from portal.services.delivery.connections import Connections
+
+SLOW_AFTER = 2.0  # seconds that one command or reply may take
+_SMALL = 256 * 1024  # octets; mails below are not counted
+# Octets of text and files, before they are encoded, that mails on their way hold in the memory of a process: for each
+# pot. A mail in the making takes some four times its size, so they are made one at a time.
+_MOST = 32 * 1024 * 1024
+
+
+class NoRoom(Exception):
+    """Too much is on its way in this process: the mail has to wait for some of it to arrive."""
+
+
+class Pot(Enum):
+    """Whose large mail shares one limit, so that a slow server keeps back large mail of its kind only."""
+
+    PLATFORM = auto()
+    PROVED = auto()
+    DOUBTFUL = auto()
+
+
+class Octets:
+    """Large mails on their way in a process, counted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: Counter[Pot] = Counter()
+        self.composing = threading.Lock()
+
+    @contextmanager
+    def held(self, pot: Pot, size: int) -> Iterator[None]:
+        """Count `size` octets until the block ends. Raises NoRoom; never for the only one in its pot."""
+        if size < _SMALL:
+            yield
+            return
+        with self._lock:
+            if self._held[pot] and self._held[pot] + size > _MOST:
+                raise NoRoom
+            self._held[pot] += size
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held[pot] -= size
+
+
+class Shared:
+    """What the drains of a process share; it keeps at most `connections` open that none of them uses."""
+
+    def __init__(self, connections: int = 0) -> None:
+        self.connections = Connections(connections)
+        self.octets = Octets()
+
+
+class Place:
+    """One drain's; written by it, read by others.
+
+    `proved`: its server takes mail, so that it is known how it behaves. `was_slow`: it has kept the drain waiting.
+    """
+
+    def __init__(
+        self, shared: Shared | None = None, *, proved: bool = False, on_proved: Callable[[], None] | None = None
+    ) -> None:
+        self.shared = shared or Shared()
+        self.proved = proved
+        self.was_slow = False
+        self._on_proved = on_proved
+        self._since: float | None = None  # when the wait for the server began
+
+    def waits(self) -> None:
+        """The next command is on its way."""
+        self.moved()
+        self._since = time.monotonic()
+
+    def moved(self) -> None:
+        """The server has answered, or nothing is asked of it any more."""
+        self.was_slow = self.was_slow or self.is_slow
+        self._since = None
+
+    def accepted(self) -> None:
+        """The server has taken a mail."""
+        self.moved()
+        if not self.proved:
+            self.proved = True
+            if self._on_proved is not None:
+                self._on_proved()
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the server takes its time at this moment."""
+        since = self._since
+        return since is not None and time.monotonic() - since > SLOW_AFTER
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it may hold its place for long."""
+        return not self.proved or self.is_slow
