@@ -42,6 +42,7 @@ class Places:
         self.shared = Shared(count)
         self._count = count
         self._run = run
+        self._closed = False
         self._changed = threading.Condition(threading.RLock())
         self._at_work: dict[Task, tuple[Standing, Place]] = {}
         self._waiting: dict[Task, tuple[Standing, float]] = {}  # since when, the first first
@@ -50,7 +51,7 @@ class Places:
     def offer(self, task: Task, standing: Standing) -> None:
         """Run the task, now or as soon as it may have a place. While it is at work it is run once more afterwards."""
         with self._changed:
-            if len(self._waiting) < _MOST_WAITING:
+            if len(self._waiting) < _MOST_WAITING and not self._closed:
                 self._waiting.setdefault(task, (standing, time.monotonic()))
             self.look_again()
 
@@ -67,7 +68,7 @@ class Places:
     def begin_nothing_more(self) -> None:
         """Leave what waits, and what is offered from now on, to whoever is woken next."""
         with self._changed:
-            self._count = 0
+            self._closed = True
             self._waiting.clear()
 
     def in_use(self) -> InUse:
@@ -104,6 +105,7 @@ class Places:
         try:
             self._run(task, place)
         finally:
+            place.moved()
             with self._changed:
                 del self._at_work[task]
                 (self._proved.add if place.proved and not place.was_slow else self._proved.discard)(task)
