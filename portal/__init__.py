@@ -10,7 +10,7 @@ from whitenoise import WhiteNoise
 
 from portal import cli, extensions, log_format, redis_client
 from portal.config import load_settings
-from portal.db import clock, sqlite
+from portal.db import clock, prepared, sqlite
 from portal.services import message_state, outcome_log
 from portal.views import earlier_urls, errors, health, launch, preferences, sign_in, support, verify
 from portal.views.activity import page as activity
@@ -41,7 +41,7 @@ def create_app(**overrides: Any) -> Flask:
         MAX_FORM_MEMORY_SIZE=500_000,
     )
     parts = (
-        log_format, extensions, sqlite, clock, redis_client, rate_limits, i18n, access, incoming, assets,
+        log_format, extensions, sqlite, prepared, clock, redis_client, rate_limits, i18n, access, incoming, assets,
         security_headers, urls, errors, request_log, cli,
     )  # fmt: skip
     for part in parts:

@@ -20,12 +20,18 @@ def engine_options(url: str) -> dict[str, Any]:
 
     No parameters in error messages: they would carry addresses and bodies into logs and, by RQ, into Redis. On
     PostgreSQL nobody waits for ever for a row that a process holds which was cut off in the middle.
+
+    Sessions hold a connection for as long as they read or write, which is short: a mail worker's 64 threads share 16 of
+    PostgreSQL's, and wait for one for 30 s at most. SQLite's cost nothing to open, so nobody waits for one; a few stay.
     """
-    options: dict[str, Any] = {"hide_parameters": True}
+    options: dict[str, Any] = {"hide_parameters": True, "pool_use_lifo": True}
     if url.startswith("postgresql"):
+        options |= {"pool_size": 4, "max_overflow": 12, "pool_timeout": 30}
         options["pool_pre_ping"] = True  # a server can go away; a file can't
         server = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
         options["connect_args"] = {"connect_timeout": 10, "options": server}
+    else:
+        options |= {"pool_size": 4, "max_overflow": -1}
     return options
 
 

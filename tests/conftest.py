@@ -17,7 +17,6 @@ from sqlalchemy import Dialect, Engine, NullPool, create_engine, event, make_url
 
 from portal import create_app, redis_client
 from portal.config import load_settings
-from portal.db import prepared
 from portal.extensions import db
 from portal.models import Base, Tenant
 from portal.models.base import keep_time_by
@@ -205,7 +204,7 @@ def app_to_change(options: dict[str, Any]) -> Iterator[Flask]:
 @pytest.fixture
 def ctx(app: Flask) -> Iterator[Flask]:
     """The application with its context pushed: for tests of services. Requests need `app` alone."""
-    with app.app_context(), prepared.connected():
+    with app.app_context():
         yield app
         db.session.remove()
 

@@ -1,33 +1,45 @@
 """Statements that run for every mail: compiled once, and handed to the database's driver as they are.
 
-A session costs ten times what the database itself does for such a statement. Those of drains run within `connected()`,
-on a connection of the drain's own, which is never in a transaction but within `transaction()`. On SQLite it commits at
-synchronous=NORMAL: what is committed survives the process, but the last moments may not survive a power cut
-(docs/decisions/0009). Everything else commits at FULL. A session's person is looked up by such a statement, too.
+A session costs ten times what the database itself does for such a statement. They run on a few connections that all
+drains of a process share: one is taken for a statement, or for a whole `transaction()`, and never while a mail server
+is waited for. On SQLite they commit at synchronous=NORMAL: what is committed survives the process, but the last moments
+may not survive a power cut (docs/decisions/0009). Everything else commits at FULL. A session's person is looked up by
+such a statement, too.
 """
 
 from __future__ import annotations
 
+import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from types import TracebackType
+from queue import LifoQueue
 from typing import Any
 
-from sqlalchemy import Dialect, Engine, Executable
+from flask import Flask, current_app
+from sqlalchemy import Dialect, Engine, Executable, PoolProxiedConnection, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.selectable import ReturnsRows
 
-from portal.db.sqlite import DRAINS_PAGES
+from portal.db.sqlite import DRAINS_PAGES, turn_to_write
 from portal.extensions import db
+
+# Of one process. More gain nothing: who has one is at work, and waits for no mail server.
+CONNECTIONS = 8
+# A connection that was unused for so many seconds may have lost its server, and is asked first.
+_UNUSED = 1
+_POOL = "portal_prepared"
 
 # The name of a value to be given, what turns it into the driver's, and the value where the statement names one itself.
 _Slot = tuple[str | None, Callable[[Any], Any] | None, Any]
 
 
 class Statement:
-    """A Core statement whose open values are `bindparam`s; its rows have the columns' names and the driver's values."""
+    """A Core statement whose open values are `bindparam`s; its rows have the columns' names and the driver's values.
+
+    It runs within the transaction() that its thread has begun, else by itself. Raises OperationalError.
+    """
 
     def __init__(self, core: Executable) -> None:
         self._core = core
@@ -35,10 +47,19 @@ class Statement:
         self._named = namedtuple("Row", names, rename=True)._make  # type: ignore[misc,attr-defined]
         self._compiled: dict[str, tuple[str, list[_Slot], list[str] | None]] = {}
 
-    def run(self, **values: Any) -> Any:
-        """Run it and return the driver's cursor, which holds until the next statement. Raises OperationalError."""
-        kept = _connection.get()
-        return kept.execute(*self._bound(kept.dialect, values))
+    def row(self, **values: Any) -> Any | None:
+        """Run it and return its first row, if it has any."""
+        return next(iter(self.rows(**values)), None)
+
+    def rows(self, **values: Any) -> list[Any]:
+        """Run it and return all of its rows."""
+        with _connection() as kept:
+            return [self._named(row) for row in kept.execute(*self._bound(kept.dialect, values)).fetchall()]
+
+    def count(self, **values: Any) -> int:
+        """Run it and return how many rows it has changed."""
+        with _connection() as kept:
+            return int(kept.execute(*self._bound(kept.dialect, values)).rowcount)
 
     def glance(self, **values: Any) -> tuple[Any, ...] | None:
         """Its first row, outside of drains: by a connection of the pool. It only reads. Raises OperationalError."""
@@ -54,17 +75,6 @@ class Statement:
             raise OperationalError(text, None, error, hide_parameters=True) from error
         finally:
             pooled.close()  # ends the read
-
-    def row(self, **values: Any) -> Any | None:
-        found = self.run(**values).fetchone()
-        return None if found is None else self._named(found)
-
-    def rows(self, **values: Any) -> list[Any]:
-        return [self._named(found) for found in self.run(**values).fetchall()]
-
-    def count(self, **values: Any) -> int:
-        """How many rows it changed."""
-        return int(self.run(**values).rowcount)
 
     def _bound(self, dialect: Dialect, values: dict[str, Any]) -> tuple[str, Any]:
         text, slots, names = self._compiled.get(dialect.name) or self._compile(dialect)
@@ -90,56 +100,106 @@ def _slot(name: str, bind: Any, dialect: Dialect) -> _Slot:
     return None, None, convert(bind.effective_value) if convert else bind.effective_value
 
 
-class transaction:
-    """Begin to write, commit at the end, roll back on an exception.
+@contextmanager
+def transaction(*, durable: bool = True) -> Iterator[None]:
+    """Begin to write, commit at the end, roll back on an exception. It holds a connection, so wait for nobody within.
 
     Not `durable`: PostgreSQL need not wait for its disk; a crash of its machine may lose the last moments' commits.
+    Raises OperationalError.
     """
-
-    def __init__(self, *, durable: bool = True) -> None:
-        self._durable = durable
-
-    def __enter__(self) -> None:
-        self._kept = _connection.get()
-        self._kept.begin(self._durable)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self._kept.execute("COMMIT")
-        elif not self._kept.closed:
-            self._kept.execute("ROLLBACK")
+    # The turn comes first: whoever has a connection waits for no turn, so that each connection comes back.
+    with turn_to_write(), _connection() as kept:
+        kept.begin(durable)
+        token = _begun.set(kept)
+        try:
+            yield
+            kept.execute("COMMIT")
+        except BaseException:
+            if not kept.closed:
+                kept.execute("ROLLBACK")
+            raise
+        finally:
+            _begun.reset(token)
 
 
 @contextmanager
-def connected() -> Iterator[None]:
-    """A connection for the statements of the block; after an error of its database the next statement dials anew."""
-    kept = _Connection(db.engine)
-    token = _connection.set(kept)
+def _connection() -> Iterator[_Connection]:
+    """The transaction's connection; without one, whichever is free."""
+    begun = _begun.get()
+    if begun is not None:
+        yield begun
+        return
+    pool: _Pool = current_app.extensions[_POOL]
+    kept = pool.take()
     try:
-        yield
+        yield kept
     finally:
-        _connection.reset(token)
-        kept.close()
+        pool.give_back(kept)
+
+
+class _Pool:
+    """Who finds no connection waits for one. The one used last is used next, so that few are opened, and stay warm."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.failed_at = 0.0  # monotonic seconds
+        self._free: LifoQueue[_Connection] = LifoQueue()
+        for _ in range(CONNECTIONS):
+            self._free.put(_Connection(engine.dialect, self))
+        # Like the engine's pool, but apart: here nobody waits for those that sessions hold.
+        self._dialler = engine.pool.recreate()
+        event.listen(engine, "engine_disposed", self._close)
+
+    def dial(self) -> PoolProxiedConnection:
+        return self._dialler.connect()
+
+    def take(self) -> _Connection:
+        """An open connection, for the caller alone."""
+        kept = self._free.get()
+        try:
+            kept.make_ready()
+        except BaseException:
+            self._free.put(kept)
+            raise
+        return kept
+
+    def give_back(self, kept: _Connection) -> None:
+        kept.used_at = time.monotonic()
+        self._free.put(kept)
+
+    def _close(self, _engine: Engine) -> None:
+        for kept in [self._free.get() for _ in range(self._free.qsize())]:
+            kept.close()
+            self._free.put(kept)
 
 
 class _Connection:
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.dialect = engine.dialect
+    """Closed by its first error, which also ends its transaction; whoever takes it next dials anew."""
+
+    def __init__(self, dialect: Dialect, pool: _Pool) -> None:
+        self.dialect = dialect
         self.closed = True
+        self.used_at = 0.0  # monotonic seconds
+        self._pool = pool
         self._cursor: Any = None
         self._driver_connection: Any = None
 
-    def execute(self, text: str, values: Any = ()) -> Any:
+    def make_ready(self) -> None:
+        """Open it where it is closed, or has lost its server while nobody used it."""
+        if not self.closed and self.used_at < max(self._pool.failed_at, time.monotonic() - _UNUSED):
+            with suppress(OperationalError):
+                self.execute("SELECT 1")
         if self.closed:
             self._open()
+
+    def execute(self, text: str, values: Any = ()) -> Any:
         try:
             if values:
                 self._cursor.execute(text, values)
             else:
                 self._cursor.execute(text)
         except self.dialect.loaded_dbapi.Error as error:
-            self.close()  # which also ends its transaction
+            self.close()
+            self._pool.failed_at = time.monotonic()  # the others may have lost their server, too
             raise OperationalError(text, None, error, hide_parameters=True) from error
         return self._cursor
 
@@ -156,9 +216,12 @@ class _Connection:
             self._driver_connection = None
 
     def _open(self) -> None:
-        pooled = self.engine.raw_connection()
+        try:
+            pooled = self._pool.dial()
+        except self.dialect.loaded_dbapi.Error as error:
+            raise OperationalError("", None, error, hide_parameters=True) from error
         self._driver_connection = pooled.driver_connection
-        pooled.detach()  # its settings differ from the pool's, so it never goes back there
+        pooled.detach()  # its settings differ from a session's, and it is kept here
         if self.dialect.name != "sqlite":
             self._driver_connection.autocommit = True
         self._cursor = self._driver_connection.cursor()
@@ -168,4 +231,9 @@ class _Connection:
         self.closed = False
 
 
-_connection: ContextVar[_Connection] = ContextVar("direct_connection")
+def init_app(app: Flask) -> None:
+    with app.app_context():
+        app.extensions[_POOL] = _Pool(db.engine)
+
+
+_begun: ContextVar[_Connection | None] = ContextVar("prepared_transaction", default=None)

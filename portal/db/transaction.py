@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.db.sqlite import WRITES
+from portal.db.sqlite import WRITES, turn_to_write
 from portal.extensions import db
 
 _AFTER = "portal_after_commit"
@@ -30,15 +30,16 @@ def transaction() -> Iterator[Session]:
     if session.new or session.dirty or session.deleted:
         raise RuntimeError("objects were changed outside of transaction()")
     session.commit()  # ends a read that went before; what was loaded stays loaded
-    session.connection(execution_options={WRITES: True})
-    session.info[_AFTER] = []
-    try:
-        yield session
-        session.commit()
-    except BaseException:
-        session.info.pop(_AFTER, None)
-        session.rollback()
-        raise
+    with turn_to_write():
+        session.connection(execution_options={WRITES: True})
+        session.info[_AFTER] = []
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            session.info.pop(_AFTER, None)
+            session.rollback()
+            raise
     for action in session.info.pop(_AFTER):
         try:
             action()

@@ -14,7 +14,6 @@ from flask.testing import FlaskClient
 from redis import Redis
 from sqlalchemy import func, select, text
 
-from portal.db import prepared
 from portal.extensions import db
 from portal.models import Base, Message, SignInLink, User
 from portal.services.accounts import login_links, people, tenants
@@ -140,7 +139,7 @@ def test_a_link_and_its_session_are_kept_nowhere(
 ) -> None:  # fmt: skip
     link = ask(app, client)
     token = link.rpartition("/")[2]
-    with app.app_context(), prepared.connected():
+    with app.app_context():
         drain("interactive")
     assert token in smtp.received[-1].text, "the search is for what was mailed"
     pages = [client.head(link), client.post(link), client.get(link), client.get(SETTINGS), client.get("/sign-in/junk")]

@@ -14,7 +14,6 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from portal import encryption, job_queue
 from portal.config import settings
-from portal.db import prepared
 from portal.db.transaction import read, transaction
 from portal.models import Driver, utcnow
 from portal.models.driver import DriverState
@@ -63,15 +62,14 @@ def drain(lane_id: int, timeouts: Timeouts | None = None, place: Place | None = 
         return 0
     session = _Session(lease, place or Place(), timeouts or _timeouts())
     try:
-        with prepared.connected():
-            with closing(session.line):
-                session.work(time.monotonic() + DRAIN_SECONDS)
-                if not stopping.is_set():
-                    session.line.leave()
-            lanes.release(lease)
-            heartbeat.drained(lease.route.kind, time.monotonic() - session.began_at, session.sent)
-            if claims.is_due(lease.route):
-                lanes.wake(lease.route)  # behind the others
+        with closing(session.line):
+            session.work(time.monotonic() + DRAIN_SECONDS)
+            if not stopping.is_set():
+                session.line.leave()
+        lanes.release(lease)
+        heartbeat.drained(lease.route.kind, time.monotonic() - session.began_at, session.sent)
+        if claims.is_due(lease.route):
+            lanes.wake(lease.route)  # behind the others
     except LeaseLost:
         log.warning("lane %s is another drain's by now; this one stops", lane_id)
     return session.sent

@@ -96,7 +96,7 @@ def sent(attempt: Attempt, receipt: Receipt, sender: str) -> None:
     with prepared.transaction(durable=False):
         lanes.keep(attempt.lease)
         _changed(_SENT.count(message=attempt.message_id, number=attempt.number, shown=sender))
-        _LOG_SENT.run(
+        _LOG_SENT.count(
             tenant=attempt.tenant_id, message=attempt.message_id,
             reply_code=receipt.code, reply_text=receipt.text, shown=sender,
         )  # fmt: skip

@@ -166,9 +166,9 @@ def within(ids: list[int]) -> Within:
         counted += mine[:fit]
         over += mine[fit:]
         if fit:
-            (_USE if usage.is_today else _USE_FIRST).run(tenant=usage.tenant_id, today=day, more=fit)
+            (_USE if usage.is_today else _USE_FIRST).count(tenant=usage.tenant_id, today=day, more=fit)
     if counted:
-        _count_in(len(counted)).run(today=day, **_named(counted))
+        _count_in(len(counted)).count(today=day, **_named(counted))
     held = _hold(len(over)).rows(**_named(over)) if over else []
     beyond = set(over)
     return Within([one for one in ids if one not in beyond], held)
@@ -178,7 +178,7 @@ def _locked(tenants: list[int], day: date) -> list[Any]:
     found = _usage(len(tenants)).rows(today=day, **_named(tenants))
     if len(found) < len(tenants):
         for tenant_id in tenants:
-            _BEGIN.run(tenant=tenant_id, today=day)
+            _BEGIN.count(tenant=tenant_id, today=day)
         found = _usage(len(tenants)).rows(today=day, **_named(tenants))
     return found
 

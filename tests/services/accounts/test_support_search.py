@@ -7,7 +7,6 @@ import time_machine
 from flask import Flask
 from sqlalchemy import text
 
-from portal.db import prepared
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import AuditEntry, SenderIdentity, Tenant, User, utcnow
@@ -123,7 +122,7 @@ def test_polls_and_reloads_within_ten_minutes_are_one_look(tenant: Tenant, sam: 
 
 
 def test_looks_at_the_same_moment_are_one(app: Flask) -> None:
-    with app.app_context(), prepared.connected():
+    with app.app_context():
         tenant = tenants.upsert("acme", name="Acme")[0]
         sam = staff.add("sam@marketplace.example")[0]
         db.session.remove()

@@ -6,7 +6,6 @@ import pytest
 import time_machine
 from sqlalchemy import insert, select, update
 
-from portal.db import prepared
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Driver, Lane, LogEntry, MailCount, Message, Tenant, User, now, utcnow
@@ -269,10 +268,9 @@ def test_mail_claimed_when_the_driver_was_paused_is_marked_too(tenant: Tenant, u
     lane = db.session.scalars(select(Lane).where(Lane.route == driver.route)).one()
     lease = lanes.take(lane.id)
     assert lease is not None
-    with prepared.connected():
-        (attempt,) = claims.claim(lease)
-        lifecycle.pause(tenant, user)
-        assert prepare.prepare(attempt) is None
+    (attempt,) = claims.claim(lease)
+    lifecycle.pause(tenant, user)
+    assert prepare.prepare(attempt) is None
     lanes.release(lease)
     drain()
     assert events(message) == ["queued", "sender_changed", "sent"]

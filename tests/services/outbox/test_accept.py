@@ -6,7 +6,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from portal.db import prepared
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant
@@ -117,9 +116,8 @@ def test_of_a_claim_and_a_cancellation_at_once_exactly_one_gets_the_message(app:
     cancelled: list[str] = []
 
     def claim() -> None:
-        with prepared.connected():
-            for _ in range(10):  # so that some are left, however late the other one begins
-                claimed.extend(attempt.message_id for attempt in claims.claim(lease, 1))
+        for _ in range(10):  # so that some are left, however late the other one begins
+            claimed.extend(attempt.message_id for attempt in claims.claim(lease, 1))
 
     def cancel() -> None:
         for public_id in reversed(ids):

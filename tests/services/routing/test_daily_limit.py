@@ -8,7 +8,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.db import prepared
 from portal.extensions import db
 from portal.models import Driver, Lane, Message, Tenant, TenantUsage, User, now, utcnow
 from portal.models.route import RELAY
@@ -87,8 +86,7 @@ def test_lanes_that_claim_in_the_same_moment_stay_within_the_limit(shop: Tenant,
 
     def claim(lease: lanes.Lease) -> Callable[[], int]:
         def run() -> int:
-            with prepared.connected():
-                return sum(len(claims.claim(lease, 4)) for _ in range(4))
+            return sum(len(claims.claim(lease, 4)) for _ in range(4))
 
         return run
 

@@ -2,7 +2,6 @@
 
 from sqlalchemy import func, select, update
 
-from portal.db import prepared
 from portal.extensions import db
 from portal.models import Refusal, Tenant, now
 from portal.models.route import RELAY
@@ -24,8 +23,7 @@ def test_a_shop_whose_mail_is_all_refused_waits_alone_and_its_rows_say_why(
     assert len(relay.asked) == refusals.IN_A_ROW
     drain()
     assert len(relay.asked) == refusals.IN_A_ROW, "it waits"
-    with prepared.connected():
-        assert not claims.is_due(RELAY), "or its lane would wake itself for ever"
+    assert not claims.is_due(RELAY), "or its lane would wake itself for ever"
     listed = message_log.page(tenant, message_log.LogFilter()).rows
     wait = message_log.waits(tenant, listed)["relay"]
     assert wait.reason == "rate_limited" and not lanes.waits({RELAY})

@@ -13,6 +13,7 @@ from portal.extensions import db
 from portal.models import AuditEntry, Driver, Lane, LogEntry, Message, Tenant, User, now, utcnow
 from portal.models.message import WAITING, State
 from portal.models.route import RELAY
+from portal.services import message_state
 from portal.services.accounts import tenants
 from portal.services.delivery import claims
 from portal.services.delivery.prepare import prepare
@@ -253,7 +254,9 @@ def test_what_a_killed_clock_left_behind_the_next_one_continues(tenant: Tenant, 
     assert states() == {"held": 4 * reroute.BATCH}
 
 
-def test_between_two_batches_others_write(app: Flask, tenant: Tenant, user: User, driver: Driver) -> None:
+def test_between_two_batches_others_write(
+    app: Flask, tenant: Tenant, user: User, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = tenants.upsert("rival", name="Rival")[0].id
     backlog(tenant, driver.route, 3 * reroute.BATCH)
     lifecycle.pause(tenant, user)
@@ -263,17 +266,14 @@ def test_between_two_batches_others_write(app: Flask, tenant: Tenant, user: User
         with app.app_context():
             accepted.append(accept(db.session.get_one(Tenant, other)).id)
 
-    def hand_in(_session: object) -> None:
+    def hand_in(_changes: object) -> None:
         if threading.current_thread() is threading.main_thread():
             handing_in = threading.Thread(target=accept_for_the_other)
             handing_in.start()
             handing_in.join(10)
 
-    event.listen(db.session, "after_commit", hand_in)
-    try:
-        finish()
-    finally:
-        event.remove(db.session, "after_commit", hand_in)
+    monkeypatch.setattr(message_state, "subscribers", [hand_in])
+    finish()
     assert len(accepted) >= 3
     assert states() == {"held": 3 * reroute.BATCH, "queued": len(accepted)}
 
