@@ -115,8 +115,10 @@ class _Session:
         self.line.extended()
         self.place.moved()
         try:
-            with self.place.shared.octets.held(self._pot(), self.bench.size(attempt, self.claimed)):
-                outgoing = prepare(attempt, self.bench, self.claimed)
+            size, octets = self.bench.size(attempt, self.claimed), self.place.shared.octets
+            with octets.held(self._pot(), size):
+                with octets.making(size):
+                    outgoing = prepare(attempt, self.bench, self.claimed)
                 return outgoing is None or self._deliver(outgoing)
         except NoRoom:
             self.claimed.appendleft(attempt)

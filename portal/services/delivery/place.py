@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum, auto
 
 from portal.services.delivery.connections import Connections
@@ -36,7 +36,11 @@ class Octets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: Counter[Pot] = Counter()
-        self.composing = threading.Lock()
+        self._making = threading.Lock()
+
+    def making(self, size: int) -> AbstractContextManager[object]:
+        """Within this, a mail of so many octets is read and made; of large ones one at a time."""
+        return self._making if size >= _SMALL else nullcontext()
 
     @contextmanager
     def held(self, pot: Pot, size: int) -> Iterator[None]:

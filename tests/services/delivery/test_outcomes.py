@@ -16,8 +16,8 @@ from portal.services.delivery import drain as delivery
 from portal.services.routing import lanes
 from portal.services.routing.lanes import LeaseLost
 from portal.services.senders import identities, verification
-from portal.transport.base import Mail, Receipt, Reply, Timeouts
-from portal.transport.smtp.connection import BLOCK, Connection
+from portal.transport.base import Mail, Receipt, Reply
+from portal.transport.smtp.connection import Connection
 from tests.services.conftest import RelayTo
 from tests.support.scripted_server import CLOSE, ScriptedServer
 from tests.support.smtp_sink import SMTPSink
@@ -41,34 +41,6 @@ def test_a_lease_outlasts_a_slow_server(tenant: Tenant, relay_to: RelayTo, monke
         accept(tenant)
         assert drain() == 1
     assert left[0] > 100
-
-
-def test_a_lease_outlasts_all_that_a_server_may_take_between_two_looks_at_it() -> None:
-    """Else mail for a slow server would come back as from a dead lane, and be set aside in the end."""
-    allowed, preparing = Timeouts(), 4
-    assert preparing + delivery._SLOW_AFTER + allowed.command < lanes.LEASE_SECONDS
-    assert preparing + delivery._SLOW_AFTER + 2 * allowed.command < delivery._SLOW_SERVER_SECONDS  # DATA, a small body
-    assert delivery._SLOW_AFTER + allowed.connect + allowed.greeting + allowed.command < delivery._SLOW_SERVER_SECONDS
-    assert delivery._SLOW_AFTER + allowed.command + allowed.block < delivery._SLOW_BLOCK_SECONDS
-
-
-def test_a_lease_is_extended_with_each_block_of_a_mail(
-    tenant: Tenant, relay_to: RelayTo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left: list[float] = []
-    keep = lanes.extend
-
-    def measured(lease: lanes.Lease, seconds: float = lanes.LEASE_SECONDS, **values: object) -> None:
-        left.append(seconds)
-        keep(lease, seconds, **values)
-
-    monkeypatch.setattr(delivery, "_SLOW_AFTER", -1)  # each step is a slow one
-    monkeypatch.setattr(lanes, "extend", measured)
-    with ScriptedServer() as server:
-        relay_to(server)
-        accept(tenant, text="x" * 70 + "\n" * 300_000)
-        assert drain() == 1
-    assert left.count(delivery._SLOW_BLOCK_SECONDS) >= 300_000 // BLOCK
 
 
 def test_an_unknown_fate_is_tried_once_more_with_the_same_bytes(tenant: Tenant, relay_to: RelayTo) -> None:
