@@ -18,6 +18,7 @@ from portal.models.message import WAITING
 from portal.services.accounts import launches, tenants
 from portal.services.drivers import lifecycle
 from portal.services.outbox import accept as outbox
+from portal.services.routing import lanes
 from portal.transport.destinations import MemoryResolver, Policy
 from tests.support.hostile_server import HostileServer
 from tests.support.processes import CLOCK, WORKER_MAIL, Process
@@ -39,15 +40,23 @@ class Run:
         self.app = app
         self.server = server
         self._start = start
+        self.settings: dict[str, Any] = {}
         self._given = 0
         # One that waits: the application's own gives up when Redis is slow.
         self._redis = redis_client.connect(app.extensions["settings"].redis_url, timeout=60)
 
     def workers(self, count: int, **settings: Any) -> list[Process | WarmProcess]:
-        return [self._start(WORKER_MAIL, **settings) for _ in range(count)]
+        return [self._start(WORKER_MAIL, **self.settings | settings) for _ in range(count)]
 
     def clock(self, **settings: Any) -> Process | WarmProcess:
-        return self._start(CLOCK, **settings)
+        return self._start(CLOCK, **self.settings | settings)
+
+    def use_lanes(self, count: int) -> None:
+        """Have so many relay lanes, from here on and in the processes that are started."""
+        self.settings = {"relay_lanes": count}
+        configure(self.app, relay_lanes=count)
+        with self.app.app_context():
+            lanes.ensure()
 
     def accept(self, count: int, tenant: str = "acme", text: str = "On its way.", *, wake: bool = True) -> list[str]:
         """Take `count` messages, each for a recipient of its own. Returns the recipients.
@@ -105,10 +114,13 @@ class Run:
     def end_dead_leases(self) -> None:
         """Once no worker is at work: what is still leased then belongs to a drain that broke off."""
 
+        reports = "absender:places:mail"
+        self._redis.delete(*self._redis.keys(f"{reports}*"))  # older than this moment
+
         def idle() -> bool:
-            names = self._redis.smembers("rq:workers")
-            states = [self._redis.hget(name, "state") for name in names]
-            return not self._redis.llen("rq:queue:mail") and b"busy" not in states
+            said = [self._redis.hget(f"{reports}:{name.decode()}", "places") for name in self._redis.smembers(reports)]
+            workers = self._redis.scard("rq:workers:mail")
+            return not self._redis.llen("rq:queue:mail") and said == [b"0"] * workers
 
         eventually(idle, "the workers have nothing to do")
         self.end_leases()

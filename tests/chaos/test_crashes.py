@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,13 +10,12 @@ import pytest
 from tests.chaos.steps import Run
 from tests.support.figures import Figure, size
 from tests.support.hostile_server import HOLD, HostileServer, Talk
-from tests.support.processes import Process
 from tests.support.waiting import eventually
-from tests.support.warm import WarmProcess
 
 BEFORE_THE_DOT = ("MAIL", "RCPT", "DATA", "body")
 # More than the sockets' buffers hold, so that its sender is caught in the middle of the body.
 LARGE = ("x" * 98 + "\n") * 80_000
+DRAINS = 32  # lanes that one process works on
 
 
 class HeldOnce:
@@ -44,6 +42,20 @@ class HeldOnce:
             return HOLD
 
 
+class EachHeldOnce:
+    """A server's script: the first `count` connections that get to the point are held there, each of them once."""
+
+    def __init__(self, point: str, count: int) -> None:
+        self._point, self._count = point, count
+        self._held: set[int] = set()
+
+    def __call__(self, talk: Talk, point: str) -> str | None:
+        if point != self._point or talk.number in self._held or len(self._held) == self._count:
+            return None
+        self._held.add(talk.number)
+        return HOLD
+
+
 @pytest.mark.chaos("kill -9 of every worker at random instants")
 def test_killing_every_worker_at_random_instants_loses_nothing(run: Run, smtp: HostileServer, figure: Figure) -> None:
     mails, kills = size(200, 5000), size(3, 20)
@@ -62,6 +74,7 @@ def test_killing_every_worker_at_random_instants_loses_nothing(run: Run, smtp: H
         return HOLD if held_at else None
 
     smtp.script = script
+    run.use_lanes(DRAINS)
     run.clock()
     workers = run.workers(2)
     run.accept(mails)
@@ -75,17 +88,41 @@ def test_killing_every_worker_at_random_instants_loses_nothing(run: Run, smtp: H
     run.wait_until_settled(300)
 
     lost, twice = run.lost(), run.duplicates()
-    figure(f"kill -9 of 2 workers, {kills} times in {mails} mails: {lost} lost, {len(twice)} duplicates of at most "
-           f"{lanes}, all flagged, same Message-ID, same bytes")  # fmt: skip
+    figure(f"kill -9 of 2 workers on {DRAINS} lanes, {kills} times in {mails} mails: {lost} lost, {len(twice)} "
+           f"duplicates of at most {lanes}, all flagged, same Message-ID, same bytes")  # fmt: skip
     assert lost == 0
-    assert 0 < lanes <= 2 * kills and len(twice) <= lanes
+    assert 0 < lanes <= DRAINS * kills and len(twice) <= lanes
     assert set(run.states()) <= {"sent", "unconfirmed"}
+
+
+@pytest.mark.chaos("kill -9 of one worker with all its lanes at one point")
+@pytest.mark.parametrize("point", ["RCPT", "DATA", "reply"])
+def test_killing_a_worker_costs_one_flagged_copy_for_each_lane_at_its_dot_and_no_other(
+    run: Run, smtp: HostileServer, figure: Figure, point: str
+) -> None:
+    lanes = size(12, DRAINS)
+    run.use_lanes(lanes)
+    smtp.script = EachHeldOnce(point, lanes)
+    run.clock()
+    run.accept(12 * lanes, wake=False)
+    (worker,) = run.workers(1)
+    smtp.wait_until(lambda server: len(server.held) == lanes, f"all lanes are held at {point}")
+    assert run.kill(worker) == lanes
+    run.workers(1)
+    run.wait_until_settled()
+
+    lost, twice, flagged = run.lost(), run.duplicates(), run.events("ambiguous")
+    figure(f"killed with {lanes} lanes at {point}: {lost} lost, {len(twice)} duplicates, {len(flagged)} flagged")
+    at_the_dot = lanes if point == "reply" else 0
+    assert (lost, len(twice), len(flagged)) == (0, at_the_dot, at_the_dot)
+    assert run.states() == {"sent": 12 * lanes}
 
 
 @pytest.mark.chaos("kills before the final dot")
 def test_kills_before_the_final_dot_double_nothing(run: Run, smtp: HostileServer, figure: Figure) -> None:
     kills = size(4, 100)
     smtp.script = script = HeldOnce()
+    run.use_lanes(1)
     run.clock()
     for number in range(kills):
         point = BEFORE_THE_DOT[number % 4]
@@ -112,6 +149,7 @@ def test_the_mail_at_hand_at_every_kill_is_set_aside_and_all_else_sent(
 ) -> None:
     mails = size(8, 50)
     smtp.script = script = HeldOnce()
+    run.use_lanes(1)
     run.clock()
     recipients = run.accept(mails)
     bad = recipients[mails // 2]
@@ -131,62 +169,46 @@ def test_the_mail_at_hand_at_every_kill_is_set_aside_and_all_else_sent(
     assert run.events("held") == {bad: 1}
 
 
-def owner(client_port: int, server_port: int, processes: list[Process | WarmProcess]) -> Process | WarmProcess:
-    """Whose connection it is, by the kernel's table (proc(5))."""
-    ours, theirs = f":{client_port:04X}", f":{server_port:04X}"
-
-    def inodes() -> set[str]:
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        return {row[9] for row in rows if row[1].endswith(ours) and row[2].endswith(theirs)}
-
-    # The table is read in pieces, while others come and go.
-    (inode,) = eventually(inodes, "the connection is in the table")
-    for process in processes:
-        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
-            try:
-                if os.readlink(descriptor) == f"socket:[{inode}]":
-                    return process
-            except FileNotFoundError:
-                continue
-    raise AssertionError("the connection is nobody's")
-
-
-@pytest.mark.chaos("a worker stopped past its lease in the middle of a mail")
-def test_a_worker_stopped_past_its_lease_sends_no_dot(run: Run, smtp: HostileServer, figure: Figure) -> None:
-    rounds = size(4, 20)
-    smtp.script = script = HeldOnce()
-    workers = run.workers(2)
+@pytest.mark.chaos("a worker stopped past its leases in the middle of mails")
+def test_a_worker_stopped_past_its_leases_sends_no_dot(run: Run, smtp: HostileServer, figure: Figure) -> None:
+    rounds, lanes = size(4, 20), size(6, DRAINS)
+    run.use_lanes(lanes)
     run.clock()
-    late_dots = 0
+    (worker,) = run.workers(1)
+    late_dots = stopped = 0
     for number in range(rounds):
         point = BEFORE_THE_DOT[number % 4]
-        script.arm(point, ahead=0 if point == "body" else number % 2)
-        recipients = run.accept(1, text=LARGE) if point == "body" else run.accept(2)
-        smtp.wait_until(lambda server: server.held, f"a mail is held at {point}")
-        talk = smtp.held[0]
-        before = talk.dots
-        stopped = owner(talk.client_port, smtp.port, workers)
-        assert stopped.pid is not None
-        os.kill(stopped.pid, signal.SIGSTOP)
+        held = 1 if point == "body" else lanes
+        smtp.script = EachHeldOnce(point, held)
+        run.accept(1, text=LARGE) if point == "body" else run.accept(12 * lanes, wake=False)
+        smtp.wait_until(lambda server: len(server.held) == held, f"mails are held at {point}")  # noqa: B023
+        eventually(lambda: run.leases() == held, "no other lane is at work")  # noqa: B023
+        talks = [*smtp.held]
+        before = sum(talk.dots for talk in talks)
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGSTOP)
         try:
-            eventually(lambda: run.leases() == 1, "the other worker has nothing to do", 60)
-            run.end_leases()
-            smtp.wait_until(lambda server: set(recipients) <= set(server.copies()), "another worker took over")  # noqa: B023
+            (other,) = run.workers(1)
+            stopped += run.end_leases()
+            run.wait_until_settled()  # the other one took over
         finally:
-            os.kill(stopped.pid, signal.SIGCONT)
+            os.kill(worker.pid, signal.SIGCONT)
         smtp.release()
-        smtp.wait_until(lambda server: talk.closed_at, "the continued worker has given up")  # noqa: B023
-        late_dots += talk.dots - before
-    run.wait_until_settled()
+        smtp.wait_until(lambda server: all(talk.closed_at for talk in talks), "the continued one gives up")  # noqa: B023
+        late_dots += sum(talk.dots for talk in talks) - before
+        worker.stop()
+        worker = other
 
     lost, twice = run.lost(), run.duplicates()
-    figure(f"{rounds} workers stopped past their lease: {late_dots} late dots, {lost} lost, {len(twice)} duplicates")
+    figure(f"{rounds} workers stopped past their {stopped} leases: {late_dots} late dots, {lost} lost, "
+           f"{len(twice)} duplicates")  # fmt: skip
     assert (late_dots, lost, twice) == (0, 0, [])
 
 
 @pytest.mark.chaos("two clocks")
 def test_two_clocks_claim_each_message_once(run: Run, smtp: HostileServer, figure: Figure) -> None:
     rounds, mails = size(5, 20), size(20, 50)
+    run.use_lanes(DRAINS)
     run.workers(2)
     for _ in range(2):
         run.clock()

@@ -12,6 +12,7 @@ from time import monotonic
 NO_TLS = "the server speaks no TLS here"
 OLD_TLS = "the server's encryption is too old"
 LOST_IN_HANDSHAKE = "connection lost in the TLS handshake"
+STALLED = 120.0  # seconds in which a server that reads our mail must take something
 MAX_REPLY = 32 * 1024  # octets; the longest EHLO answers and refusals known are below 3 kB
 _REPLY_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ -]|\r?\n)")
 _ONE_LINE = re.compile(rb"[2-5][0-9][0-9](?: |\r?\n)")
@@ -68,15 +69,15 @@ class Dialog(smtplib.SMTP):
         self._armed = -1.0  # the socket's own timeout
 
     def send(self, s: memoryview | bytes | str) -> None:  # type: ignore[override]  # sendall has no deadline under TLS
-        """Write all of it within `patience`."""
+        """Write all of it within `patience`, and some of it in any STALLED seconds."""
         data = s.encode("ascii") if isinstance(s, str) else s
         until = self._until()
         try:
-            sent = self._socket(until).send(data)
+            sent = self._socket(min(until, monotonic() + STALLED)).send(data)
             if sent < len(data):
                 left = memoryview(data)[sent:]
                 while left:
-                    left = left[self._socket(until).send(left) :]
+                    left = left[self._socket(min(until, monotonic() + STALLED)).send(left) :]
         except OSError as error:
             said = self.heard()
             gone = self._gone(error)
