@@ -20,12 +20,11 @@ _MOST_WAITING = 10_000  # the clock wakes the rest again
 
 
 class Standing(Enum):
-    """How a task counts where places are shared out. Doubtful ones get half of them, all together."""
+    """How a task counts where places are shared out."""
 
     APART = auto()  # always gets a place; few of its kind
-    SURE = auto()
-    UNPROVED = auto()  # doubtful until its server has taken a mail, and whenever it is slow
-    DOUBTFUL = auto()
+    ORDINARY = auto()  # doubtful while its server is slow, and the next time after that
+    DOUBTFUL = auto()  # all doubtful ones together get half of the places
 
 
 class Task(NamedTuple):
@@ -36,7 +35,12 @@ class Task(NamedTuple):
 
 
 class Places:
-    """Runs what it is offered, each task in a thread of its own, as soon as there is a place for it."""
+    """Runs what it is offered, each task in a thread of its own, as soon as there is a place for it.
+
+    Whoever is slow when all places are taken and others wait may lose its place: those that became slow last, until
+    slow ones hold half of the places. So a server that nobody knows needs no proof, and many that hang at once, from
+    the first moment, keep the rest waiting for SLOW_AFTER.
+    """
 
     def __init__(self, count: int, run: Callable[[Task, Place], None]) -> None:
         self.shared = Shared(count)
@@ -46,7 +50,7 @@ class Places:
         self._changed = threading.Condition(threading.RLock())
         self._at_work: dict[Task, tuple[Standing, Place]] = {}
         self._waiting: dict[Task, tuple[Standing, float]] = {}  # since when, the first first
-        self._proved: set[Task] = set()  # whose last run went well
+        self._known: dict[Task, bool] = {}  # how the last run of each found its server
 
     def offer(self, task: Task, standing: Standing) -> None:
         """Run the task, now or as soon as it may have a place. While it is at work it is run once more afterwards."""
@@ -73,33 +77,53 @@ class Places:
 
     def in_use(self) -> InUse:
         with self._changed:
-            doubtful = sum(_is_doubtful(*one) for one in self._at_work.values())
             now = time.monotonic()
             longest = now - min((since for _, since in self._waiting.values()), default=now)
+            doubtful = sum(_is_doubtful(*one) for one in self._at_work.values())
             return InUse(len(self._at_work), doubtful, len(self._waiting), longest)
 
     def look_again(self) -> None:
-        """Begin whatever may have a place by now."""
+        """Begin whatever may have a place by now; each second, or when something has changed."""
         with self._changed:
-            free, for_doubtful = self._room()
-            for task, (standing, _) in [*self._waiting.items()]:
-                place = Place(self.shared, proved=task in self._proved, on_proved=self.look_again)
-                doubtful = _is_doubtful(standing, place)
-                may_begin = standing == Standing.APART or (free > 0 and (for_doubtful > 0 or not doubtful))
-                if task in self._at_work or not may_begin:
-                    continue
-                if standing != Standing.APART:
-                    free, for_doubtful = free - 1, for_doubtful - doubtful
-                del self._waiting[task]
-                self._at_work[task] = standing, place
-                threading.Thread(target=self._work, args=(task, place), daemon=True).start()
+            self._begin()
+            if self._waiting and self._room()[0] <= 0 and self._cut():
+                self._begin()
+
+    def _begin(self) -> None:
+        free, for_doubtful = self._room()
+        for task, (standing, _) in [*self._waiting.items()]:
+            place = Place(self.shared, self._known.get(task))
+            doubtful = _is_doubtful(standing, place)
+            may_begin = standing == Standing.APART or (free > 0 and (for_doubtful > 0 or not doubtful))
+            if task in self._at_work or not may_begin:
+                continue
+            if standing != Standing.APART:
+                free, for_doubtful = free - 1, for_doubtful - doubtful
+            del self._waiting[task]
+            self._at_work[task] = standing, place
+            threading.Thread(target=self._work, args=(task, place), daemon=True).start()
+
+    def _cut(self) -> bool:
+        """Take the places of the latest slow ones, those above half. Returns whether any has lost its place."""
+        slow = [place for standing, place in self._counted() if standing == Standing.ORDINARY and place.is_slow]
+        slow.sort(key=lambda place: place.slow_for, reverse=True)
+        done = [place.cut() for place in slow[self._half :]]
+        return any(done)
 
     def _room(self) -> tuple[int, int]:
         """How many more tasks may begin, and how many doubtful ones."""
-        half = max(1, self._count // 2)
+        counted = self._counted()
         apart = sum(standing == Standing.APART for standing, _ in self._at_work.values())
-        doubtful = sum(_is_doubtful(*one) for one in self._at_work.values())
-        return max(self._count - apart, half) - (len(self._at_work) - apart), half - doubtful
+        doubtful = sum(_is_doubtful(*one) for one in counted)
+        return max(self._count - apart, self._half) - len(counted), self._half - doubtful
+
+    def _counted(self) -> list[tuple[Standing, Place]]:
+        """Who holds a place that others could have; one that was cut is about to leave, within its time to connect."""
+        return [one for one in self._at_work.values() if one[0] != Standing.APART and not one[1].was_cut]
+
+    @property
+    def _half(self) -> int:
+        return max(1, self._count // 2)
 
     def _work(self, task: Task, place: Place) -> None:
         try:
@@ -108,10 +132,11 @@ class Places:
             place.moved()
             with self._changed:
                 del self._at_work[task]
-                (self._proved.add if place.proved and not place.was_slow else self._proved.discard)(task)
+                if place.found is not None:
+                    self._known[task] = place.found
                 self.look_again()
                 self._changed.notify_all()
 
 
 def _is_doubtful(standing: Standing, place: Place) -> bool:
-    return standing == Standing.DOUBTFUL or (standing == Standing.UNPROVED and place.is_doubtful)
+    return standing == Standing.DOUBTFUL or (standing == Standing.ORDINARY and place.is_doubtful)

@@ -144,8 +144,8 @@ def _look_after(app: Flask, name: str, places: Places) -> None:
 def _standing(task: Task, queue_name: str) -> Standing:
     if queue_name == job_queue.INTERACTIVE:
         # A merchant's server that is tried may take its time; our own mail to people doesn't wait for it.
-        return Standing.DOUBTFUL if task.work == Work.PROBE else Standing.SURE
-    return Standing.APART if lanes.is_platforms(task.number) else Standing.UNPROVED
+        return Standing.DOUBTFUL if task.work == Work.PROBE else Standing.ORDINARY
+    return Standing.APART if lanes.is_platforms(task.number) else Standing.ORDINARY
 
 
 def main(argv: list[str] | None = None) -> int:

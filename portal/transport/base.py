@@ -146,5 +146,8 @@ class Transport(Protocol):
         TransportFailure.
         """
 
+    def abort(self) -> None:
+        """From another thread: end what `open` or `send` waits for, which then fails as if the server had gone."""
+
     def close(self) -> None:
         """End the session. Never raises, and changes nothing about the mails that were sent."""

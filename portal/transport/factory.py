@@ -17,10 +17,15 @@ MEMBERS: dict[type[Any], Maker] = {Account: Connection}
 _stand_ins: dict[Account, Maker] = {}
 
 
+def new_transport(account: Account, *, timeouts: Timeouts, network: Network, on_step: OnStep) -> Transport:
+    """A transport to the account, not open yet."""
+    make = _stand_ins.get(account) or MEMBERS[type(account)]
+    return make(account, timeouts=timeouts, network=network, on_step=on_step)
+
+
 def open_transport(account: Account, *, timeouts: Timeouts, network: Network, on_step: OnStep) -> Transport:
     """A transport to the account, open and ready for mail; the caller closes it. Raises TransportFailure."""
-    make = _stand_ins.get(account) or MEMBERS[type(account)]
-    transport = make(account, timeouts=timeouts, network=network, on_step=on_step)
+    transport = new_transport(account, timeouts=timeouts, network=network, on_step=on_step)
     transport.open()
     return transport
 

@@ -145,6 +145,9 @@ class FakeTransport:
         self.on_step("accepted")
         return Receipt(250, "2.0.0 OK")
 
+    def abort(self) -> None:
+        """It waits for nothing."""
+
     def close(self) -> None:
         """End the session."""
         self.usable = False

@@ -152,7 +152,7 @@ def test_servers_that_hang_hold_up_nobody_else(app: Flask, run: Run, tls: TLS, f
                 give_driver(name, well.port, host=ADDRESS)
         for name in bad:
             run.accept(1, name)
-        run.workers(1, drains=size(12, 64), **settings(tls, well, hanging))
+        run.workers(1, drains=size(6, 64), **settings(tls, well, hanging))
         run.clock(**settings(tls, well, hanging))
         hanging.wait_until(lambda server: server.talks, "the hanging servers are dialled")
         steady = eventually_every(1.0, rounds)
@@ -166,9 +166,8 @@ def test_servers_that_hang_hold_up_nobody_else(app: Flask, run: Run, tls: TLS, f
         waits = sorted(seconds_waited(app))
         p95 = waits[math.ceil(len(waits) * 0.95) - 1]
         hung = len(hanging.talks)
-    figure(
-        f"{len(bad)} hang ({hung} sessions), {others} others, {len(waits)} mails: p95 {p95:.2f} s, most {waits[-1]:.2f} s"
-    )
+    figure(f"{len(bad)} hang ({hung} sessions), {others} others, {len(waits)} mails: p95 {p95:.2f} s, "
+           f"most {waits[-1]:.2f} s")  # fmt: skip
     assert hung >= size(6, 30) and p95 <= size(10.0, 2.0)
 
 

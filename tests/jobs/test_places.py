@@ -1,7 +1,8 @@
 """The places of a worker: everything gets one in its turn, and what may take long never gets all of them."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -34,7 +35,7 @@ class Floor:
         if task.number == 13:
             raise ValueError("an unlucky number")
 
-    def offer(self, *numbers: int, standing: Standing = Standing.UNPROVED) -> None:
+    def offer(self, *numbers: int, standing: Standing = Standing.ORDINARY) -> None:
         for number in numbers:
             self.places.offer(Task(Work.DRAIN, number), standing)
 
@@ -58,59 +59,129 @@ def floor() -> Iterator[Floor]:
     floor.places.wait_until_idle()
 
 
-def test_servers_that_nobody_knows_hold_half_of_the_places(floor: Floor) -> None:
-    floor.offer(1, 2, 3)
-    floor.are_at_work(1, 2)
-    assert floor.places.in_use()[:3] == (2, 2, 1)
-    floor.offer(4, 5, standing=Standing.SURE)
-    floor.are_at_work(1, 2, 4, 5)
-    floor.end(1)
-    floor.are_at_work(2, 3, 4, 5)
+Slow = Callable[..., None]
 
 
-def test_a_server_that_took_a_mail_makes_room_for_an_unknown_one(floor: Floor) -> None:
-    floor.offer(1, 2, 3)
-    floor.are_at_work(1, 2)
-    floor.at[2].accepted()
-    floor.are_at_work(1, 2, 3)
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    """From its first use on, a wait for a server counts as slow at once."""
+
+    def make(floor: Floor, *numbers: int) -> None:
+        monkeypatch.setattr(places_module, "SLOW_AFTER", -1.0)
+        for number in numbers:
+            floor.at[number].uses(partial(floor.end, number))
+            floor.at[number].waits()
+
+    return make
+
+
+def test_a_server_that_nobody_knows_may_have_any_place(floor: Floor) -> None:
+    floor.offer(1, 2, 3, 4, 5)
+    floor.are_at_work(1, 2, 3, 4)
+    assert floor.places.in_use()[:3] == (4, 0, 1)
     floor.end(2)
-    floor.are_at_work(1, 3)
-    floor.offer(2, 4)
-    floor.are_at_work(1, 2, 3)  # 2 is known now, and 4 isn't
+    floor.are_at_work(1, 3, 4, 5)
 
 
-def test_a_slow_server_counts_as_unknown_while_it_is_slow_and_the_next_time(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    floor.offer(1, 2)
-    floor.are_at_work(1, 2)
-    floor.at[1].accepted()
-    floor.at[2].accepted()
-    assert floor.places.in_use().doubtful == 0
-    monkeypatch.setattr(places_module, "SLOW_AFTER", -1.0)
-    floor.at[1].waits()
-    floor.at[2].waits()
-    assert floor.places.in_use().doubtful == 2
-    floor.offer(3)
-    floor.are_at_work(1, 2)
-    floor.at[1].moved()
+def test_slow_servers_keep_half_of_the_places_when_others_wait(floor: Floor, slow: Slow) -> None:
+    floor.offer(1, 2, 3, 4)
+    floor.are_at_work(1, 2, 3, 4)
+    slow(floor, 3, 1, 2, 4)
     floor.places.look_again()
+    floor.are_at_work(1, 2, 3, 4)  # nobody waits
+    floor.offer(5)
+    floor.are_at_work(1, 3, 5)  # those that became slow first may stay
+    floor.offer(6)
+    floor.are_at_work(1, 3, 5, 6)
+
+
+def test_many_that_hang_from_the_first_moment_leave_room_for_the_rest_one_after_the_other(
+    floor: Floor, slow: Slow
+) -> None:
+    floor.offer(*range(1, 10))
+    floor.are_at_work(1, 2, 3, 4)
+    slow(floor, 1, 2, 3, 4)
+    floor.places.look_again()
+    floor.are_at_work(1, 2, 5, 6)
+    slow(floor, 5, 6)
+    floor.places.look_again()
+    floor.are_at_work(1, 2, 7, 8)
+
+
+def test_a_server_that_was_slow_has_to_share_half_of_the_places_the_next_time(floor: Floor, slow: Slow) -> None:
+    floor.offer(1, 2, 3)
     floor.are_at_work(1, 2, 3)
+    slow(floor, 1, 2, 3)
+    floor.at[1].moved()
     floor.end(1, 2, 3)
     floor.are_at_work()
-    floor.offer(1, 2, 3)
+    floor.offer(1, 2, 3, 4, 5)
+    floor.are_at_work(1, 2, 4, 5)
+    floor.end(4, 5)
     floor.are_at_work(1, 2)
+
+
+def test_a_server_that_takes_mail_without_delay_is_free_of_that(
+    floor: Floor, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor.offer(1)
+    floor.are_at_work(1)
+    slow(floor, 1)
+    floor.end(1)
+    floor.are_at_work()
+    monkeypatch.undo()
+    floor.offer(1)
+    floor.are_at_work(1)
+    assert floor.places.in_use().doubtful == 1
+    floor.at[1].accepted()
+    floor.end(1)
+    floor.are_at_work()
+    floor.offer(1)
+    floor.are_at_work(1)
+    assert floor.places.in_use().doubtful == 0
+
+
+def test_who_may_have_handed_over_a_mail_keeps_the_place(floor: Floor, slow: Slow) -> None:
+    floor.offer(1, 2, 3, 4)
+    floor.are_at_work(1, 2, 3, 4)
+    slow(floor, 1, 2, 3, 4)
+    assert floor.at[3].hands_over() and floor.at[4].hands_over()
+    floor.offer(5)
+    floor.are_at_work(1, 2, 3, 4)
+    assert not floor.at[3].was_cut and not floor.at[4].was_cut
+
+
+def test_who_has_lost_the_place_hands_over_nothing_more(floor: Floor, slow: Slow) -> None:
+    floor.offer(1)
+    floor.are_at_work(1)
+    slow(floor, 1)
+    place = floor.at[1]
+    assert place.cut() and not place.cut()
+    assert not place.hands_over()
+    ended: list[bool] = []
+    place.uses(lambda: ended.append(True))
+    assert ended, "what is dialled from now on ends at once"
+
+
+def test_tests_of_mail_services_hold_half_of_the_places(floor: Floor) -> None:
+    floor.offer(1, 2, 3, standing=Standing.DOUBTFUL)
+    floor.are_at_work(1, 2)
+    floor.offer(4, 5)
+    floor.are_at_work(1, 2, 4, 5)
+    floor.end(4)
+    floor.are_at_work(1, 2, 5)
+    floor.end(1)
+    floor.are_at_work(2, 3, 5)
 
 
 def test_the_platforms_own_lanes_never_wait(floor: Floor) -> None:
-    floor.offer(1, 2, standing=Standing.DOUBTFUL)
-    floor.offer(3, 4, 5, standing=Standing.SURE)
+    floor.offer(1, 2, 3, 4, 5)
     floor.are_at_work(1, 2, 3, 4)
     floor.offer(6, 7, 8, standing=Standing.APART)
     floor.are_at_work(1, 2, 3, 4, 6, 7, 8)
     floor.end(1, 2, 3, 4)
     floor.are_at_work(5, 6, 7, 8)
-    floor.offer(9, 10, standing=Standing.SURE)
+    floor.offer(9, 10)
     floor.are_at_work(5, 6, 7, 8, 9)  # half of the places is for the others, whatever the platform does
 
 
@@ -138,18 +209,18 @@ def test_what_is_offered_while_it_is_at_work_is_done_once_more(floor: Floor) -> 
     assert floor.runs == [1, 1]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_task_that_breaks_frees_its_place_and_takes_no_other_along(floor: Floor) -> None:
-    floor.offer(13, 2)
-    floor.are_at_work(13, 2)
+def test_a_task_that_breaks_frees_its_place_and_takes_no_other_along(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda broken: None)
+    floor.offer(13, 2, 3, 4, 5)
+    floor.are_at_work(13, 2, 3, 4)
     floor.end(13)
-    floor.are_at_work(2)
-    floor.offer(3)
-    floor.are_at_work(2, 3)
+    floor.are_at_work(2, 3, 4, 5)
 
 
 def test_the_first_that_waits_is_the_first_to_begin(floor: Floor) -> None:
-    floor.offer(*range(1, 9))
+    floor.offer(*range(1, 9), standing=Standing.DOUBTFUL)
     for number in range(1, 9):
         with floor._changed:
             assert floor._changed.wait_for(lambda: number in floor.at, 10)  # noqa: B023
@@ -159,12 +230,12 @@ def test_the_first_that_waits_is_the_first_to_begin(floor: Floor) -> None:
 
 
 def test_at_the_end_nothing_more_is_begun(floor: Floor) -> None:
-    floor.offer(1, 2, 3)
-    floor.are_at_work(1, 2)
+    floor.offer(1, 2, 3, 4, 5)
+    floor.are_at_work(1, 2, 3, 4)
     floor.places.begin_nothing_more()
     floor.end(1)
-    floor.offer(4)
-    floor.are_at_work(2)
-    floor.end(2)
+    floor.offer(6)
+    floor.are_at_work(2, 3, 4)
+    floor.end(2, 3, 4)
     floor.places.wait_until_idle()
-    assert sorted(floor.runs) == [1, 2]
+    assert sorted(floor.runs) == [1, 2, 3, 4]

@@ -16,14 +16,18 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.job_queue import Work
-from portal.models import LogEntry, Message
+from portal.models import Lane, LogEntry, Message
 from portal.services.accounts import api_keys, tenants
+from portal.services.operations import heartbeat
 from portal.services.outbox import accept as outbox
+from portal.services.routing import lanes as routing_lanes
 from tests.chaos.steps import Run
 from tests.conftest import Environment
 from tests.support import processes
+from tests.support.hostile_server import HOLD, HostileServer
 from tests.support.ports import free_port
 from tests.support.processes import Process
+from tests.support.settings import configure
 from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
@@ -63,6 +67,31 @@ def test_a_worker_sends_what_was_accepted(app: Flask, smtp: SMTPSink, start: Cal
 def test_a_worker_listens_to_one_known_queue(environment: Environment) -> None:
     with Process(processes.python("-m", "jobs.worker", "other"), environment()) as process:
         eventually(lambda: "usage: python -m jobs.worker interactive|mail" in process.output, "it says how")
+
+
+def test_a_worker_that_is_asked_to_stop_ends_each_drain_after_the_mail_at_hand(
+    app: Flask, environment: Environment
+) -> None:
+    lanes = 6
+    with HostileServer(lambda talk, point: HOLD if point == "reply" else None) as server:
+        configure(app, relay=server.url, relay_lanes=lanes)
+        with app.app_context():
+            routing_lanes.ensure()
+        accept(app, 12 * lanes)
+        with Process(processes.WORKER_MAIL, environment(relay=server.url, relay_lanes=lanes)) as worker:
+            with app.app_context():
+                routing_lanes.wake_due()
+            server.wait_until(lambda server: len(server.held) == lanes, "each lane has a mail at its dot")
+            worker.ask_to_stop()
+            with app.app_context():
+                eventually(lambda: heartbeat.workers("mail") == 0, "it takes no more jobs")
+            assert not worker.has_ended, "it waits for the replies"
+            server.release()
+            eventually(lambda: worker.has_ended, "it ends", 60)
+    assert states(app) == {"sent": lanes, "queued": 11 * lanes} and len(server.kept) == lanes
+    with app.app_context():
+        assert not db.session.scalar(select(func.count()).where(LogEntry.event.in_(("ambiguous", "released"))))
+        assert not db.session.scalar(select(func.count()).where(Lane.lease_token.is_not(None)))
 
 
 def post(url: str, key: str, number: int) -> None:

@@ -67,6 +67,15 @@ class Process:
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
+    def ask_to_stop(self) -> None:
+        """SIGTERM, without waiting for the end."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGTERM)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
     def restart(self) -> None:
         self.kill()
         self.start()

@@ -114,6 +114,7 @@ class _Session:
         """Make one mail and send it, or whatever becomes of it. Returns whether the route can go on."""
         self.line.extended()
         self.place.moved()
+        self.place.uses(None)
         try:
             size, octets = self.bench.size(attempt, self.claimed), self.place.shared.octets
             with octets.held(self._pot(), size):
@@ -129,7 +130,7 @@ class _Session:
     def _pot(self) -> Pot:
         if self.driver_id is None:
             return Pot.PLATFORM
-        return Pot.DOUBTFUL if self.place.is_doubtful else Pot.PROVED
+        return Pot.QUICK if self.place.found else Pot.DOUBTFUL
 
     def _claim(self) -> bool:
         """Claim what is due, as much as the route's pace allows. Returns whether there is anything to do."""
@@ -162,6 +163,8 @@ class _Session:
         def before_handover() -> bool:
             nonlocal dot_marked
             started = time.monotonic()
+            if not self.place.hands_over():
+                raise TransportFailure("session", False, _RETRY, _LOST)
             outcomes.mark_dot(outgoing.attempt, outgoing.dot, self.timeouts.dot)
             dot_marked = True
             # A process that was stopped in here for longer than its lease must not send the dot: it may be taken over.
@@ -215,6 +218,8 @@ class _Session:
         if failure.ambiguous:
             outcomes.ambiguous(attempt, message.ambiguous, failure.reply, shown)
             return True
+        if self.place.was_cut:
+            return self._back_off(attempt, failure)
         if failure.used_up:
             self.line.close()
             self.claimed.appendleft(attempt)  # at once again, on a new connection

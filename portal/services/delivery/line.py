@@ -13,7 +13,7 @@ from portal.services.drivers import settings as driver_settings
 from portal.services.routing import lanes
 from portal.services.routing.lanes import Lease
 from portal.transport.base import Timeouts, Transport
-from portal.transport.factory import open_transport
+from portal.transport.factory import new_transport
 from portal.transport.smtp.account import Account
 
 # A server may take its time for its greeting, TLS, each command and the body; the lane must stay ours meanwhile: who
@@ -49,6 +49,7 @@ class Line:
             self.transport = self._kept() or self._opened()
         elif size > _LARGE:
             self._keep_lease()
+        self.place.uses(self.transport.abort)
         self.place.waits()
         return self.transport
 
@@ -74,9 +75,12 @@ class Line:
     def _opened(self) -> Transport:
         assert self._account is not None
         self._keep_lease()
-        self.place.waits()
         network = settings().network
-        return open_transport(self._account, timeouts=self.timeouts, network=network, on_step=self._on_step)
+        transport = new_transport(self._account, timeouts=self.timeouts, network=network, on_step=self._on_step)
+        self.place.uses(transport.abort)
+        self.place.waits()
+        transport.open()
+        return transport
 
     def _look_up(self) -> None:
         """The account as it is now, and how long its server lets a connection wait for another mail."""

@@ -26,8 +26,8 @@ class Pot(Enum):
     """Whose large mail shares one limit, so that a slow server keeps back large mail of its kind only."""
 
     PLATFORM = auto()
-    PROVED = auto()
-    DOUBTFUL = auto()
+    QUICK = auto()
+    DOUBTFUL = auto()  # nobody knows how quick
 
 
 class Octets:
@@ -68,19 +68,26 @@ class Shared:
 
 
 class Place:
-    """One drain's; written by it, read by others.
+    """One drain's; written by it, read by others, who may also take it away.
 
-    `proved`: its server takes mail, so that it is known how it behaves. `was_slow`: it has kept the drain waiting.
+    `known` is how the lane's last drain in this process found its server: True quick, False slow, None not at all.
     """
 
-    def __init__(
-        self, shared: Shared | None = None, *, proved: bool = False, on_proved: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, shared: Shared | None = None, known: bool | None = None) -> None:
         self.shared = shared or Shared()
-        self.proved = proved
-        self.was_slow = False
-        self._on_proved = on_proved
+        self.was_cut = False
+        self._known = known
+        self._was_slow = False
         self._since: float | None = None  # when the wait for the server began
+        self._lock = threading.Lock()
+        self._abort: Callable[[], None] | None = None  # ends the wait for the server
+
+    def uses(self, abort: Callable[[], None] | None) -> None:
+        """How the wait for the server is ended from outside; None: there is no server."""
+        with self._lock:
+            self._abort = abort
+            if self.was_cut and abort is not None:
+                abort()
 
     def waits(self) -> None:
         """The next command is on its way."""
@@ -89,24 +96,46 @@ class Place:
 
     def moved(self) -> None:
         """The server has answered, or nothing is asked of it any more."""
-        self.was_slow = self.was_slow or self.is_slow
+        self._was_slow = self._was_slow or self.is_slow
         self._since = None
 
     def accepted(self) -> None:
         """The server has taken a mail."""
         self.moved()
-        if not self.proved:
-            self.proved = True
-            if self._on_proved is not None:
-                self._on_proved()
+        self._known = True
+
+    def hands_over(self) -> bool:
+        """Whether the mail may be handed over, after which the wait isn't ended from outside any more."""
+        with self._lock:
+            self._abort = None
+            return not self.was_cut
+
+    def cut(self) -> bool:
+        """End the wait for the server, unless it may have the mail by now. Returns whether that was done."""
+        with self._lock:
+            if self._abort is None or self.was_cut:
+                return False
+            self.was_cut = self._was_slow = True
+            self._abort()
+            return True
 
     @property
     def is_slow(self) -> bool:
         """Whether the server takes its time at this moment."""
+        return self.slow_for > 0
+
+    @property
+    def slow_for(self) -> float:
+        """Seconds for which it has been slow by now."""
         since = self._since
-        return since is not None and time.monotonic() - since > SLOW_AFTER
+        return max(time.monotonic() - since - SLOW_AFTER, 0.0) if since is not None else 0.0
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether it may hold its place for long."""
-        return not self.proved or self.is_slow
+        """Whether it may hold its place for long: its server is slow, or was so the last time."""
+        return self.is_slow or self._known is False
+
+    @property
+    def found(self) -> bool | None:
+        """How this drain found its server, as `known` for the lane's next one."""
+        return False if self._was_slow else self._known

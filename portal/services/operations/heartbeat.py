@@ -77,7 +77,7 @@ def failed_jobs() -> int:
 
 
 class InUse(NamedTuple):
-    """What the places of workers do: taken, by tasks that may take long, tasks that wait, seconds of the longest."""
+    """What the places of workers do: taken, held by slow servers, tasks that wait, seconds of the longest."""
 
     places: float = 0
     doubtful: float = 0

@@ -139,7 +139,7 @@ def _places() -> Iterator[Metric]:
     in_use = {(name,): heartbeat.places(name) for name in job_queue.QUEUES}
     for figure, name, words in (
         ("places", "in_use", "Places of workers in use: lanes, and tests of mail services, at work."),
-        ("doubtful", "doubtful", "Of these, places of servers that are slow or not known yet."),
+        ("doubtful", "doubtful", "Of these, places of servers that are slow, or were so the last time."),
         ("waiting", "waiting", "Lanes and tests that wait for a place."),
         ("longest_wait", "longest_wait_seconds", "How long the first of them has waited."),
     ):

@@ -16,8 +16,8 @@ from portal.transport.mime.addresses import QUOTED
 from portal.transport.smtp.account import Account, readable
 from portal.transport.smtp.auth import sign_in
 from portal.transport.smtp.failure import SMTPFailure, no_reply, unanswered
-from portal.transport.smtp.handshake import connect, hello, resolve
-from portal.transport.smtp.stream import Dialog, NoReply, dot_stuffed
+from portal.transport.smtp.handshake import Watch, connect, hello, resolve
+from portal.transport.smtp.stream import Dialog, Halt, NoReply, dot_stuffed
 
 QUIT_SECONDS = 2.0
 BLOCK = 64 * 1024  # octets of a mail that are written at a time
@@ -61,6 +61,7 @@ class Connection(flask_mail.Connection):
         self.num_emails = 0
         self._opened_at = 0.0
         self._needs_reset = False
+        self._halt = Halt()
 
     def __enter__(self) -> Self:
         self.open()
@@ -78,6 +79,10 @@ class Connection(flask_mail.Connection):
         """Connect, up to the point where mail can be sent. Raises SMTPFailure, and leaves nothing open."""
         self.host = self.configure_host()
         self.num_emails = 0
+
+    def abort(self) -> None:
+        """From another thread: end what is waited for, as if the server had gone; for good."""
+        self._halt.halt()
 
     def close(self) -> None:
         """Say QUIT. Whatever comes of it changes nothing about the mails that were sent."""
@@ -109,7 +114,9 @@ class Connection(flask_mail.Connection):
         deadline = self._opened_at + self.timeouts.session
         destination = resolve(self.account, self.policy)
         self.on_step("resolve")
-        dialog = connect(destination, self.account, self.network, self.timeouts, deadline, self.on_step)
+        dialog = connect(
+            destination, self.account, self.network, self.timeouts, deadline, Watch(self.on_step, self._halt)
+        )
         try:
             hello(dialog, self.account, destination.host, self.network.ca_file, self.on_step)
             sign_in(dialog, self.account, self.on_step)

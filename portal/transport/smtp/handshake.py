@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import socket
 from time import monotonic
+from typing import NamedTuple
 
 from portal.transport import destinations
 from portal.transport.base import PROGRESS, Network, OnStep, Reply, Timeouts
 from portal.transport.smtp.account import Account, readable
 from portal.transport.smtp.failure import SMTPFailure, ask, expect, no_reply, unanswered
-from portal.transport.smtp.stream import Dialog, NoReply, address_literal, machine_name, tls_context
+from portal.transport.smtp.stream import Dialog, Halt, NoReply, address_literal, machine_name, tls_context
 
 # How much a failure to get a greeting tells, from the least: of a server's addresses the most telling one is shown.
 _TELLING = ("lost", "timeout", "tls")
 # Refusals of EHLO after which HELO is tried: an old server, or one that likes neither the command nor our name.
 _NO_EHLO = (500, 501, 502, 504, 550)
+
+
+class Watch(NamedTuple):
+    """Who hears of the steps, and who may end them."""
+
+    on_step: OnStep
+    halt: Halt
 
 
 def resolve(account: Account, policy: destinations.Policy) -> destinations.Destination:
@@ -33,7 +41,7 @@ def connect(
     network: Network,
     timeouts: Timeouts,
     deadline: float,
-    on_step: OnStep,
+    watch: Watch,
 ) -> Dialog:
     """Return the dialog with the first of the server's addresses that greets us (RFC 5321 section 5.1).
 
@@ -43,7 +51,7 @@ def connect(
     failures = []
     for tried, address in enumerate(destination.addresses):
         if tried:
-            on_step(PROGRESS)
+            watch.on_step(PROGRESS)
         started = monotonic()
         share = min(left / (len(destination.addresses) - tried), deadline - started)
         try:
@@ -55,9 +63,8 @@ def connect(
         left -= monotonic() - started
         # Body and dot are two writes: without this, Nagle and delayed ACK cost 40 ms a mail.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        dialog = Dialog(
-            sock, network.local_hostname or machine_name() or address_literal(sock), timeouts.command, deadline
-        )
+        our_name = network.local_hostname or machine_name() or address_literal(sock)
+        dialog = Dialog(sock, our_name, timeouts.command, deadline, watch.halt)
         try:
             _await_greeting(dialog, account, destination.host, network.ca_file, timeouts.greeting)
         except SMTPFailure as failure:
@@ -67,7 +74,7 @@ def connect(
             dialog.close()
             raise
         else:
-            on_step("connect")
+            watch.on_step("connect")
             dialog.patience = timeouts.command
             return dialog
     raise max(failures, key=_tells, default=no_reply("connect", "lost", "no connection"))

@@ -6,6 +6,8 @@ import re
 import smtplib
 import socket
 import ssl
+import threading
+from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
 
@@ -51,6 +53,40 @@ class NoReply(Exception):
         self.said = said
 
 
+class Halt:
+    """How another thread ends the waits of a dialog: what is read or written then fails as if the server had gone.
+
+    By a second descriptor of the same connection, so that it never meets a number that is somebody else's by now.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._halted = False
+        self._second: socket.socket | None = None
+
+    def watch(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._second = sock.dup()
+            if self._halted:
+                self._end()
+
+    def forget(self) -> None:
+        with self._lock:
+            if self._second is not None:
+                self._second.close()
+                self._second = None
+
+    def halt(self) -> None:
+        with self._lock:
+            self._halted = True
+            self._end()
+
+    def _end(self) -> None:
+        if self._second is not None:
+            with suppress(OSError):  # the server was faster
+                self._second.shutdown(socket.SHUT_RDWR)
+
+
 class Dialog(smtplib.SMTP):
     """smtplib's vocabulary over a socket that is connected already, with deadlines and bounds of its own.
 
@@ -60,9 +96,13 @@ class Dialog(smtplib.SMTP):
 
     ehlo_msg = "EHLO"
 
-    def __init__(self, sock: socket.socket, local_hostname: str, patience: float, deadline: float) -> None:
+    def __init__(
+        self, sock: socket.socket, local_hostname: str, patience: float, deadline: float, halt: Halt | None = None
+    ) -> None:
         super().__init__(local_hostname=local_hostname)  # without a host it doesn't connect
         self.sock = sock
+        self.halt = halt or Halt()
+        self.halt.watch(sock)
         self.patience = patience
         self.deadline = deadline
         self._received = bytearray()
@@ -83,6 +123,10 @@ class Dialog(smtplib.SMTP):
             gone = self._gone(error)
             gone.said = said if said and said[0] >= 400 else None
             raise gone from error
+
+    def close(self) -> None:
+        self.halt.forget()
+        super().close()
 
     def getreply(self, *, final: bool = False) -> tuple[int, bytes]:
         """The next reply's code and text, its lines joined by LF.

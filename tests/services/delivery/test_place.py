@@ -20,7 +20,7 @@ MB = 1024 * 1024
 
 def test_large_mail_of_one_kind_keeps_back_its_own_kind_only() -> None:
     octets = Octets()
-    with octets.held(Pot.DOUBTFUL, 20 * MB), octets.held(Pot.PLATFORM, 20 * MB), octets.held(Pot.PROVED, 20 * MB):
+    with octets.held(Pot.DOUBTFUL, 20 * MB), octets.held(Pot.PLATFORM, 20 * MB), octets.held(Pot.QUICK, 20 * MB):
         with pytest.raises(NoRoom), octets.held(Pot.DOUBTFUL, 13 * MB):
             pass
         with octets.held(Pot.DOUBTFUL, 12 * MB), octets.held(Pot.DOUBTFUL, 1000):
@@ -39,9 +39,9 @@ def test_the_only_large_mail_always_has_room() -> None:
 
 def test_octets_are_given_back_whatever_happens() -> None:
     octets = Octets()
-    with pytest.raises(ZeroDivisionError), octets.held(Pot.PROVED, 32 * MB):
+    with pytest.raises(ZeroDivisionError), octets.held(Pot.QUICK, 32 * MB):
         raise ZeroDivisionError
-    with octets.held(Pot.PROVED, 32 * MB):
+    with octets.held(Pot.QUICK, 32 * MB):
         pass
 
 
