@@ -119,7 +119,7 @@ _KEEP_TURN = Statement(KEEP.values(turn=bindparam("new_turn")))
 
 
 def keep(lease: Lease, turn: int) -> None:
-    """Keep the lane, whose next claim begins behind the tenant `turn`. In a prepared.transaction(); raises LeaseLost."""
+    """Keep the lane; its next claim begins behind the tenant `turn`. In a prepared.transaction(). Raises LeaseLost."""
     if _KEEP_TURN.count(lane=lease.lane_id, token=lease.token, seconds=LEASE_SECONDS, new_turn=turn) != 1:
         raise LeaseLost
 
