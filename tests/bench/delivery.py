@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.bench.processes import far_away, mail_server, measured, smtp_sink_program
 from tests.bench.product import Product
 from tests.bench.table import Row, Runs, interleaved, median, say, spread
-from tests.support.postgres import NoPostgres, find_or_start
+from tests.support.postgres import NoPostgres, Postgres, find_or_start, start_with_fsync
 from tests.support.valkey import Valkey
 
 OURS, SPREAD, PEER, BARE = "Absender", "Absender, many tenants", "django-post_office", "smtplib"
@@ -142,14 +142,25 @@ def _reported(where: str, workers: int, name: str, size: Size, deliver: Callable
 
 
 def _on_postgres(folder: Path, valkey: Valkey, port: int, size: Size) -> list[Row]:
+    one, many = ("one tenant", 1), (f"{size.tenants:,} tenants", size.tenants)
+    return [
+        *_on(find_or_start, "PostgreSQL (fsync off)", [one, many], folder, valkey, port, size),
+        *_on(start_with_fsync, "PostgreSQL with fsync on", [one], folder, valkey, port, size),
+    ]
+
+
+def _on(
+    start: Callable[[], Postgres], where: str, tenants: list[tuple[str, int]],
+    folder: Path, valkey: Valkey, port: int, size: Size,
+) -> list[Row]:  # fmt: skip
     try:
-        server = find_or_start()
+        server = start()
     except NoPostgres as reason:
-        return [Row("delivery, PostgreSQL", f"not measured: {reason}")]
+        return [Row(f"delivery, {where}", f"not measured: {reason}")]
     product = Product(folder, valkey, server.url)
 
-    def deliver(tenants: int, workers: int) -> float:
-        product.accept(size.mails, tenants)
+    def deliver(tenant_count: int, workers: int) -> float:
+        product.accept(size.mails, tenant_count)
         seconds = product.deliver(port, size.mails, workers=workers)
         product.forget_mail()
         return size.mails / seconds
@@ -157,8 +168,8 @@ def _on_postgres(folder: Path, valkey: Valkey, port: int, size: Size) -> list[Ro
     try:
         product.create()
         return [
-            _reported("PostgreSQL (fsync off)", workers, name, size, partial(deliver, tenants, workers))
-            for name, tenants in (("one tenant", 1), (f"{size.tenants:,} tenants", size.tenants))
+            _reported(where, workers, name, size, partial(deliver, count, workers))
+            for name, count in tenants
             for workers in (1, 2)
         ]
     finally:

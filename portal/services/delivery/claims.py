@@ -73,12 +73,12 @@ def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
     if not tenants:
         return []
     with prepared.transaction():
-        lanes.keep(lease, turn=tenants[-1])
+        lanes.keep(lease, tenants[-1])
         share = -(-most // len(tenants))
         due = [row for tenant_id in tenants for row in _due(lease.route, tenant_id, share)][:most]
         together = list(takewhile(lambda row: not row.releases, due))
         if len(together) < len(due):  # whoever comes behind them has not had its turn
-            lanes.keep(lease, turn=(together[-1] if together else due[0]).tenant_id)
+            lanes.keep(lease, (together[-1] if together else due[0]).tenant_id)
         ids = [row.id for row in together or _suspect(lease.route)]
         over: Sequence[Any] = ()
         if ids and daily_limit.is_counting(lease.route):

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import JSON, bindparam, insert, null, select, update
 
-from portal.db import prepared
-from portal.db.prepared import Statement
+from portal.db.all_or_none import AllOrNone, NewRow
 from portal.db.transaction import after_commit, read, transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, now, utcnow
@@ -23,7 +22,7 @@ from portal.models.route import Route
 from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.delivery import retry_policy
-from portal.services.message_state import MESSAGE, Change, change
+from portal.services.message_state import ENTRY, MESSAGE, Change, change
 from portal.services.routing import lanes, refusals
 from portal.services.routing.lanes import Lease, LeaseLost
 from portal.transport.base import Receipt, Reply, Verdict
@@ -53,21 +52,21 @@ class Entry(NamedTuple):
     wait: float | None = None
 
 
-_DOT = Statement(
+_DOT = AllOrNone(
+    lanes.KEEP,
     update(Message)
     .where(Message.id == bindparam("message"), Message.attempt == bindparam("number"), Message.state == "sending")
-    .values(dot_at=now(), dot=bindparam("recorded", type_=JSON))
+    .values(dot_at=now(), dot=bindparam("recorded", type_=JSON)),
 )
 
 
 def mark_dot(attempt: Attempt, dot: dict[str, Any], reply_timeout: float) -> None:
     """Commit phase `dot`: from here on the message may have been accepted. Raises LeaseLost."""
-    with prepared.transaction():
-        lanes.keep(attempt.lease, reply_timeout + lanes.LEASE_SECONDS)
-        _changed(_DOT.count(message=attempt.message_id, number=attempt.number, recorded=dot))
+    _changed(_DOT.run(**_fence(attempt), seconds=reply_timeout + lanes.LEASE_SECONDS, recorded=dot))
 
 
-_SENT = Statement(
+_SENT = AllOrNone(
+    lanes.KEEP,
     change(
         [State.SENDING],
         State.SENT,
@@ -76,10 +75,9 @@ _SENT = Statement(
         finished_at=now(),
         sender=bindparam("shown"),
         dot=null(),  # no second copy can be needed; and a short row leaves room to its neighbours
-    ).where(MESSAGE.c.id == bindparam("message"), MESSAGE.c.attempt == bindparam("number"))
-)
-_LOG_SENT = Statement(
-    insert(LogEntry).values(
+    ).where(MESSAGE.c.id == bindparam("message"), MESSAGE.c.attempt == bindparam("number")),
+    NewRow(
+        ENTRY,
         tenant_id=bindparam("tenant"),
         message_id=bindparam("message"),
         at=now(),
@@ -87,20 +85,21 @@ _LOG_SENT = Statement(
         code=bindparam("reply_code"),
         text=bindparam("reply_text"),
         sender=bindparam("shown"),
-    )
+    ),
+    durable=False,
 )
 
 
 def sent(attempt: Attempt, receipt: Receipt, sender: str) -> None:
     """The next server has accepted the message. Raises LeaseLost."""
-    with prepared.transaction(durable=False):
-        lanes.keep(attempt.lease)
-        _changed(_SENT.count(message=attempt.message_id, number=attempt.number, shown=sender))
-        _LOG_SENT.count(
-            tenant=attempt.tenant_id, message=attempt.message_id,
-            reply_code=receipt.code, reply_text=receipt.text, shown=sender,
-        )  # fmt: skip
+    about = {"tenant": attempt.tenant_id, "reply_code": receipt.code, "reply_text": receipt.text, "shown": sender}
+    _changed(_SENT.run(**_fence(attempt), seconds=lanes.LEASE_SECONDS, **about))
     _tell(attempt, State.SENT, Entry("sent", reply=receipt))
+
+
+def _fence(attempt: Attempt) -> dict[str, Any]:
+    lease = attempt.lease
+    return {"lane": lease.lane_id, "token": lease.token, "message": attempt.message_id, "number": attempt.number}
 
 
 def _changed(rows: int) -> None:

@@ -111,25 +111,18 @@ def extend(lease: Lease, seconds: float = LEASE_SECONDS, **values: object) -> No
         raise LeaseLost
 
 
-_KEEP = Statement(
+# extend() as a statement, for what is written with each mail.
+KEEP = (
     update(Lane)
     .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), Lane.leased_until > now())
     .values(leased_until=now(bindparam("seconds", type_=Float)))
 )
-_KEEP_TURN = Statement(
-    update(Lane)
-    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), Lane.leased_until > now())
-    .values(leased_until=now(bindparam("seconds", type_=Float)), turn=bindparam("new_turn"))
-)
+_KEEP_TURN = Statement(KEEP.values(turn=bindparam("new_turn")))
 
 
-def keep(lease: Lease, seconds: float = LEASE_SECONDS, *, turn: int | None = None) -> None:
-    """extend() by the drain's own connection, for what is written with each mail. Within a prepared.transaction()."""
-    if turn is None:
-        changed = _KEEP.count(lane=lease.lane_id, token=lease.token, seconds=seconds)
-    else:
-        changed = _KEEP_TURN.count(lane=lease.lane_id, token=lease.token, seconds=seconds, new_turn=turn)
-    if changed != 1:
+def keep(lease: Lease, turn: int) -> None:
+    """Keep the lane; its next claim begins behind the tenant `turn`. In a prepared.transaction(). Raises LeaseLost."""
+    if _KEEP_TURN.count(lane=lease.lane_id, token=lease.token, seconds=LEASE_SECONDS, new_turn=turn) != 1:
         raise LeaseLost
 
 

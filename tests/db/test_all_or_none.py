@@ -1,0 +1,41 @@
+"""What is written together: which of PostgreSQL's commits wait for the disk."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import bindparam, update
+from sqlalchemy.exc import OperationalError
+
+from portal.db import prepared
+from portal.db.all_or_none import AllOrNone
+from portal.models import Lane
+from tests.conftest import POSTGRES
+from tests.support.steps import lane_id
+
+ADD = update(Lane).where(Lane.id == bindparam("lane")).values(failures=Lane.failures + 1)
+
+
+@pytest.mark.skipif(not POSTGRES, reason="SQLite's commits are all alike")
+def test_only_a_durable_one_waits_for_the_disk(ctx: Flask) -> None:
+    assert all(on_the_disk(durable=True))
+    assert not all(on_the_disk(durable=False))
+    assert all(on_the_disk(durable=True)), "it held for that statement only"
+
+
+def on_the_disk(*, durable: bool) -> list[bool]:
+    """Whether each of some commits had reached the disk when it returned. The server's own writer may be as quick."""
+    found = []
+    writing, lane = AllOrNone(ADD, durable=durable), lane_id("relay")
+    for _ in range(20):
+        with prepared._connection() as kept:  # the same each time
+            kept.execute("SET synchronous_commit TO on")
+        assert writing.run(lane=lane)
+        with prepared._connection() as kept:
+            reached = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
+            found.append(kept.execute(reached).fetchone()[0])
+    return found
+
+
+def test_an_error_of_the_database_is_no_loss(ctx: Flask) -> None:
+    wrong = update(Lane).where(Lane.id == bindparam("lane")).values(route=None)
+    with pytest.raises(OperationalError):
+        AllOrNone(ADD, wrong).run(lane=lane_id("relay"))
