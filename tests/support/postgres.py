@@ -78,6 +78,11 @@ def start_durable() -> Postgres:
     return _start_binaries("")
 
 
+def start_syncing() -> Postgres:
+    """A server of one's own that writes each commit to the disk, as in operation. Raises NoPostgres."""
+    return _start_binaries("-c fsync=on -c full_page_writes=on")
+
+
 def _start_binaries(more: str = _FORGETFUL) -> Postgres:
     binaries = _binaries()
     if binaries is None:
