@@ -41,8 +41,8 @@ class Size:
     waiting: int  # of the big shop
 
 
-FULL = Size(seconds=20, lanes=(1, 2, 8, 32), rounds=3, accounts=500, shop_seconds=60, waiting=20_000)
-QUICK = Size(seconds=6, lanes=(8,), rounds=1, accounts=100, shop_seconds=8, waiting=4_000)
+FULL = Size(seconds=20, lanes=(1, 2, 8, 32), rounds=3, accounts=500, shop_seconds=40, waiting=20_000)
+QUICK = Size(seconds=7, lanes=(), rounds=1, accounts=80, shop_seconds=6, waiting=3_000)
 
 
 def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
@@ -64,12 +64,12 @@ def _lanes(product: Product, distant: Place, size: Size) -> list[Row]:
     product.accept(_enough(size))
     full = product.keep("full.db")
 
-    def send(count: int) -> Pace:
+    def send(count: int, seconds: float) -> Pace:
         product.restore(full)
-        return pace(product, size.seconds, relay=f"smtp://127.0.0.1:{distant.port}", relay_lanes=count)
+        return pace(product, seconds, relay=f"smtp://127.0.0.1:{distant.port}", relay_lanes=count)
 
-    few = [_info(count, send(count)) for count in size.lanes]
-    return [*few, *_many("SQLite", partial(send, _MANY), distant, size)]
+    few = [_info(count, send(count, size.seconds / 2)) for count in size.lanes]
+    return [*few, *_many("SQLite", partial(send, _MANY, size.seconds), distant, size)]
 
 
 def _enough(size: Size) -> int:

@@ -122,8 +122,8 @@ class Postfix:
         )  # fmt: skip
         eventually(lambda: self._waiting("deferred") >= count, "all mail is deferred", 60)
         self._call("postconf", "-e", "defer_transports =")
-        begin = time.monotonic()
         self._call("postfix", "reload")
+        begin = time.monotonic()
         self._call("postqueue", "-f")
         while (left := self._waiting(*_WAITING)) and time.monotonic() < begin + seconds:
             time.sleep(_LOOK_SECONDS)
