@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, update
 
+from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import LogEntry, Message, utcnow
+from portal.models import Lane, LogEntry, Message, now, utcnow
+from portal.services.operations import heartbeat
 from portal.services.routing import lanes
+from tests.bench.processes import Server
 from tests.bench.product import Product
 from tests.support import processes
+from tests.support.waiting import eventually
 
+_LONGEST_START = 60  # seconds
 _LOOK_SECONDS = 0.5
 
 
@@ -26,15 +32,30 @@ class Pace(NamedTuple):
     cpu: float
 
 
+@contextmanager
+def standing(product: Product, command: list[str], **settings: object) -> Iterator[Server]:
+    """A worker and the clock, within the application's context: both are up, and all lanes wait until `go`."""
+    with product.working(command, **settings) as (worker,):
+        with transaction() as session:
+            session.execute(update(Lane).values(not_before=now(_LONGEST_START)))
+        with product.process(processes.CLOCK, **settings):
+            eventually(lambda: heartbeat.clock_age() is not None, "the clock ticks", _LONGEST_START / 2)
+            yield worker
+
+
+def go() -> None:
+    """Let all lanes begin, and wake those that have something to do."""
+    with transaction() as session:
+        session.execute(update(Lane).values(not_before=None))
+    lanes.wake_due()
+
+
 def pace(product: Product, seconds: float, **settings: object) -> Pace:
     """Send what waits by one mail worker, with the clock beside it, for so many seconds or until all is sent."""
-    with (
-        product.working(processes.WORKER_MAIL, **settings) as (worker,),
-        product.process(processes.CLOCK, **settings) as _,
-    ):
+    with standing(product, processes.WORKER_MAIL, **settings) as worker:
         waiting = _count(Message.finished_at.is_(None))
         used, begin, most = worker.cpu_seconds, time.time(), 0.0
-        lanes.wake_due()
+        go()
         while time.time() < begin + seconds and _count(Message.finished_at.is_(None)):
             most = max(most, worker.megabytes)
             time.sleep(_LOOK_SECONDS)

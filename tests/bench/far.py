@@ -10,8 +10,7 @@ from pathlib import Path
 
 from portal.models import Message
 from portal.services.accounts import tenants
-from portal.services.routing import lanes
-from tests.bench.at_work import Pace, hand_in, pace, waits
+from tests.bench.at_work import Pace, go, hand_in, pace, standing, waits
 from tests.bench.near import note
 from tests.bench.peers import postfix
 from tests.bench.postgres import without_fsync
@@ -42,7 +41,7 @@ class Size:
 
 
 FULL = Size(seconds=20, lanes=(1, 2, 8, 32), rounds=3, accounts=500, shop_seconds=40, waiting=20_000)
-QUICK = Size(seconds=7, lanes=(), rounds=1, accounts=80, shop_seconds=6, waiting=3_000)
+QUICK = Size(seconds=8, lanes=(), rounds=1, accounts=80, shop_seconds=6, waiting=3_000)
 
 
 def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
@@ -148,12 +147,9 @@ def _small_shop(product: Product, distant: Place, size: Size) -> list[Row]:
 
     def wait() -> list[float]:
         product.restore(full)
-        with (
-            product.working(processes.WORKER_MAIL, **settings) as (worker,),
-            product.process(processes.CLOCK, **settings),
-        ):
+        with standing(product, processes.WORKER_MAIL, **settings) as worker:
             small = tenants.upsert("small-shop", name="Small shop")[0]
-            lanes.wake_due()
+            go()
             hand_in(size.shop_seconds, 1, partial(accept_one, small))
             found = waits(Message.tenant_id == small.id, grace=10)
             worker.kill()

@@ -15,9 +15,8 @@ from portal.models.message import Kind
 from portal.models.route import RELAY
 from portal.services.accounts import tenants
 from portal.services.drivers import save_gate
-from portal.services.routing import lanes
 from portal.services.senders import verification
-from tests.bench.at_work import hand_in, waits
+from tests.bench.at_work import go, hand_in, standing, waits
 from tests.bench.peers.shop_server import POINTS
 from tests.bench.processes import mail_server
 from tests.bench.product import Product, accept_one
@@ -108,9 +107,9 @@ def _waiting_for(product: Product, hanging: int | None, healthy: int) -> Path:
 def _others(product: Product, kept: Path, size: Size) -> tuple[list[float], list[float]]:
     """The waits by the relay, and by accounts of the shops' own."""
     product.restore(kept)
-    with product.working(processes.WORKER_MAIL) as (worker,), product.process(processes.CLOCK):
+    with standing(product, processes.WORKER_MAIL) as worker:
         last = db.session.scalar(select(func.max(Message.id))) or 0
-        lanes.wake_due()
+        go()
         shops = [_shop(f"{kind}-{number}") for number in range(_OTHERS) for kind in ("plain", "own")]
         hand_in(size.seconds, _A_SECOND, lambda number: accept_one(shops[number % len(shops)], number))
         by_relay = waits((Message.id > last) & (Message.route == RELAY), size.grace)
@@ -131,8 +130,9 @@ def _verifications(product: Product, empty: Path, start_tests: Callable[[], None
     with product.app():
         open_shops("asking", count)
         open_shops("testing", _TESTS)
-    with product.working(processes.WORKER_INTERACTIVE) as (worker,), product.process(processes.CLOCK):
+    with standing(product, processes.WORKER_INTERACTIVE) as worker:
         start_tests()
+        go()
 
         def ask(number: int) -> None:
             shop = _shop(f"asking-{number}")
