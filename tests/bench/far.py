@@ -130,12 +130,15 @@ def _postfix(distant: Place, size: Size) -> list[Row]:
     if reason := postfix.why_not():
         return [Row(what, f"not measured: {reason}")]
     say("Postfix")
-    with postfix.Postfix(distant.port, _MANY) as peer:
-        rates = []
-        for _ in range(size.rounds):
-            rates.append(peer.rate(_enough(size), size.seconds))
-            memory = peer.process.megabytes
-            peer.empty()
+    rates = []
+    try:
+        with postfix.Postfix(distant.port, _MANY) as peer:
+            for _ in range(size.rounds):
+                rates.append(peer.rate(int(_A_SECOND * size.seconds), size.seconds))
+                memory = peer.process.megabytes
+                peer.empty()
+    except postfix.Trouble as trouble:
+        return [Row(what, f"not measured: {trouble}")]
     return [Row(what, f"{spread(rates, '/s')}, {memory:.0f} MB", median(rates) / _possible(_MANY))]
 
 

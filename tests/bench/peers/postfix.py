@@ -78,6 +78,10 @@ def why_not() -> str:
     return "only root may start it" if os.geteuid() != 0 else ""
 
 
+class Trouble(Exception):
+    """Postfix doesn't do what it should on this machine; its text says what."""
+
+
 class Postfix:
     """A running instance that hands over to a port of this machine. Use as a context manager."""
 
@@ -103,7 +107,7 @@ class Postfix:
             eventually(lambda: listens(self.own_port), "Postfix listens", 15)
         except AssertionError as error:
             self.__exit__(None, None, None)
-            raise RuntimeError(f"{error}: {self.process.output[-500:]}") from None
+            raise Trouble(f"{error}: {self.process.output[-500:]}") from None
         return self
 
     def __exit__(
@@ -123,7 +127,7 @@ class Postfix:
         until = time.monotonic() + 60
         while self._waiting("deferred") < count:
             if time.monotonic() > until:
-                raise RuntimeError("Postfix did not defer its mail within a minute")
+                raise Trouble("Postfix did not defer its mail within a minute")
             time.sleep(_LOOK_SECONDS)
         self._call("postconf", "-e", "defer_transports =")
         self._call("postfix", "reload")
@@ -142,8 +146,10 @@ class Postfix:
 
     def _call(self, program: str, *arguments: str) -> None:
         about_it = [] if program == "smtp-source" else ["-c", str(self.folder)]
-        done = subprocess.run(
-            [str(_COMMANDS / program), *about_it, *arguments], capture_output=True, text=True, timeout=120, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"{program} failed: {done.stderr[-500:]}")
+        command = [str(_COMMANDS / program), *about_it, *arguments]
+        try:
+            subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        except subprocess.CalledProcessError as error:
+            raise Trouble(f"{program} failed: {error.stderr[-500:]}") from None
+        except subprocess.TimeoutExpired:
+            raise Trouble(f"{program} took more than two minutes") from None
