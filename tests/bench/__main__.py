@@ -12,12 +12,12 @@ from pathlib import Path
 for name in [name for name in os.environ if name.startswith("PORTAL_") and not name.startswith("PORTAL_TEST_")]:
     del os.environ[name]  # what a developer has set for a run of the product
 
-from tests.bench import chaos, delivery, long_log, web  # noqa: E402
+from tests.bench import chaos, far, hang, long_log, near, postgres, web  # noqa: E402
 from tests.bench.processes import HOW_TO_INSTALL, smtp_sink_program  # noqa: E402
 from tests.bench.table import Row, say, show  # noqa: E402
 from tests.support.valkey import Valkey  # noqa: E402
 
-GROUPS = {"delivery": delivery, "web": web, "log": long_log}
+GROUPS = {"near": near, "postgres": postgres, "far": far, "hang": hang, "web": web, "log": long_log}
 
 
 def main() -> int:

@@ -7,9 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support.ports import free_port
 from tests.support.processes import ROOT, Process, python
@@ -34,20 +34,32 @@ def listens(port: int) -> bool:
 
 
 class Server(Process):
-    """A process whose processor time can be told, with that of its children."""
+    """A process whose processor time and memory can be told, with those of its children."""
 
     @property
     def cpu_seconds(self) -> float:
+        return sum(int(stat[11]) + int(stat[12]) for _, stat in self._tree()) / _TICK
+
+    @property
+    def megabytes(self) -> float:
+        """Memory of the process and its children: PSS, so that shared pages count once."""
+        kilobytes = 0
+        for folder, _ in self._tree():
+            with suppress(OSError):
+                rollup = (folder / "smaps_rollup").read_text()
+                kilobytes += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        return kilobytes * 1024 / 1e6
+
+    def _tree(self) -> Iterator[tuple[Path, list[str]]]:
+        """The folders in /proc of its group (Process gives each one its own), with what `stat` says after the name."""
         assert self._process is not None
-        ticks = 0
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
                 fields = stat.read_text().rpartition(")")[2].split()
             except OSError:  # it has just ended
                 continue
-            if int(fields[2]) == self._process.pid:  # the group: Process gives each one its own
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / _TICK
+            if int(fields[2]) == self._process.pid:
+                yield stat.parent, fields
 
 
 @contextmanager
@@ -75,17 +87,25 @@ def mail_server() -> Iterator[int]:
     unprivileged = ["-u", "nobody"] if os.geteuid() == 0 else []  # it refuses to be root
     command = python("-m", "tests.bench.peers.sink", str(port))
     if program:
-        command = [program, *unprivileged, f"127.0.0.1:{port}", "100"]
+        command = [program, *unprivileged, f"127.0.0.1:{port}", "500"]
     with serving(command, port):
         yield port
 
 
+class Place(NamedTuple):
+    """A server's port, and its process."""
+
+    port: int
+    process: Server
+
+
 @contextmanager
-def far_away(port: int, milliseconds: float) -> Iterator[int]:
-    """The same server with this much more time on the way there and on the way back; its port."""
+def far_away(port: int, milliseconds: float) -> Iterator[Place]:
+    """The same server with this much more time on the way there and on the way back."""
     distant = free_port()
-    with serving(python("-m", "tests.bench.peers.distance", str(distant), str(port), str(milliseconds)), distant):
-        yield distant
+    command = python("-m", "tests.bench.peers.distance", str(distant), str(port), str(milliseconds))
+    with serving(command, distant) as process:
+        yield Place(distant, process)
 
 
 def measured(module: str, *arguments: str | Path, timeout: float = 600) -> Any:

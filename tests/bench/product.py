@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ import flask_migrate
 from cryptography.fernet import Fernet
 from flask import Flask
 from redis import Redis
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import func, select, text, update
 
 from portal import create_app, job_queue
 from portal.db.transaction import transaction
 from portal.extensions import db
-from portal.models import Lane, LogEntry, Message, MessageBody
+from portal.models import Lane, LogEntry, Message, Tenant
 from portal.models.route import RELAY
 from portal.services.accounts import tenants
 from portal.services.outbox import accept as outbox
@@ -38,6 +38,18 @@ _SECRETS = {
 }
 
 
+def draft(tenant: Tenant, number: int) -> Draft:
+    """The mail that everybody sends, not accepted yet."""
+    to = Mailbox("", mails.recipient(number))
+    return Draft(tenant, "order_update", to, mails.subject(number), mails.text(number), mails.html(number))
+
+
+def accept_one(tenant: Tenant, number: int) -> None:
+    """Accept it as the API would, the wake included. Within the application's context."""
+    with transaction():
+        outbox.write([draft(tenant, number)])
+
+
 class Product:
     """One installation: a folder, a Valkey, and a database (SQLite in the folder unless a URL is given)."""
 
@@ -54,9 +66,9 @@ class Product:
         }
 
     @contextmanager
-    def app(self) -> Iterator[Flask]:
+    def app(self, **settings: object) -> Iterator[Flask]:
         """The application within its context, in this process."""
-        app = create_app(**self.settings)
+        app = create_app(**self.settings | settings)
         with app.app_context():
             lanes.forget()
             yield app
@@ -69,20 +81,15 @@ class Product:
             db.session.remove()
             lanes.ensure()
 
-    def accept(self, count: int, tenant_count: int = 1) -> None:
-        """Put mails into the outbox, in turn for each tenant, by the service that the API calls."""
+    def accept(self, count: int, shops: Sequence[str] = ("shop-0",)) -> None:
+        """Put mails into the outbox, in turn for each shop, by the service that the API calls."""
         with self.app():
-            rows = [tenants.upsert(f"shop-{number}", name=f"Shop {number}")[0] for number in range(tenant_count)]
+            rows = [tenants.upsert(name, name=name.title())[0] for name in shops]
             for begin in range(0, count, _BATCH):
-                drafts = [
-                    Draft(
-                        rows[number % tenant_count], "order_update", Mailbox("", mails.recipient(number)),
-                        mails.subject(number), mails.text(number), mails.html(number),
-                    )
-                    for number in range(begin, min(begin + _BATCH, count))
-                ]  # fmt: skip
                 with transaction():
-                    outbox.write(drafts)
+                    outbox.write(
+                        [draft(rows[number % len(rows)], number) for number in range(begin, min(begin + _BATCH, count))]
+                    )
         self.valkey.flush()  # the wakes: a worker shall wait until the clock is started
 
     def keep(self, name: str) -> Path:
@@ -101,22 +108,34 @@ class Product:
     def forget_mail(self) -> None:
         """Back to no mail at all, where there is no file to be restored."""
         with self.app(), transaction() as session:
-            for model in (LogEntry, MessageBody, Message):
-                session.execute(delete(model))
+            session.execute(text("TRUNCATE message, message_body, log_entry CASCADE"))
+            session.execute(update(Lane).values(lease_token=None, leased_until=None, not_before=None))
 
-    def deliver(self, port: int, count: int, *, workers: int = 1, timeout: float = 300) -> float:
+    def process(self, command: list[str], **settings: object) -> Server:
+        """One of the product's processes, not started yet."""
+        return Server(command, clean_environment(**self.settings | settings))
+
+    @contextmanager
+    def working(self, command: list[str], count: int = 1, **settings: object) -> Iterator[list[Server]]:
+        """So many worker processes, once they wait for work; within the application's context."""
+        self.valkey.flush()
+        with self.app(**settings), ExitStack() as stack:
+            lanes.ensure()
+            started = [stack.enter_context(self.process(command, **settings)) for _ in range(count)]
+            redis = Redis.from_url(self.valkey.url)
+            eventually(lambda: _idle(redis) == count, "the workers wait for work", 30)
+            yield started
+
+    def deliver(self, port: int, count: int, *, workers: int = 1, drains: int = 1, timeout: float = 300) -> float:
         """Seconds in which the worker processes send `count` mails: from the wake to that outcome in the log.
 
-        There may be more than that waiting.
+        There may be more than that waiting. `drains` is how many lanes there are, if more than workers.
         """
-        settings = clean_environment(**self.settings | {"relay": f"smtp://127.0.0.1:{port}"})
-        self.valkey.flush()
-        with ExitStack() as stack, self.app():
-            started = [stack.enter_context(Server(processes.WORKER_MAIL, settings)) for _ in range(workers)]
+        settings = {"relay": f"smtp://127.0.0.1:{port}", "relay_lanes": max(workers, drains)}
+        with self.working(processes.WORKER_MAIL, workers, **settings) as started:
             redis = Redis.from_url(self.valkey.url)
-            eventually(lambda: _idle(redis) == workers, "the workers wait for work", 30)
             begin = time.time()
-            for lane in db.session.scalars(select(Lane.id).where(Lane.route == RELAY)).all()[:workers]:
+            for lane in db.session.scalars(select(Lane.id).where(Lane.route == RELAY)).all():
                 job_queue.wake(lane, job_queue.MAIL)
             eventually(lambda: self._sent(redis) >= count, f"{count} mails are sent", timeout)
             outcomes = select(LogEntry.at).where(LogEntry.event == "sent").order_by(LogEntry.at)

@@ -48,6 +48,12 @@ def median(values: Iterable[float]) -> float:
     return statistics.median(values)
 
 
+def percentile(values: Iterable[float], percent: int) -> float:
+    """What this share of them lies at or below."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
 def spread(values: list[float], unit: str, digits: int = 0) -> str:
     """The median and what it lies between."""
     low, high = (f"{value:.{digits}f}" for value in (min(values), max(values)))

@@ -78,8 +78,8 @@ def start_durable() -> Postgres:
     return _start_binaries("")
 
 
-def start_with_fsync() -> Postgres:
-    """A server of one's own whose commits wait for the disk, as they do in an installation. Raises NoPostgres."""
+def start_syncing() -> Postgres:
+    """A server of one's own that writes each commit to the disk, as in operation. Raises NoPostgres."""
     return _start_binaries("-c fsync=on -c full_page_writes=on")
 
 

@@ -1,7 +1,6 @@
-"""Sending: against django-post_office and bare smtplib, over a thousand tenants, far away, and with much waiting."""
+"""Sending on loopback: against django-post_office and bare smtplib, over a thousand tenants, with much waiting."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,10 +8,15 @@ from pathlib import Path
 from tests.bench.processes import far_away, mail_server, measured, smtp_sink_program
 from tests.bench.product import Product
 from tests.bench.table import Row, Runs, interleaved, median, say, spread
-from tests.support.postgres import NoPostgres, Postgres, find_or_start, start_with_fsync
 from tests.support.valkey import Valkey
 
-OURS, SPREAD, PEER, BARE = "Absender", "Absender, many tenants", "django-post_office", "smtplib"
+OURS, SPREAD, TWO, PEER, BARE = (
+    "Absender",
+    "Absender, many tenants",
+    "Absender, two lanes",
+    "django-post_office",
+    "smtplib",
+)
 _EACH_WAY = 15  # milliseconds
 
 
@@ -23,10 +27,11 @@ class Size:
     far: int
     waiting: int  # for the growth: a hundred times as many as are sent
     rounds: int
+    two_workers: int  # rounds with two worker processes
 
 
-FULL = Size(mails=2000, tenants=1000, far=100, waiting=100_000, rounds=3)
-QUICK = Size(mails=400, tenants=200, far=20, waiting=20_000, rounds=3)
+FULL = Size(mails=2000, tenants=1000, far=100, waiting=100_000, rounds=3, two_workers=1)
+QUICK = Size(mails=400, tenants=200, far=20, waiting=20_000, rounds=2, two_workers=0)
 
 
 def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
@@ -36,7 +41,7 @@ def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
 
     def prepared(name: str, count: int, tenants: int = 1) -> Path:
         product.restore(empty)
-        product.accept(count, tenants)
+        product.accept(count, shop_names(tenants))
         return product.keep(name)
 
     one, many = prepared("one-tenant.db", size.mails), prepared("many-tenants.db", size.mails, size.tenants)
@@ -45,9 +50,9 @@ def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
     peers = folder / "post-office.db"
     measured("tests.bench.peers.post_office", "fill", peers, size.mails)
 
-    def ours(kept: Path, port: int, count: int, workers: int = 1) -> float:
+    def ours(kept: Path, port: int, count: int, workers: int = 1, drains: int = 1) -> float:
         product.restore(kept)
-        return count / product.deliver(port, count, workers=workers)
+        return count / product.deliver(port, count, workers=workers, drains=drains)
 
     def post_office(port: int) -> float:
         used = shutil.copy(peers, folder / "post-office-used.db")
@@ -65,12 +70,17 @@ def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
                 PEER: lambda: post_office(port),
                 BARE: lambda: smtplib(port, size.mails),
                 SPREAD: lambda: ours(many, port, size.mails),
+                TWO: lambda: ours(one, port, size.mails, drains=2),
             },
         )
         say(f"Delivery of {size.far} mails, {2 * _EACH_WAY} ms away")
         with far_away(port, _EACH_WAY) as distant:
             far = interleaved(
-                size.rounds, {OURS: lambda: ours(few, distant, size.far), BARE: lambda: smtplib(distant, size.far)}
+                size.rounds,
+                {
+                    OURS: lambda: ours(few, distant.port, size.far),
+                    BARE: lambda: smtplib(distant.port, size.far),
+                },
             )
         say(f"The first {size.waiting // 100} of {size.waiting} mails")
         grown = interleaved(
@@ -80,39 +90,49 @@ def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
                 "long": lambda: ours(long, port, size.waiting // 100),
             },
         )
-        pairs = {"one tenant": one, f"{size.tenants:,} tenants": many}
-        on_sqlite = [
-            _reported("SQLite", 2, name, size, partial(ours, kept, port, size.mails, 2)) for name, kept in pairs.items()
-        ]
-        rows = [*_near(near, size), _far(far, size), _growth(grown, size), *on_sqlite]
-        return [*rows, *_on_postgres(folder, valkey, port, size)]
+        by_two = interleaved(
+            size.two_workers,
+            {"one tenant": partial(ours, one, port, size.mails, 2), "many": partial(ours, many, port, size.mails, 2)},
+        )
+    return [*_near(near, size), _far(far, size), _growth(grown, size), *_two_workers(by_two, size)]
 
 
-def _note() -> str:
+def shop_names(count: int) -> list[str]:
+    return [f"shop-{number}" for number in range(count)]
+
+
+def note() -> str:
+    """What the figures must not be taken for, where Postfix's sink is missing."""
     return "" if smtp_sink_program() else "NOT comparable: without smtp-sink, to a server in Python"
 
 
 def _near(runs: Runs, size: Size) -> list[Row]:
-    ours, spread_out = runs[OURS], runs[SPREAD]
+    ours = runs[OURS]
     what = f"delivery, SQLite, one worker, {size.mails:,} mails"
-    return [
+    against_peers = [
         Row(
             f"{what}: {OURS} / {peer}",
             f"{spread(ours, '/s')} against {spread(runs[peer], '/s')}",
             median(ours) / median(runs[peer]),
             least=least,
-            note=_note(),
+            note=note(),
         )
         for peer, least in ((PEER, 1.5), (BARE, 0.3))
-    ] + [
+    ]
+    against_itself = [
         Row(
-            f"the same over {size.tenants:,} tenants / over one",
-            f"{spread(spread_out, '/s')} against {spread(ours, '/s')}",
-            median(spread_out) / median(ours),
-            least=0.5,
-            note=_note(),
+            f"the same {difference}",
+            f"{spread(runs[name], '/s')} against {spread(ours, '/s')}",
+            median(runs[name]) / median(ours),
+            least=least,
+            note=note(),
+        )
+        for name, difference, least in (
+            (SPREAD, f"over {size.tenants:,} tenants / over one", 0.5),
+            (TWO, "on two lanes / on one", 0.9),
         )
     ]
+    return against_peers + against_itself
 
 
 def _far(runs: Runs, size: Size) -> Row:
@@ -121,7 +141,7 @@ def _far(runs: Runs, size: Size) -> Row:
         f"{spread(runs[OURS], '/s', 1)} against {spread(runs[BARE], '/s', 1)}",
         median(runs[OURS]) / median(runs[BARE]),
         least=1.8,
-        note=_note(),
+        note=note(),
     )
 
 
@@ -131,46 +151,14 @@ def _growth(runs: Runs, size: Size) -> Row:
         f"{spread(runs['long'], '/s')} against {spread(runs['short'], '/s')}",
         median(runs["short"]) / median(runs["long"]),
         most=1.2,
-        note=_note(),
+        note=note(),
     )
 
 
-def _reported(where: str, workers: int, name: str, size: Size, deliver: Callable[[], float]) -> Row:
-    what = f"delivery, {where}, {workers} worker{'s' if workers > 1 else ''}, {name}, {size.mails:,} mails"
-    say(what)
-    return Row(what, f"{deliver():.0f}/s, one run", note=_note())
-
-
-def _on_postgres(folder: Path, valkey: Valkey, port: int, size: Size) -> list[Row]:
-    one, many = ("one tenant", 1), (f"{size.tenants:,} tenants", size.tenants)
+def _two_workers(runs: Runs, size: Size) -> list[Row]:
+    named = {"one tenant": runs["one tenant"], f"{size.tenants:,} tenants": runs["many"]}
     return [
-        *_on(find_or_start, "PostgreSQL (fsync off)", [one, many], folder, valkey, port, size),
-        *_on(start_with_fsync, "PostgreSQL with fsync on", [one], folder, valkey, port, size),
+        Row(f"delivery, SQLite, 2 workers, {name}, {size.mails:,} mails", f"{rates[0]:.0f}/s, one run", note=note())
+        for name, rates in named.items()
+        if rates
     ]
-
-
-def _on(
-    start: Callable[[], Postgres], where: str, tenants: list[tuple[str, int]],
-    folder: Path, valkey: Valkey, port: int, size: Size,
-) -> list[Row]:  # fmt: skip
-    try:
-        server = start()
-    except NoPostgres as reason:
-        return [Row(f"delivery, {where}", f"not measured: {reason}")]
-    product = Product(folder, valkey, server.url)
-
-    def deliver(tenant_count: int, workers: int) -> float:
-        product.accept(size.mails, tenant_count)
-        seconds = product.deliver(port, size.mails, workers=workers)
-        product.forget_mail()
-        return size.mails / seconds
-
-    try:
-        product.create()
-        return [
-            _reported(where, workers, name, size, partial(deliver, count, workers))
-            for name, count in tenants
-            for workers in (1, 2)
-        ]
-    finally:
-        server.stop()
