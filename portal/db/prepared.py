@@ -19,6 +19,7 @@ from sqlalchemy import Dialect, Engine, Executable
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.selectable import ReturnsRows
 
+from portal.db import by_driver
 from portal.db.sqlite import DRAINS_PAGES
 from portal.extensions import db
 
@@ -54,6 +55,15 @@ class Statement:
             raise OperationalError(text, None, error, hide_parameters=True) from error
         finally:
             pooled.close()  # ends the read
+
+    def here(self, **values: Any) -> list[Any]:
+        """Its rows, outside of drains: within the session's transaction, and with all that the session has changed.
+
+        Raises as the session would (DBAPIError).
+        """
+        db.session.flush()
+        found = by_driver.execute(*self._bound(db.engine.dialect, values))
+        return [self._named(row) for row in found.fetchall()]
 
     def row(self, **values: Any) -> Any | None:
         found = self.run(**values).fetchone()

@@ -29,7 +29,8 @@ def transaction() -> Iterator[Session]:
         return
     if session.new or session.dirty or session.deleted:
         raise RuntimeError("objects were changed outside of transaction()")
-    session.commit()  # ends a read that went before; what was loaded stays loaded
+    if session.in_transaction():
+        session.commit()  # ends a read that went before; what was loaded stays loaded
     session.connection(execution_options={WRITES: True})
     session.info[_AFTER] = []
     try:

@@ -9,12 +9,13 @@ from flask import Flask
 from sqlalchemy import func, insert, select, text, update
 
 from portal.extensions import db
-from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, utcnow
+from portal.models import IdempotencyKey, LogEntry, Message, MessageBody, Tenant, utcnow
+from portal.models.api_key import KeyInForce
 from portal.services.accounts import api_keys, tenants
 from portal.services.operations import housekeeping
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import idempotency
-from portal.services.outbox.accept import Accepted, Draft
+from portal.services.outbox.accept import Accepted
 from portal.services.outbox.idempotency import Answer, HandedIn
 from portal.transport.mime.addresses import Mailbox
 from tests.conftest import POSTGRES
@@ -26,11 +27,11 @@ ON_POSTGRES = pytest.mark.skipif(not POSTGRES, reason="SQLite has one writer at 
 
 
 @pytest.fixture
-def api_key(ctx: Flask) -> ApiKey:
+def api_key(ctx: Flask) -> KeyInForce:
     return new_key("backend")
 
 
-def new_key(name: str) -> ApiKey:
+def new_key(name: str) -> KeyInForce:
     key = api_keys.authenticate(api_keys.create(name))
     assert key is not None
     return key
@@ -38,10 +39,10 @@ def new_key(name: str) -> ApiKey:
 
 def item(tenant: Tenant, key: str | None, **changes: Any) -> HandedIn:
     fields = FIELDS | changes
-    return HandedIn(Draft(tenant, **fields), key, idempotency.digest(fields))
+    return HandedIn(tenant.external_id, fields, key, idempotency.digest(fields))
 
 
-def ask(api_key: ApiKey, *items: HandedIn) -> list[Answer]:
+def ask(api_key: KeyInForce, *items: HandedIn) -> list[Answer]:
     return idempotency.accept_each(api_key, items)
 
 
@@ -54,19 +55,19 @@ def count(model: type) -> int:
     return db.session.scalar(select(func.count()).select_from(model)) or 0
 
 
-def test_the_same_key_and_body_make_one_message(tenant: Tenant, api_key: ApiKey) -> None:
+def test_the_same_key_and_body_make_one_message(tenant: Tenant, api_key: KeyInForce) -> None:
     (first,) = ask(api_key, item(tenant, "order-1"))
     (second,) = ask(api_key, item(tenant, "order-1"))
     assert first == second and count(Message) == count(LogEntry) == count(MessageBody) == 1
 
 
-def test_the_same_key_with_another_body_is_a_conflict(tenant: Tenant, api_key: ApiKey) -> None:
+def test_the_same_key_with_another_body_is_a_conflict(tenant: Tenant, api_key: KeyInForce) -> None:
     ask(api_key, item(tenant, "order-1"))
     assert ask(api_key, item(tenant, "order-1", subject="Other")) == ["conflict"]
     assert count(Message) == 1
 
 
-def test_two_backends_may_use_the_same_key(tenant: Tenant, api_key: ApiKey) -> None:
+def test_two_backends_may_use_the_same_key(tenant: Tenant, api_key: KeyInForce) -> None:
     ask(api_key, item(tenant, "order-1"))
     ask(new_key("other"), item(tenant, "order-1"))
     assert count(Message) == 2
@@ -79,7 +80,7 @@ def test_a_digest_tells_bodies_apart_and_orders_of_fields_not() -> None:
     assert len({digest(FIELDS | other) for other in others} | {digest(FIELDS)}) == len(others) + 1
 
 
-def test_a_batch_answers_each_for_itself_in_order(tenant: Tenant, api_key: ApiKey) -> None:
+def test_a_batch_answers_each_for_itself_in_order(tenant: Tenant, api_key: KeyInForce) -> None:
     (old,) = ask(api_key, item(tenant, "old"))
     answers = ask(
         api_key,
@@ -96,7 +97,7 @@ def test_a_batch_answers_each_for_itself_in_order(tenant: Tenant, api_key: ApiKe
     assert count(Message) == count(MessageBody) == count(LogEntry) == 4 and count(IdempotencyKey) == 2
 
 
-def test_a_batch_goes_by_each_tenants_sender(tenant: Tenant, api_key: ApiKey) -> None:
+def test_a_batch_goes_by_each_tenants_sender(tenant: Tenant, api_key: KeyInForce) -> None:
     other, _ = tenants.upsert("rival", name="Rival")
     answers = ask(api_key, *(item(t, f"{t.id}-{n}", subject=f"{n}") for n in range(3) for t in (tenant, other)))
     rows = db.session.execute(select(Message.tenant_id, Message.subject).order_by(Message.id)).all()
@@ -104,7 +105,7 @@ def test_a_batch_goes_by_each_tenants_sender(tenant: Tenant, api_key: ApiKey) ->
     assert [accepted(a).id for a in answers] == sorted(accepted(a).id for a in answers)
 
 
-def test_a_key_is_kept_for_24_hours_and_then_free(tenant: Tenant, api_key: ApiKey) -> None:
+def test_a_key_is_kept_for_24_hours_and_then_free(tenant: Tenant, api_key: KeyInForce) -> None:
     (first,) = ask(api_key, item(tenant, "order-1"))
 
     def age(hours: float) -> None:
@@ -144,7 +145,7 @@ def test_batches_at_once_with_the_same_keys_make_one_message_each(app: Flask) ->
 
 
 @ON_POSTGRES
-def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(tenant: Tenant, api_key: ApiKey) -> None:
+def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(tenant: Tenant, api_key: KeyInForce) -> None:
     """The first request stands still between its insert and its commit."""
     message = outbox.accept(tenant, **FIELDS)
     held = {"api_key_id": api_key.id, "key": "m", "digest": "d", "message_id": message.id, "created_at": utcnow()}
@@ -160,7 +161,7 @@ def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(tenant: Ten
 
 
 @ON_POSTGRES
-def test_a_request_that_waits_gets_the_first_ones_message(tenant: Tenant, api_key: ApiKey, app: Flask) -> None:
+def test_a_request_that_waits_gets_the_first_ones_message(tenant: Tenant, api_key: KeyInForce, app: Flask) -> None:
     message = outbox.accept(tenant, **FIELDS)
     digest = item(tenant, "m").digest
     held = {"api_key_id": api_key.id, "key": "m", "digest": digest, "message_id": message.id, "created_at": utcnow()}
