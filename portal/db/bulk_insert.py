@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Dialect, Table
 
 from portal.db import by_driver
-from portal.extensions import db
+from portal.db.transaction import connection
 
 Row = dict[str, Any]
 Process = Callable[[Any], Any]
@@ -31,12 +31,13 @@ def insert_rows(
     `written_out`: expressions that are the same for every row. `unless_there`: the unique columns by which a row that
     is there already stays as it is. A column's default counts only if the database has it.
     """
-    made = _insert(db.engine.dialect, table, tuple(rows[0]), tuple((written_out or {}).items()), unless_there)
+    on = connection()
+    made = _insert(on.dialect, table, tuple(rows[0]), tuple((written_out or {}).items()), unless_there)
     for column, process in made.processes:
         rows = _converted(rows, column, process)
-    # A list of one costs the driver more than the one.
-    cursor = by_driver.execute(made.text, rows[0]) if len(rows) == 1 else by_driver.execute_each(made.text, rows)
-    return int(cursor.rowcount)
+    if len(rows) == 1:  # a list of one costs the driver more
+        return int(by_driver.execute(on, made.text, rows[0]).rowcount)
+    return int(by_driver.execute_each(on, made.text, rows).rowcount)
 
 
 def _converted(rows: Sequence[Row], column: str, process: Process) -> Sequence[Row]:

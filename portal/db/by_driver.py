@@ -1,6 +1,6 @@
-"""Statements of the session's transaction, handed to the database's driver as they are.
+"""Statements of a running transaction, handed to the database's driver as they are.
 
-By the session such a statement costs many times what the database does for it (docs/benchmarks.md).
+By SQLAlchemy such a statement costs many times what the database does for it (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -10,21 +10,18 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from portal.extensions import db
+
+def execute(connection: Connection, text: str, values: Any = ()) -> Any:
+    """Run it and return the driver's cursor. Raises as the connection itself would (DBAPIError)."""
+    return _run(connection, "execute", text, values)
 
 
-def execute(text: str, values: Any) -> Any:
-    """Run it on the session's connection and return the driver's cursor. Raises as the session would (DBAPIError)."""
-    return _run("execute", text, values)
-
-
-def execute_each(text: str, rows: Any) -> Any:
+def execute_each(connection: Connection, text: str, rows: Any) -> Any:
     """The same for each of many rows; the cursor's rowcount is that of all of them."""
-    return _run("executemany", text, rows)
+    return _run(connection, "executemany", text, rows)
 
 
-def _run(how: str, text: str, values: Any) -> Any:
-    connection = db.session.connection()
+def _run(connection: Connection, how: str, text: str, values: Any) -> Any:
     cursor = connection.connection.cursor()
     try:
         getattr(cursor, how)(text, values)

@@ -21,6 +21,7 @@ from sqlalchemy.sql.selectable import ReturnsRows
 
 from portal.db import by_driver
 from portal.db.sqlite import DRAINS_PAGES
+from portal.db.transaction import connection
 from portal.extensions import db
 
 # The name of a value to be given, what turns it into the driver's, and the value where the statement names one itself.
@@ -57,12 +58,9 @@ class Statement:
             pooled.close()  # ends the read
 
     def here(self, **values: Any) -> list[Any]:
-        """Its rows, outside of drains: within the session's transaction, and with all that the session has changed.
-
-        Raises as the session would (DBAPIError).
-        """
-        db.session.flush()
-        found = by_driver.execute(*self._bound(db.engine.dialect, values))
+        """Its rows, outside of drains: within the running transaction (portal.db.transaction). Raises DBAPIError."""
+        on = connection()
+        found = by_driver.execute(on, *self._bound(on.dialect, values))
         return [self._named(row) for row in found.fetchall()]
 
     def row(self, **values: Any) -> Any | None:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, bindparam, case, delete, literal_column, s
 from portal.config import settings
 from portal.db.bulk_insert import insert_rows
 from portal.db.prepared import Statement
-from portal.db.transaction import after_commit, transaction
+from portal.db.transaction import after_commit, connection, transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
 from portal.models.message import WAITING, Kind, State, is_public_id, new_public_id
@@ -136,7 +136,7 @@ def _postpone(later: Sequence[tuple[int, datetime]]) -> None:
     """Have messages wait for a time of their own, from which on their time to be sent counts."""
     for message_id, at in later:
         due = {"due_at": at, "expires_at": at + GIVE_UP}
-        db.session.execute(update(MESSAGE).where(MESSAGE.c.id == message_id, MESSAGE.c.due_at < at).values(due))
+        connection().execute(update(MESSAGE).where(MESSAGE.c.id == message_id, MESSAGE.c.due_at < at).values(due))
 
 
 def thread_id(tenant: Tenant | Shop, thread: str) -> str:
@@ -149,7 +149,7 @@ def thread_id(tenant: Tenant | Shop, thread: str) -> str:
 
 def take_back(accepted: Sequence[Accepted]) -> None:
     """Undo `write` for some of what it wrote. Within the same transaction, so that nobody ever saw them."""
-    db.session.execute(delete(MESSAGE).where(MESSAGE.c.id.in_([a.id for a in accepted])))
+    connection().execute(delete(MESSAGE).where(MESSAGE.c.id.in_([a.id for a in accepted])))
 
 
 def _senders(drafts: Sequence[Draft]) -> dict[int, Sender]:
@@ -163,7 +163,7 @@ def _senders(drafts: Sequence[Draft]) -> dict[int, Sender]:
     if held:
         # Whoever lets held mail go on holds the tenant: what is held here is there before that, or isn't held.
         lock = select(Tenant.id).where(Tenant.id.in_(held)).order_by(Tenant.id).with_for_update(read=True)
-        db.session.execute(lock).all()
+        connection().execute(lock).all()
         found |= {number: senders.resolve(by_tenant[number]) for number in held}
     return found
 
@@ -209,7 +209,7 @@ def _ids(public_ids: list[str]) -> dict[str, int]:
     if len(public_ids) == 1:
         rows = _ID_OF_ONE.here(public_id=public_ids[0])
     else:
-        rows = db.session.execute(_IDS_OF_MANY, {"public_ids": public_ids}).all()
+        rows = connection().execute(_IDS_OF_MANY, {"public_ids": public_ids}).all()
     return {row.public_id: row.id for row in rows}
 
 

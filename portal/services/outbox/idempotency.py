@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from portal.db.bulk_insert import insert_rows
 from portal.db.prepared import Statement
-from portal.db.transaction import transaction
+from portal.db.transaction import connection, plain_transaction
 from portal.extensions import db
 from portal.models import IdempotencyKey, Message, utcnow
 from portal.models.api_key import KeyInForce
@@ -106,7 +106,7 @@ def accept_each(api_key: KeyInForce, items: Sequence[HandedIn]) -> list[Answer]:
 
 
 def _accept_each(api_key: KeyInForce, items: Sequence[HandedIn], *, patient: bool) -> list[Answer]:
-    with transaction():
+    with plain_transaction():
         covered = {item.tenant for item in items if api_key.covers(item.tenant)}
         shops = {name: shop for name in covered if (shop := find_shop(name)) is not None}
         answers = iter(_written(api_key, [item for item in items if item.tenant in shops], shops, patient))
@@ -144,10 +144,10 @@ def _known(api_key: KeyInForce, keys: Collection[str]) -> dict[str, _Known]:
     if len(keys) == 1:
         rows = _MADE_BY_ONE.here(wanted=next(iter(keys)), **given)
     else:
-        rows = db.session.execute(_MADE_BY_MANY, {"wanted": list(keys)} | given).all()
+        rows = connection().execute(_MADE_BY_MANY, {"wanted": list(keys)} | given).all()
     old = [row.id for row in rows if row.is_old]
     if old:
-        db.session.execute(delete(_KEY).where(_KEY.c.id.in_(old)))
+        connection().execute(delete(_KEY).where(_KEY.c.id.in_(old)))
     return {
         row.key: _Known(row.digest, Accepted(row.public_id, row.state, row.message_id, row.reason))
         for row in rows
@@ -180,12 +180,11 @@ def _claimed(claims: list[dict[str, Any]], patient: bool) -> set[str]:
         return set()
     if patient:
         return _write(claims)
-    connection = db.session.connection()
-    connection.execute(text(f"SET LOCAL lock_timeout = '{_IMPATIENT}'"))
+    connection().execute(text(f"SET LOCAL lock_timeout = '{_IMPATIENT}'"))
     mine: set[str] = set()
     for claim in claims:
         try:
-            with connection.begin_nested():
+            with connection().begin_nested():
                 mine |= _write([claim])
         except OperationalError as error:
             if not _waited_in_vain(error):
@@ -199,7 +198,7 @@ def _write(claims: list[dict[str, Any]]) -> set[str]:
     if insert_rows(_KEY, claims, unless_there=("api_key_id", "key")) == len(claims):
         return set(made)
     query = select(_KEY.c.key).where(_KEY.c.message_id.in_(made.values()))
-    return set(db.session.scalars(query))
+    return set(connection().scalars(query))
 
 
 def _answer(known: _Known | None, item: HandedIn) -> Answer:
