@@ -11,7 +11,9 @@ from sqlalchemy import func, insert, select, text, update
 from portal.extensions import db
 from portal.models import IdempotencyKey, LogEntry, Message, MessageBody, Tenant, utcnow
 from portal.models.api_key import KeyInForce
+from portal.models.tenant import PLATFORM_ID
 from portal.services.accounts import api_keys, tenants
+from portal.services.errors import Busy
 from portal.services.operations import housekeeping
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import idempotency
@@ -20,6 +22,8 @@ from portal.services.outbox.idempotency import Answer, HandedIn
 from portal.transport.mime.addresses import Mailbox
 from tests.conftest import POSTGRES
 from tests.support.at_once import at_once
+from tests.support.locked import locked
+from tests.support.statements import recorded
 from tests.support.steps import execute
 
 FIELDS = {"kind": "order_update", "to": Mailbox("", "jane@customer.example"), "subject": "Your order", "text": "Hello"}
@@ -31,8 +35,8 @@ def api_key(ctx: Flask) -> KeyInForce:
     return new_key("backend")
 
 
-def new_key(name: str) -> KeyInForce:
-    key = api_keys.authenticate(api_keys.create(name))
+def new_key(name: str, **limits: Any) -> KeyInForce:
+    key = api_keys.authenticate(api_keys.create(name, **limits))
     assert key is not None
     return key
 
@@ -182,3 +186,35 @@ def test_a_request_that_waits_gets_the_first_ones_message(tenant: Tenant, api_ke
         at_once(second, commit_once_it_waits, app=app)
     assert accepted(answers[0]).public_id == message.public_id
     assert count(Message) == 2 and count(IdempotencyKey) == 2
+
+
+@pytest.mark.skipif(bool(POSTGRES), reason="PostgreSQL has no one lock for all writers")
+def test_a_database_that_another_writes_to_is_busy_and_nothing_is_accepted(tenant: Tenant, api_key: KeyInForce) -> None:
+    with locked(), pytest.raises(Busy):
+        ask(api_key, item(tenant, "order-1"))
+    assert count(Message) == count(IdempotencyKey) == 0
+    assert accepted(ask(api_key, item(tenant, "order-1"))[0]) and count(Message) == 1
+
+
+def test_a_tenant_that_the_api_key_is_not_for_is_none_even_for_a_key_that_made_a_message(tenant: Tenant) -> None:
+    limited = new_key("limited", tenants=["acme"])
+    (first,) = ask(limited, item(tenant, "order-1"))
+    assert ask(limited._replace(tenants=["rival"]), item(tenant, "order-1"), item(tenant, None)) == ["no_tenant"] * 2
+    assert ask(limited, item(tenant, "order-1")) == [first] and count(Message) == 1
+
+
+def test_those_without_a_tenant_leave_the_others_answers_in_their_places(tenant: Tenant, api_key: KeyInForce) -> None:
+    nobodys = HandedIn("nobody", FIELDS, "order-1", "digest")
+    first, mine, last, own = ask(
+        api_key, nobodys, item(tenant, "order-1"), nobodys, HandedIn(PLATFORM_ID, FIELDS, "order-2", "digest")
+    )
+    assert first == last == own == "no_tenant" and accepted(mine)
+    assert count(Message) == count(IdempotencyKey) == 1
+
+
+def test_one_message_asks_the_database_for_little(tenant: Tenant, api_key: KeyInForce) -> None:
+    ask(api_key, item(tenant, "order-1"))
+    with recorded() as statements:
+        ask(api_key, item(tenant, "order-2"))
+    what = [text.split()[0] for text, _ in statements]
+    assert what == ["BEGIN"] * (not POSTGRES) + ["SELECT", "SELECT", "INSERT", "SELECT", "INSERT", "INSERT", "INSERT"]
