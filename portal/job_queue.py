@@ -29,6 +29,15 @@ EARLIER = {"jobs.driver_test.run": Work.PROBE}
 _PENDING_SECONDS = 15  # a wake lost with its worker is made again after this long
 KEPT_SECONDS = 7 * 24 * 3600  # what a job leaves in Redis; RQ keeps failed ones a year by default
 NO_TIMEOUT = -1
+# Sets a lane's flag and says whether it was not set before, in one round trip. A flag that doesn't end in time isn't
+# ours, and would keep the lane asleep.
+_FLAG = """
+if redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[1]) then return 1 end
+local left = redis.call('TTL', KEYS[1])
+if left >= 0 and left <= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], 1, 'EX', ARGV[1])
+return 1
+"""
 
 
 def wake(lane_id: int, queue_name: str = MAIL) -> bool:
@@ -38,12 +47,7 @@ def wake(lane_id: int, queue_name: str = MAIL) -> bool:
     """
 
     def enqueue(client: Redis) -> None:
-        flag = _pending(lane_id)
-        mine = client.set(flag, 1, nx=True, ex=_PENDING_SECONDS)
-        # A flag that doesn't end in time isn't ours, and would keep the lane asleep.
-        if mine or not 0 <= client.ttl(flag) <= _PENDING_SECONDS:
-            if not mine:
-                client.set(flag, 1, ex=_PENDING_SECONDS)
+        if client.eval(_FLAG, 1, _pending(lane_id), _PENDING_SECONDS):
             _put(client, queue_name, Work.DRAIN, lane_id)
 
     return redis_client.line().ask(enqueue)

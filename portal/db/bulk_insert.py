@@ -6,16 +6,18 @@ where that counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Dialect, Table
 
-from portal.extensions import db
+from portal.db import by_driver
+from portal.db.transaction import connection
 
 Row = dict[str, Any]
+Process = Callable[[Any], Any]
 
 
 def insert_rows(
@@ -29,42 +31,47 @@ def insert_rows(
     `written_out`: expressions that are the same for every row. `unless_there`: the unique columns by which a row that
     is there already stays as it is. A column's default counts only if the database has it.
     """
-    connection = db.session.connection()
-    dialect = connection.dialect
-    columns = tuple(rows[0])
-    statement = _statement(dialect, table, columns, tuple((written_out or {}).items()), unless_there)
-    made = [_Converter(table, column, dialect) for column in columns if any(row[column] is not None for row in rows)]
-    for converter in made:
-        if converter.process is not None:
-            rows = [row | {converter.column: converter.convert(row[converter.column])} for row in rows]
-    return connection.exec_driver_sql(statement, list(rows)).rowcount
+    on = connection()
+    made = _insert(on.dialect, table, tuple(rows[0]), tuple((written_out or {}).items()), unless_there)
+    for column, process in made.processes:
+        rows = _converted(rows, column, process)
+    if len(rows) == 1:  # a list of one costs the driver more
+        return int(by_driver.execute(on, made.text, rows[0]).rowcount)
+    return int(by_driver.execute_each(on, made.text, rows).rowcount)
 
 
-class _Converter:
-    """A column's values as the driver wants them; a moment that is the same in every row is converted once."""
-
-    def __init__(self, table: Table, column: str, dialect: Dialect) -> None:
-        self.column = column
-        self.process = table.c[column].type.dialect_impl(dialect).bind_processor(dialect)
-        self._moments: dict[datetime, Any] = {}
-
-    def convert(self, value: Any) -> Any:
-        assert self.process is not None
+def _converted(rows: Sequence[Row], column: str, process: Process) -> Sequence[Row]:
+    """With the column's values as the driver wants them; a moment that is the same in every row is converted once."""
+    moments: dict[datetime, Any] = {}
+    converted = []
+    for row in rows:
+        value = row[column]
+        if value is None:
+            converted.append(row)
+            continue
         if not isinstance(value, datetime):
-            return self.process(value)
-        if value not in self._moments:
-            self._moments[value] = self.process(value)
-        return self._moments[value]
+            value = process(value)
+        elif value in moments:
+            value = moments[value]
+        else:
+            value = moments[value] = process(value)
+        converted.append(row | {column: value})
+    return converted
+
+
+class _Insert(NamedTuple):
+    text: str
+    processes: list[tuple[str, Process]]  # of the columns whose values the driver doesn't take as they are
 
 
 @lru_cache(maxsize=64)
-def _statement(
+def _insert(
     dialect: Dialect,
     table: Table,
     columns: tuple[str, ...],
     written_out: tuple[tuple[str, ColumnElement[Any]], ...],
     unless_there: tuple[str, ...],
-) -> str:
+) -> _Insert:
     quote = dialect.identifier_preparer.quote
     mark = "%({})s" if dialect.paramstyle == "pyformat" else ":{}"
     names = [*columns, *(name for name, _ in written_out)]
@@ -74,4 +81,5 @@ def _statement(
     text = f"INSERT INTO {quote(table.name)} ({', '.join(map(quote, names))}) VALUES ({', '.join(values)})"
     if unless_there:
         text += f" ON CONFLICT ({', '.join(map(quote, unless_there))}) DO NOTHING"
-    return text
+    processes = {column: table.c[column].type.dialect_impl(dialect).bind_processor(dialect) for column in columns}
+    return _Insert(text, [(column, process) for column, process in processes.items() if process is not None])

@@ -22,7 +22,9 @@ from sqlalchemy import Dialect, Engine, Executable, PoolProxiedConnection, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.selectable import ReturnsRows
 
+from portal.db import by_driver
 from portal.db.sqlite import DRAINS_PAGES, turn_to_write
+from portal.db.transaction import connection
 from portal.extensions import db
 
 # Of one process. More gain nothing: who has one is at work, and waits for no mail server.
@@ -75,6 +77,12 @@ class Statement:
             raise OperationalError(text, None, error, hide_parameters=True) from error
         finally:
             pooled.close()  # ends the read
+
+    def here(self, **values: Any) -> list[Any]:
+        """Its rows, outside of drains: within the running transaction (portal.db.transaction). Raises DBAPIError."""
+        on = connection()
+        found = by_driver.execute(on, *self._bound(on.dialect, values))
+        return [self._named(row) for row in found.fetchall()]
 
     def _bound(self, dialect: Dialect, values: dict[str, Any]) -> tuple[str, Any]:
         text, slots, names = self._compiled.get(dialect.name) or self._compile(dialect)

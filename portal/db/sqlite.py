@@ -13,6 +13,7 @@ from flask import Flask, current_app
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.exc import OperationalError
 
+from portal.db import by_driver
 from portal.extensions import db
 
 # The execution option that portal.db.transaction sets on a connection which is going to write.
@@ -104,11 +105,6 @@ def prepare(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        if connection.get_execution_options().get(WRITES, False):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            return
-        # By the driver itself: as a statement of SQLAlchemy's it costs more than what most reads do. It fails for no
-        # lock, so nothing has to be translated into SQLAlchemy's errors.
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        driver.execute("BEGIN")
+        # By the driver itself: as a statement of SQLAlchemy's it costs more than what most reads do.
+        writes = connection.get_execution_options().get(WRITES, False)
+        by_driver.execute(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")

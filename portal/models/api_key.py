@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from sqlalchemy import JSON, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -31,6 +32,15 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     ends_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class KeyInForce(NamedTuple):
+    """A key as a request brought it: what that may do."""
+
+    id: int
+    name: str
+    scopes: list[str]
+    tenants: list[str] | None  # the platform's ids of those that it is limited to; None: all
 
     def covers(self, external_id: str) -> bool:
         """Whether the key may know anything of the tenant that the platform calls so."""

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, BigId, utcnow
 
+PLATFORM_ID = "@platform"  # whose log holds the mail that is about no shop in particular; no platform may give this id
 _MOVING = text("moving_since IS NOT NULL")
 
 

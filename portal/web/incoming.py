@@ -65,8 +65,10 @@ def refuse_nul() -> None:
     """PostgreSQL stores no NUL, and nobody can type one. Ends the request with 400."""
     # A body is looked for only where there can be one: that alone takes a tenth of a poll's time.
     # A call of the API is JSON or answered 415; looked for here, a form of 15 MB would be read for that.
-    has_form = request.method == "POST" and not request.is_json and g.get("api_key") is None
-    given = [request.args, request.form] if has_form else [request.args]
+    has_form = request.method == "POST" and g.get("api_key") is None and not request.is_json
+    given = [request.args] if request.query_string else []
+    if has_form:
+        given.append(request.form)
     if any("\x00" in value for fields in given for _, value in fields.items(multi=True)):
         raise BadRequest
 

@@ -21,6 +21,7 @@ from portal.models import Base, Tenant
 from portal.services.accounts import api_keys, launches, tenants
 from portal.services.drivers import save_gate
 from portal.services.outbox import accept as outbox
+from portal.services.outbox import idempotency
 from tests.conftest import Environment
 from tests.support import processes
 from tests.support.figures import Figure
@@ -239,7 +240,7 @@ def test_a_defect_does_not_write_the_secret_at_hand_into_the_log(
         broken.setattr(tenants, "upsert", fail)
         answers.append(app.test_client().post("/launch", data={"token": token}))
     with monkeypatch.context() as broken:
-        broken.setattr(tenants, "find_shops", fail)
+        broken.setattr(idempotency, "accept_each", fail)
         answers.append(
             app.test_client().post("/api/v1/messages", json=body, headers={"Authorization": f"Bearer {api_key}"})
         )

@@ -14,8 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from portal import origins
 from portal.db.transaction import serialize, transaction
 from portal.extensions import db
-from portal.models import ApiKey, Tenant, User
-from portal.models.tenant import TenantState
+from portal.models import Tenant, User
+from portal.models.tenant import PLATFORM_ID, TenantState
 from portal.services import audit, entitlements
 from portal.services.accounts import users
 from portal.services.emails import contents
@@ -25,7 +25,6 @@ from portal.services.routing.reroute import reroute
 from portal.transport.mime import names
 from portal.transport.mime.characters import is_line
 
-PLATFORM_ID = "@platform"
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 
@@ -34,13 +33,6 @@ def find(external_id: str) -> Tenant | None:
     if "\x00" in external_id:  # which PostgreSQL doesn't know
         return None
     return db.session.scalar(select(Tenant).where(Tenant.external_id == external_id))
-
-
-def find_shops(api_key: ApiKey, external_ids: Iterable[str]) -> dict[str, Tenant]:
-    """Those of them that the key may hand mail in for, by the platform's id; nobody may for the platform's own log."""
-    wanted = {external_id for external_id in external_ids if api_key.covers(external_id)} - {PLATFORM_ID}
-    rows = db.session.scalars(select(Tenant).where(Tenant.external_id.in_(wanted)))
-    return {tenant.external_id: tenant for tenant in rows}
 
 
 def is_external_id(text: str) -> bool:

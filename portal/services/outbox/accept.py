@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, bindparam, case, delete, literal_column, s
 
 from portal.config import settings
 from portal.db.bulk_insert import insert_rows
-from portal.db.transaction import after_commit, transaction
+from portal.db.prepared import Statement
+from portal.db.transaction import after_commit, connection, transaction
 from portal.extensions import db
 from portal.models import LogEntry, Message, MessageBody, Tenant, now, utcnow
 from portal.models.message import WAITING, Kind, State, is_public_id, new_public_id
@@ -25,7 +26,7 @@ from portal.services.message_state import CHANGED, ENTRY, MESSAGE, change
 from portal.services.outbox import attachments
 from portal.services.routing import lanes
 from portal.services.routing import sender as senders
-from portal.services.routing.sender import Sender
+from portal.services.routing.sender import Sender, Shop
 from portal.transport.mime.addresses import Mailbox
 from portal.transport.mime.attachments import Attachment
 from portal.transport.mime.build import is_message_id
@@ -40,10 +41,10 @@ _WRITTEN_OUT = {
 }
 
 
+_ID_OF = select(MESSAGE.c.public_id, MESSAGE.c.id)
+_ID_OF_ONE = Statement(_ID_OF.where(MESSAGE.c.public_id == bindparam("public_id")))
 # The list is bound as one, so that the statement is made once.
-_ID_OF = select(MESSAGE.c.public_id, MESSAGE.c.id).where(
-    MESSAGE.c.public_id.in_(bindparam("public_ids", expanding=True))
-)
+_IDS_OF_MANY = _ID_OF.where(MESSAGE.c.public_id.in_(bindparam("public_ids", expanding=True)))
 
 
 # What a draft says and a body keeps under the same names.
@@ -61,7 +62,7 @@ class Draft:
     `send_at`. `thread` is the Message-ID of what it answers.
     """
 
-    tenant: Tenant
+    tenant: Tenant | Shop
     kind: str
     to: Mailbox
     subject: str
@@ -135,10 +136,10 @@ def _postpone(later: Sequence[tuple[int, datetime]]) -> None:
     """Have messages wait for a time of their own, from which on their time to be sent counts."""
     for message_id, at in later:
         due = {"due_at": at, "expires_at": at + GIVE_UP}
-        db.session.execute(update(MESSAGE).where(MESSAGE.c.id == message_id, MESSAGE.c.due_at < at).values(due))
+        connection().execute(update(MESSAGE).where(MESSAGE.c.id == message_id, MESSAGE.c.due_at < at).values(due))
 
 
-def thread_id(tenant: Tenant, thread: str) -> str:
+def thread_id(tenant: Tenant | Shop, thread: str) -> str:
     """The Message-ID that all mails of a thread answer: the one that it is, or one made of its name."""
     if is_message_id(thread):
         return thread
@@ -148,18 +149,21 @@ def thread_id(tenant: Tenant, thread: str) -> str:
 
 def take_back(accepted: Sequence[Accepted]) -> None:
     """Undo `write` for some of what it wrote. Within the same transaction, so that nobody ever saw them."""
-    db.session.execute(delete(MESSAGE).where(MESSAGE.c.id.in_([a.id for a in accepted])))
+    connection().execute(delete(MESSAGE).where(MESSAGE.c.id.in_([a.id for a in accepted])))
 
 
 def _senders(drafts: Sequence[Draft]) -> dict[int, Sender]:
     """The sender in force of each tenant, by its id, where one is needed."""
     by_tenant = {draft.tenant.id: draft.tenant for draft in drafts if draft.route is None}
-    found = {number: senders.resolve(tenant) for number, tenant in by_tenant.items()}
+    found = {
+        number: senders.in_force(tenant) if isinstance(tenant, Shop) else senders.resolve(tenant)
+        for number, tenant in by_tenant.items()
+    }
     held = [number for number, sender in found.items() if sender.held_reason]
     if held:
         # Whoever lets held mail go on holds the tenant: what is held here is there before that, or isn't held.
         lock = select(Tenant.id).where(Tenant.id.in_(held)).order_by(Tenant.id).with_for_update(read=True)
-        db.session.execute(lock).all()
+        connection().execute(lock).all()
         found |= {number: senders.resolve(by_tenant[number]) for number in held}
     return found
 
@@ -201,7 +205,12 @@ def _row(draft: Draft, sender: Sender | None, at: datetime, domain: str) -> dict
 
 
 def _ids(public_ids: list[str]) -> dict[str, int]:
-    return {row.public_id: row.id for row in db.session.execute(_ID_OF, {"public_ids": public_ids})}
+    rows: Sequence[Any]
+    if len(public_ids) == 1:
+        rows = _ID_OF_ONE.here(public_id=public_ids[0])
+    else:
+        rows = connection().execute(_IDS_OF_MANY, {"public_ids": public_ids}).all()
+    return {row.public_id: row.id for row in rows}
 
 
 def _body(message_id: int, draft: Draft) -> dict[str, Any]:

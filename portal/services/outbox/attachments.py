@@ -7,6 +7,7 @@ from dataclasses import fields
 
 from sqlalchemy import func, insert, select
 
+from portal.db.transaction import connection
 from portal.extensions import db
 from portal.models import MessageAttachment
 from portal.transport.mime.attachments import Attachment
@@ -16,7 +17,7 @@ def store(message_id: int, files: Sequence[Attachment]) -> None:
     """Keep the files in their order. Within the transaction that accepts the message."""
     if files:
         rows = [{"message_id": message_id, "position": number} | vars(file) for number, file in enumerate(files)]
-        db.session.execute(insert(MessageAttachment), rows)
+        connection().execute(insert(MessageAttachment), rows)
 
 
 def load(message_id: int) -> tuple[Attachment, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -17,12 +17,16 @@ from sqlalchemy import bindparam, delete, select, text
 from sqlalchemy.exc import OperationalError
 
 from portal.db.bulk_insert import insert_rows
-from portal.db.transaction import transaction
+from portal.db.prepared import Statement
+from portal.db.transaction import connection, plain_transaction
 from portal.extensions import db
-from portal.models import ApiKey, IdempotencyKey, Message, utcnow
+from portal.models import IdempotencyKey, Message, utcnow
+from portal.models.api_key import KeyInForce
+from portal.models.base import UTCDateTime
 from portal.services.errors import Busy
 from portal.services.outbox import accept as outbox
 from portal.services.outbox.accept import Accepted, Draft
+from portal.services.routing.sender import Shop, find_shop
 from portal.transport.mime.addresses import Mailbox
 
 KEPT = timedelta(hours=24)
@@ -35,21 +39,29 @@ _KEY = db.metadata.tables[IdempotencyKey.__tablename__]
 
 @dataclass(frozen=True)
 class HandedIn:
-    """A draft with the key it came with, if any, and what the request said."""
+    """A message for the tenant that the platform calls so, with the key it came with, if any, and what was said.
 
-    draft: Draft
+    `fields` are those of a Draft; `thread` may be any name of one.
+    """
+
+    tenant: str
+    fields: dict[str, Any]
     key: str | None = None
     digest: str = ""
 
 
+_IS_OLD = (_KEY.c.created_at < bindparam("oldest", type_=UTCDateTime)).label("is_old")
 _MADE_BY = (
-    select(_KEY, Message.public_id, Message.state, Message.reason)
+    select(_KEY, _IS_OLD, Message.public_id, Message.state, Message.reason)
     .join(Message, Message.id == _KEY.c.message_id)
-    .where(_KEY.c.api_key_id == bindparam("by"), _KEY.c.key.in_(bindparam("wanted", expanding=True)))
+    .where(_KEY.c.api_key_id == bindparam("by"))
 )
+_MADE_BY_ONE = Statement(_MADE_BY.where(_KEY.c.key == bindparam("wanted")))
+_MADE_BY_MANY = _MADE_BY.where(_KEY.c.key.in_(bindparam("wanted", expanding=True)))
 
 # conflict: the key came before with another body. in_progress: the request that has the key is not finished yet.
-Refusal = Literal["conflict", "in_progress"]
+# no_tenant: there is none of this id that mail may be handed in for by this API key.
+Refusal = Literal["conflict", "in_progress", "no_tenant"]
 Answer = Accepted | Refusal
 
 
@@ -73,7 +85,7 @@ def digest(request: dict[str, Any]) -> str:
     return hashlib.sha256("".join(said).encode()).hexdigest()
 
 
-def accept_each(api_key: ApiKey, items: Sequence[HandedIn]) -> list[Answer]:
+def accept_each(api_key: KeyInForce, items: Sequence[HandedIn]) -> list[Answer]:
     """Accept all of them in one transaction, each key once; answers in their order.
 
     Raises Busy where the database is held by somebody else for too long: nothing was accepted then.
@@ -93,36 +105,53 @@ def accept_each(api_key: ApiKey, items: Sequence[HandedIn]) -> list[Answer]:
         raise Busy from None
 
 
-def _accept_each(api_key: ApiKey, items: Sequence[HandedIn], *, patient: bool) -> list[Answer]:
-    with transaction():
-        known = _known(api_key, {item.key for item in items if item.key is not None})
-        chosen = _to_write(items, known)
-        written = dict(zip(chosen, outbox.write([items[n].draft for n in chosen]), strict=True))
-        keyed = {key: n for n in chosen if (key := items[n].key) is not None}
-        at = utcnow()
-        claims = [_claim(api_key, key, items[n], written[n], at) for key, n in sorted(keyed.items())]
-        mine = _claimed(claims, patient)
-        lost = [n for key, n in keyed.items() if key not in mine]
-        if lost:
-            outbox.take_back([written.pop(n) for n in lost])
-            known |= _known(api_key, keyed.keys() - mine)
-        known |= {key: _Known(items[n].digest, written[n]) for key, n in keyed.items() if key in mine}
+def _accept_each(api_key: KeyInForce, items: Sequence[HandedIn], *, patient: bool) -> list[Answer]:
+    with plain_transaction():
+        covered = {item.tenant for item in items if api_key.covers(item.tenant)}
+        shops = {name: shop for name in covered if (shop := find_shop(name)) is not None}
+        answers = iter(_written(api_key, [item for item in items if item.tenant in shops], shops, patient))
+    return [next(answers) if item.tenant in shops else "no_tenant" for item in items]
+
+
+def _written(api_key: KeyInForce, items: Sequence[HandedIn], shops: dict[str, Shop], patient: bool) -> list[Answer]:
+    known = _known(api_key, {item.key for item in items if item.key is not None})
+    chosen = _to_write(items, known)
+    drafts = [_draft(items[n], shops[items[n].tenant]) for n in chosen]
+    written = dict(zip(chosen, outbox.write(drafts), strict=True))
+    keyed = {key: n for n in chosen if (key := items[n].key) is not None}
+    at = utcnow()
+    claims = [_claim(api_key, key, items[n], written[n], at) for key, n in sorted(keyed.items())]
+    mine = _claimed(claims, patient)
+    lost = [n for key, n in keyed.items() if key not in mine]
+    if lost:
+        outbox.take_back([written.pop(n) for n in lost])
+        known |= _known(api_key, keyed.keys() - mine)
+    known |= {key: _Known(items[n].digest, written[n]) for key, n in keyed.items() if key in mine}
     return [written[n] if item.key is None else _answer(known.get(item.key), item) for n, item in enumerate(items)]
 
 
-def _known(api_key: ApiKey, keys: Iterable[str]) -> dict[str, _Known]:
+def _draft(item: HandedIn, shop: Shop) -> Draft:
+    thread = item.fields.get("thread")
+    return Draft(shop, **item.fields | {"thread": outbox.thread_id(shop, thread) if thread else None})
+
+
+def _known(api_key: KeyInForce, keys: Collection[str]) -> dict[str, _Known]:
     """The messages that these keys have made and that others can see; a key that is too old makes way."""
     if not keys:
         return {}
-    rows = db.session.execute(_MADE_BY, {"by": api_key.id, "wanted": list(keys)}).all()
-    oldest = utcnow() - KEPT
-    old = [row.id for row in rows if row.created_at < oldest]
+    given = {"by": api_key.id, "oldest": utcnow() - KEPT}
+    rows: Sequence[Any]
+    if len(keys) == 1:
+        rows = _MADE_BY_ONE.here(wanted=next(iter(keys)), **given)
+    else:
+        rows = connection().execute(_MADE_BY_MANY, {"wanted": list(keys)} | given).all()
+    old = [row.id for row in rows if row.is_old]
     if old:
-        db.session.execute(delete(_KEY).where(_KEY.c.id.in_(old)))
+        connection().execute(delete(_KEY).where(_KEY.c.id.in_(old)))
     return {
         row.key: _Known(row.digest, Accepted(row.public_id, row.state, row.message_id, row.reason))
         for row in rows
-        if row.created_at >= oldest
+        if not row.is_old
     }
 
 
@@ -138,7 +167,7 @@ def _to_write(items: Sequence[HandedIn], known: dict[str, _Known]) -> list[int]:
     return chosen
 
 
-def _claim(api_key: ApiKey, key: str, item: HandedIn, made: Accepted, at: datetime) -> dict[str, Any]:
+def _claim(api_key: KeyInForce, key: str, item: HandedIn, made: Accepted, at: datetime) -> dict[str, Any]:
     return {"api_key_id": api_key.id, "key": key, "digest": item.digest, "message_id": made.id, "created_at": at}
 
 
@@ -151,12 +180,11 @@ def _claimed(claims: list[dict[str, Any]], patient: bool) -> set[str]:
         return set()
     if patient:
         return _write(claims)
-    connection = db.session.connection()
-    connection.execute(text(f"SET LOCAL lock_timeout = '{_IMPATIENT}'"))
+    connection().execute(text(f"SET LOCAL lock_timeout = '{_IMPATIENT}'"))
     mine: set[str] = set()
     for claim in claims:
         try:
-            with connection.begin_nested():
+            with connection().begin_nested():
                 mine |= _write([claim])
         except OperationalError as error:
             if not _waited_in_vain(error):
@@ -170,7 +198,7 @@ def _write(claims: list[dict[str, Any]]) -> set[str]:
     if insert_rows(_KEY, claims, unless_there=("api_key_id", "key")) == len(claims):
         return set(made)
     query = select(_KEY.c.key).where(_KEY.c.message_id.in_(made.values()))
-    return set(db.session.scalars(query))
+    return set(connection().scalars(query))
 
 
 def _answer(known: _Known | None, item: HandedIn) -> Answer:

@@ -58,10 +58,17 @@ def status(tenant: Tenant) -> DailyLimit:
     return DailyLimit(entitlements.mails_per_day(tenant.plan), used(tenant.id), waiting, tomorrow)
 
 
+_USED = Statement(
+    select(TenantUsage.mails).where(
+        TenantUsage.tenant_id == bindparam("tenant"), TenantUsage.day >= bindparam("today", type_=Date)
+    )
+)
+
+
 def used(tenant_id: int) -> int:
     """How many of the tenant's messages have counted today."""
-    query = select(TenantUsage.mails).where(TenantUsage.tenant_id == tenant_id, TenantUsage.day >= today())
-    return db.session.scalar(query) or 0
+    found = _USED.here(tenant=tenant_id, today=today())
+    return found[0].mails if found else 0
 
 
 def room(tenant_id: int, plan: str) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Float, bindparam, delete, exists, or_, select, update
+from sqlalchemy import Engine, Float, bindparam, delete, exists, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import job_queue
@@ -213,7 +213,7 @@ def is_platforms(lane_id: int) -> bool:
 
 
 # Lanes change only at a start, so a web process needn't ask for each message that it accepts.
-_known: dict[str, tuple[float, list[int]]] = {}
+_known: dict[tuple[Engine, Route], tuple[float, list[int]]] = {}
 _KNOWN_SECONDS = 10
 
 
@@ -227,8 +227,8 @@ def wake(route: Route) -> None:
 
     Never fails: what is not woken here, the clock wakes.
     """
-    database = str(db.engine.url)
-    until, ids = _known.get(database + route, (0.0, []))
+    asked = (db.engine, route)
+    until, ids = _known.get(asked, (0.0, []))
     if time.monotonic() >= until or not ids:
         try:
             with read() as session:
@@ -237,7 +237,7 @@ def wake(route: Route) -> None:
             log.warning("no lane of %s was woken: %s", route, type(error).__name__)
             db.session.rollback()
             return
-        _known[database + route] = (time.monotonic() + _KNOWN_SECONDS, ids)
+        _known[asked] = (time.monotonic() + _KNOWN_SECONDS, ids)
     if ids:  # none before the first tick of a clock, which then wakes them
         job_queue.wake(random.choice(ids), queue_of(route))
 

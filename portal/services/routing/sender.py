@@ -13,7 +13,7 @@ from portal.extensions import db
 from portal.models import Driver, SenderIdentity, Tenant
 from portal.models.driver import DriverState
 from portal.models.route import INTERACTIVE, RELAY, Route
-from portal.models.tenant import TenantState
+from portal.models.tenant import PLATFORM_ID, TenantState
 from portal.reasons import Reason
 from portal.services import entitlements
 from portal.services.routing import daily_limit
@@ -93,21 +93,38 @@ _COLUMNS = {
     "driver_name": Driver.from_name,
     "state": Tenant.state,
 }
-_FACTS = (
+_LOOK_UP = (
     select(*(_COLUMNS[name].label(name) for name in Facts._fields))
     .select_from(Tenant)
     .outerjoin(SenderIdentity, SenderIdentity.id == Tenant.identity_id)
     .outerjoin(Driver, Driver.tenant_id == Tenant.id)
-    .where(Tenant.id == bindparam("tenant"))
 )
-_FACTS_DIRECT = Statement(_FACTS)
+_FACTS = Statement(_LOOK_UP.where(Tenant.id == bindparam("tenant")))
+_SHOP = Statement(_LOOK_UP.add_columns(Tenant.id).where(Tenant.external_id == bindparam("external_id")))
 
 
-def resolve(tenant: Tenant) -> Sender:
+class Shop(NamedTuple):
+    """A tenant as mail is accepted for it."""
+
+    id: int
+    facts: Facts
+
+
+def find_shop(external_id: str) -> Shop | None:
+    """The tenant that the platform knows by this id; None for its own log, too, which takes no mail from outside."""
+    found = _SHOP.here(external_id=external_id) if external_id != PLATFORM_ID else []
+    return Shop(found[0][-1], Facts._make(found[0][:-1])) if found else None
+
+
+def resolve(tenant: Tenant | Shop) -> Sender:
     """The sender in force for the tenant's mail, as far as its plan allows and its daily limit isn't used up."""
-    given = Facts._make(db.session.execute(_FACTS, {"tenant": tenant.id}).one())
-    sender = decide(given)
-    if sender.route == RELAY and sender.held_reason is None and daily_limit.room(tenant.id, given.plan) == 0:
+    return in_force(Shop(tenant.id, _here(tenant.id)))
+
+
+def in_force(shop: Shop) -> Sender:
+    """The same by facts that were just read."""
+    sender = decide(shop.facts)
+    if sender.route == RELAY and sender.held_reason is None and daily_limit.room(shop.id, shop.facts.plan) == 0:
         return replace(sender, held_reason=Reason.PLAN_DAILY_LIMIT)
     return sender
 
@@ -117,7 +134,7 @@ def facts(tenant_id: int) -> Facts:
 
     Without the daily limit: what was claimed is within it.
     """
-    row = _FACTS_DIRECT.row(tenant=tenant_id)
+    row = _FACTS.row(tenant=tenant_id)
     assert row is not None, "a tenant is never deleted"
     return Facts._make(row)
 
@@ -155,7 +172,12 @@ def _chosen(given: Facts) -> Sender:
 
 def without_driver(tenant: Tenant) -> Sender:
     """The sender that holds where no driver does."""
-    return _without_driver(Facts._make(db.session.execute(_FACTS, {"tenant": tenant.id}).one()))
+    return _without_driver(_here(tenant.id))
+
+
+def _here(tenant_id: int) -> Facts:
+    (row,) = _FACTS.here(tenant=tenant_id)
+    return Facts._make(row)
 
 
 def _without_driver(given: Facts) -> Sender:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, abort, g, jsonify, request, url_for
+from flask import Blueprint, abort, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from portal.models import LogEntry, Message, Tenant
+from portal.models import LogEntry, Message
 from portal.models.api_key import Scope
 from portal.models.message import State
-from portal.services.accounts import tenants
 from portal.services.errors import Busy, NotCancellable, NotFound
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import idempotency, message_log
-from portal.services.outbox.accept import Draft
 from portal.services.outbox.idempotency import Answer, HandedIn
 from portal.services.routing.lanes import Wait
 from portal.views.api import parsing
@@ -51,16 +49,13 @@ _TOO_LATE = {
 @limited(rate_limits.API)
 def post_message() -> ResponseReturnValue:
     wanted = parsing.read(MessageRequest)
-    key = _idempotency_key()
-    tenant = tenants.find_shops(g.api_key, [wanted.tenant]).get(wanted.tenant)
-    if tenant is None:
-        parsing.refuse([_NO_TENANT])
-    (answer,) = _hand_in([_handed_in(wanted, tenant, key)])
+    (answer,) = _hand_in([_handed_in(wanted, _idempotency_key())])
     result = _result(answer)
     if result["status"] != 202:
         return respond(result)
     shown = {name: value for name, value in result.items() if name != "status"}
-    return jsonify(shown), 202, {"Location": url_for("api_messages.get_message", public_id=result["id"])}
+    # As url_for(get_message) would say, which takes as long as checking the message.
+    return jsonify(shown), 202, {"Location": f"{request.script_root}{blueprint.url_prefix}/messages/{result['id']}"}
 
 
 @blueprint.post("/messages/batch")
@@ -70,19 +65,11 @@ def post_batch() -> ResponseReturnValue:
     items = parsing.read(BatchRequest).messages
     rate_limits.spend(rate_limits.API, len(items))
     checked = [_checked(item, number) for number, item in enumerate(items)]
-    found = tenants.find_shops(g.api_key, (item.tenant for item in checked if isinstance(item, BatchItem)))
-    results: list[Any] = []
-    good: list[tuple[int, HandedIn]] = []
-    for number, item in enumerate(checked):
-        refused = item if isinstance(item, dict) else None
-        if isinstance(item, BatchItem):
-            if item.tenant in found:
-                good.append((number, _handed_in(item, found[item.tenant], item.idempotency_key)))
-            else:
-                refused = parsing.refusal([_NO_TENANT], _place(number))
-        results.append(refused)
-    for (number, _), answer in zip(good, _hand_in([item for _, item in good]), strict=True):
-        results[number] = _result(answer)
+    good = [(number, item) for number, item in enumerate(checked) if isinstance(item, BatchItem)]
+    answers = _hand_in([_handed_in(item, item.idempotency_key) for _, item in good])
+    results: list[Any] = list(checked)
+    for (number, _), answer in zip(good, answers, strict=True):
+        results[number] = _result(answer, _place(number))
     shown: BatchAnswer = {"results": results}
     return jsonify(shown)
 
@@ -131,7 +118,7 @@ def _place(number: int) -> str:
     return f"messages/{number}"
 
 
-def _handed_in(wanted: MessageRequest, tenant: Tenant, key: str | None) -> HandedIn:
+def _handed_in(wanted: MessageRequest, key: str | None) -> HandedIn:
     fields = wanted.fields()
     digest = ""
     if key is not None:
@@ -142,8 +129,7 @@ def _handed_in(wanted: MessageRequest, tenant: Tenant, key: str | None) -> Hande
         fields["attachments"] = [file.file() for file in wanted.attachments]
     fields["remarks"] = fields.pop("metadata") or None
     fields["reference"] = wanted.reference or None
-    fields["thread"] = outbox.thread_id(tenant, wanted.thread) if wanted.thread else None
-    return HandedIn(Draft(tenant, **fields), key, digest)
+    return HandedIn(wanted.tenant, fields, key, digest)
 
 
 def _hand_in(items: list[HandedIn]) -> list[Answer]:
@@ -153,8 +139,10 @@ def _hand_in(items: list[HandedIn]) -> list[Answer]:
         abort(respond(PROBLEMS["busy"]))
 
 
-def _result(answer: Answer) -> dict[str, Any]:
-    """The answer for one message: a BatchAccepted or a Problem."""
+def _result(answer: Answer, place: str = "") -> dict[str, Any]:
+    """The answer for one message: a BatchAccepted or a Problem; `place` is where in the request it stands."""
+    if answer == "no_tenant":
+        return parsing.refusal([_NO_TENANT], place)
     if isinstance(answer, str):
         return PROBLEMS[answer]
     held = {"reason": answer.reason} if answer.state == State.HELD else {}

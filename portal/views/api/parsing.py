@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import islice
 from typing import Any, NoReturn, TypeVar
 
 from flask import abort, request
 from pydantic import BaseModel, ConfigDict, ValidationError
-from werkzeug.exceptions import BadRequest
 
 from portal.views.api.problems import PROBLEMS
 from portal.views.errors import document, problem, respond
@@ -55,10 +55,10 @@ def read(model: type[Model]) -> Model:
     if len(body) > _SMALL and _values_in(body) > MOST_VALUES:  # each would become an object many times its size
         refuse([("", f"The body has more than {MOST_VALUES:,} values.")])
     try:
-        value = request.get_json()
+        value = json.loads(body)
     except RecursionError:
         abort(problem(400, "Invalid JSON", "The body is nested too deeply."))
-    except BadRequest:
+    except ValueError:  # also for octets that are no text
         abort(respond(PROBLEMS["bad_json"]))
     if not isinstance(value, dict):
         abort(respond(PROBLEMS["bad_json"]))

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import AuditEntry, Message, MessageBody, SignInLink, Tenant, User, now, utcnow
+from portal.models.tenant import PLATFORM_ID
 from portal.services.accounts import launches, login_links, people, staff, tenants
 from portal.services.accounts.login_links import Link, Place
 from portal.services.errors import LinkSent
@@ -177,7 +178,7 @@ def test_somebody_of_several_shops_chooses_and_no_shop_reads_of_the_other(user: 
     link = token(ask())
     (mail,) = mails()
     own = db.session.get_one(Tenant, mail.tenant_id)
-    assert own.external_id == tenants.PLATFORM_ID
+    assert own.external_id == PLATFORM_ID
     asked = login_links.enter(link)
     assert isinstance(asked, Link) and asked.state == "pending"
     assert [place.user.id for place in asked.places] == [user.id, rival.user.id, staff.id]
@@ -193,7 +194,7 @@ def test_staff_gets_its_mail_from_the_platforms_own_log(ctx: Flask, smtp: SMTPSi
     link = token(ask("sam@marketplace.example"))
     drain("interactive")
     assert len(smtp.received) == 1
-    assert [t.external_id for t in db.session.scalars(select(Tenant))] == [tenants.PLATFORM_ID]
+    assert [t.external_id for t in db.session.scalars(select(Tenant))] == [PLATFORM_ID]
     assert login_links.enter(link) == Place(staff, None)
 
 
@@ -201,7 +202,7 @@ def test_nobody_can_be_launched_into_the_platforms_own_log(ctx: Flask) -> None:
     add_staff("sam@marketplace.example")
     ask("sam@marketplace.example")
     with pytest.raises(launches.LaunchRefused):
-        launches.accept(launches.make_token(tenants.PLATFORM_ID))
+        launches.accept(launches.make_token(PLATFORM_ID))
 
 
 def test_a_link_works_only_while_the_last_launch_is_younger_than_the_setting(ctx: Flask, user: User) -> None:

@@ -9,16 +9,21 @@ from flask import Flask
 from sqlalchemy import func, insert, select, text, update
 
 from portal.extensions import db
-from portal.models import ApiKey, IdempotencyKey, LogEntry, Message, MessageBody, Tenant, utcnow
+from portal.models import IdempotencyKey, LogEntry, Message, MessageBody, Tenant, utcnow
+from portal.models.api_key import KeyInForce
+from portal.models.tenant import PLATFORM_ID
 from portal.services.accounts import api_keys, tenants
+from portal.services.errors import Busy
 from portal.services.operations import housekeeping
 from portal.services.outbox import accept as outbox
 from portal.services.outbox import idempotency
-from portal.services.outbox.accept import Accepted, Draft
+from portal.services.outbox.accept import Accepted
 from portal.services.outbox.idempotency import Answer, HandedIn
 from portal.transport.mime.addresses import Mailbox
 from tests.conftest import POSTGRES
 from tests.support.at_once import at_once
+from tests.support.locked import locked
+from tests.support.statements import recorded
 from tests.support.steps import execute
 
 FIELDS = {"kind": "order_update", "to": Mailbox("", "jane@customer.example"), "subject": "Your order", "text": "Hello"}
@@ -26,22 +31,22 @@ ON_POSTGRES = pytest.mark.skipif(not POSTGRES, reason="SQLite has one writer at 
 
 
 @pytest.fixture
-def api_key(ctx: Flask) -> ApiKey:
+def api_key(ctx: Flask) -> KeyInForce:
     return new_key("backend")
 
 
-def new_key(name: str) -> ApiKey:
-    key = api_keys.authenticate(api_keys.create(name))
+def new_key(name: str, **limits: Any) -> KeyInForce:
+    key = api_keys.authenticate(api_keys.create(name, **limits))
     assert key is not None
     return key
 
 
 def item(tenant: Tenant, key: str | None, **changes: Any) -> HandedIn:
     fields = FIELDS | changes
-    return HandedIn(Draft(tenant, **fields), key, idempotency.digest(fields))
+    return HandedIn(tenant.external_id, fields, key, idempotency.digest(fields))
 
 
-def ask(api_key: ApiKey, *items: HandedIn) -> list[Answer]:
+def ask(api_key: KeyInForce, *items: HandedIn) -> list[Answer]:
     return idempotency.accept_each(api_key, items)
 
 
@@ -54,19 +59,19 @@ def count(model: type) -> int:
     return db.session.scalar(select(func.count()).select_from(model)) or 0
 
 
-def test_the_same_key_and_body_make_one_message(tenant: Tenant, api_key: ApiKey) -> None:
+def test_the_same_key_and_body_make_one_message(tenant: Tenant, api_key: KeyInForce) -> None:
     (first,) = ask(api_key, item(tenant, "order-1"))
     (second,) = ask(api_key, item(tenant, "order-1"))
     assert first == second and count(Message) == count(LogEntry) == count(MessageBody) == 1
 
 
-def test_the_same_key_with_another_body_is_a_conflict(tenant: Tenant, api_key: ApiKey) -> None:
+def test_the_same_key_with_another_body_is_a_conflict(tenant: Tenant, api_key: KeyInForce) -> None:
     ask(api_key, item(tenant, "order-1"))
     assert ask(api_key, item(tenant, "order-1", subject="Other")) == ["conflict"]
     assert count(Message) == 1
 
 
-def test_two_backends_may_use_the_same_key(tenant: Tenant, api_key: ApiKey) -> None:
+def test_two_backends_may_use_the_same_key(tenant: Tenant, api_key: KeyInForce) -> None:
     ask(api_key, item(tenant, "order-1"))
     ask(new_key("other"), item(tenant, "order-1"))
     assert count(Message) == 2
@@ -79,7 +84,7 @@ def test_a_digest_tells_bodies_apart_and_orders_of_fields_not() -> None:
     assert len({digest(FIELDS | other) for other in others} | {digest(FIELDS)}) == len(others) + 1
 
 
-def test_a_batch_answers_each_for_itself_in_order(tenant: Tenant, api_key: ApiKey) -> None:
+def test_a_batch_answers_each_for_itself_in_order(tenant: Tenant, api_key: KeyInForce) -> None:
     (old,) = ask(api_key, item(tenant, "old"))
     answers = ask(
         api_key,
@@ -96,7 +101,7 @@ def test_a_batch_answers_each_for_itself_in_order(tenant: Tenant, api_key: ApiKe
     assert count(Message) == count(MessageBody) == count(LogEntry) == 4 and count(IdempotencyKey) == 2
 
 
-def test_a_batch_goes_by_each_tenants_sender(tenant: Tenant, api_key: ApiKey) -> None:
+def test_a_batch_goes_by_each_tenants_sender(tenant: Tenant, api_key: KeyInForce) -> None:
     other, _ = tenants.upsert("rival", name="Rival")
     answers = ask(api_key, *(item(t, f"{t.id}-{n}", subject=f"{n}") for n in range(3) for t in (tenant, other)))
     rows = db.session.execute(select(Message.tenant_id, Message.subject).order_by(Message.id)).all()
@@ -104,7 +109,7 @@ def test_a_batch_goes_by_each_tenants_sender(tenant: Tenant, api_key: ApiKey) ->
     assert [accepted(a).id for a in answers] == sorted(accepted(a).id for a in answers)
 
 
-def test_a_key_is_kept_for_24_hours_and_then_free(tenant: Tenant, api_key: ApiKey) -> None:
+def test_a_key_is_kept_for_24_hours_and_then_free(tenant: Tenant, api_key: KeyInForce) -> None:
     (first,) = ask(api_key, item(tenant, "order-1"))
 
     def age(hours: float) -> None:
@@ -144,7 +149,7 @@ def test_batches_at_once_with_the_same_keys_make_one_message_each(app: Flask) ->
 
 
 @ON_POSTGRES
-def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(tenant: Tenant, api_key: ApiKey) -> None:
+def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(tenant: Tenant, api_key: KeyInForce) -> None:
     """The first request stands still between its insert and its commit."""
     message = outbox.accept(tenant, **FIELDS)
     held = {"api_key_id": api_key.id, "key": "m", "digest": "d", "message_id": message.id, "created_at": utcnow()}
@@ -160,7 +165,7 @@ def test_a_key_that_somebody_holds_is_in_progress_and_keeps_no_other(tenant: Ten
 
 
 @ON_POSTGRES
-def test_a_request_that_waits_gets_the_first_ones_message(tenant: Tenant, api_key: ApiKey, app: Flask) -> None:
+def test_a_request_that_waits_gets_the_first_ones_message(tenant: Tenant, api_key: KeyInForce, app: Flask) -> None:
     message = outbox.accept(tenant, **FIELDS)
     digest = item(tenant, "m").digest
     held = {"api_key_id": api_key.id, "key": "m", "digest": digest, "message_id": message.id, "created_at": utcnow()}
@@ -181,3 +186,35 @@ def test_a_request_that_waits_gets_the_first_ones_message(tenant: Tenant, api_ke
         at_once(second, commit_once_it_waits, app=app)
     assert accepted(answers[0]).public_id == message.public_id
     assert count(Message) == 2 and count(IdempotencyKey) == 2
+
+
+@pytest.mark.skipif(bool(POSTGRES), reason="PostgreSQL has no one lock for all writers")
+def test_a_database_that_another_writes_to_is_busy_and_nothing_is_accepted(tenant: Tenant, api_key: KeyInForce) -> None:
+    with locked(), pytest.raises(Busy):
+        ask(api_key, item(tenant, "order-1"))
+    assert count(Message) == count(IdempotencyKey) == 0
+    assert accepted(ask(api_key, item(tenant, "order-1"))[0]) and count(Message) == 1
+
+
+def test_a_tenant_that_the_api_key_is_not_for_is_none_even_for_a_key_that_made_a_message(tenant: Tenant) -> None:
+    limited = new_key("limited", tenants=["acme"])
+    (first,) = ask(limited, item(tenant, "order-1"))
+    assert ask(limited._replace(tenants=["rival"]), item(tenant, "order-1"), item(tenant, None)) == ["no_tenant"] * 2
+    assert ask(limited, item(tenant, "order-1")) == [first] and count(Message) == 1
+
+
+def test_those_without_a_tenant_leave_the_others_answers_in_their_places(tenant: Tenant, api_key: KeyInForce) -> None:
+    nobodys = HandedIn("nobody", FIELDS, "order-1", "digest")
+    first, mine, last, own = ask(
+        api_key, nobodys, item(tenant, "order-1"), nobodys, HandedIn(PLATFORM_ID, FIELDS, "order-2", "digest")
+    )
+    assert first == last == own == "no_tenant" and accepted(mine)
+    assert count(Message) == count(IdempotencyKey) == 1
+
+
+def test_one_message_asks_the_database_for_little(tenant: Tenant, api_key: KeyInForce) -> None:
+    ask(api_key, item(tenant, "order-1"))
+    with recorded() as statements:
+        ask(api_key, item(tenant, "order-2"))
+    what = [text.split()[0] for text, _ in statements]
+    assert what == ["BEGIN"] * (not POSTGRES) + ["SELECT", "SELECT", "INSERT", "SELECT", "INSERT", "INSERT", "INSERT"]
