@@ -32,6 +32,10 @@ def relevant_steps(laboratory: Laboratory) -> list[Step]:
     ]
 
 
+def finds_something(laboratory: Laboratory) -> bool:
+    return any(laboratory.finds(condition) for condition in _FINDS_SOMETHING.values())
+
+
 def _run(laboratory: Laboratory, module: str, name: str) -> object:
     if not laboratory.finds(_FINDS_SOMETHING[module, name]):
         return None

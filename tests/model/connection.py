@@ -41,6 +41,7 @@ class Connection(sqlite3.Connection):
     """What the engine gets for a connection while a schedule runs."""
 
     observer: ClassVar[Observer | None] = None
+    changed: ClassVar[Callable[[str], str] | None] = None  # what a mutation makes of a statement
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -62,6 +63,7 @@ class Connection(sqlite3.Connection):
         self._told(_ROLLBACK, super().rollback)
 
     def watched(self, execute: Callable[..., Any], text: str, values: Any) -> Any:
+        text = self.changed(text) if self.changed else text
         return self._told(kind_of(text), lambda: execute(text, values), text)
 
     def _told(self, kind: Kind, work: Callable[[], Any], text: str = "") -> Any:

@@ -54,8 +54,10 @@ class Plan:
     processes: int = 2
     places: int = 1  # drains at a time in one process
     clocks: int = 1
+    tick_ms: int = 1000  # between two ticks of one clock; long where it is late
     tenants: int = 2
     messages: int = 4
+    spread_ms: int = 40_000  # in which they are handed in
     poison: int = 0  # messages that kill the process which sends them
     cancels: float = 0.0
     switch: float = 0.5  # that another one goes on
@@ -78,13 +80,16 @@ def drawn(random: Random) -> Plan:
         messages=random.choice((1, 2, 2, 3, 4, 7)),
         switch=random.choice((0.1, 0.4, 0.8)),
     )
-    if random.random() < 0.1:
+    if random.random() < 0.15:
         plan.clock_is_away = True
+        plan.messages = random.choice((3, 5, 7))
+        plan.spread_ms = random.choice((300, 2000, 20_000))
         return plan
     plan.clocks = random.choice((1, 1, 2))
-    plan.turbulent_ms = random.choice((20_000, 60_000, 240_000, 600_000))
+    plan.tick_ms = random.choice((1000, 1000, 5000, 60_000))
+    plan.turbulent_ms = random.choice((20_000, 60_000, 300_000, 1_000_000))
     plan.kill = random.choice((0, 0, 0.01, 0.03, 0.08))
-    plan.freeze = random.choice((0, 0, 0.01, 0.04))
+    plan.freeze = random.choice((0, 0, 0.01, 0.03))
     plan.poison = random.choice((0, 0, 0, 1, 2))
     plan.cancels = random.choice((0, 0, 0, 0.3))
     plan.forgets = random.choice((0, 0, 0.05))

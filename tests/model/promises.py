@@ -67,6 +67,9 @@ class Promises:
                 free[route] = min(free[route], max(leased, until(not_before) if not_before else 0))
         return found + [max(due[route], free[route]) for route in due]
 
+    def all_sent(self) -> bool:
+        return all(row.state == "sent" for row in self._rows.values())
+
     # While it runs
 
     def writes(self, actor: "Actor", before: list[Kind], kind: Kind) -> None:
@@ -134,6 +137,13 @@ class Promises:
             self.world.break_off(f"{actor.name} sent {recipient}, which was not its own any more")
         elif lane.token != actor.token or not self._is_valid(lane):
             self.world.break_off(f"{actor.name} sent {recipient} after its lease had ended")
+
+    def lease_left(self, actor: "Actor") -> int:
+        """Milliseconds that the lease of a drain lasts; 0 where it has none."""
+        lane = self._lanes.get(actor.lane_id or 0, Holder(None, None))
+        if lane.token is None or lane.token != actor.token or lane.until is None:
+            return 0
+        return max(0, self.world.time.until(lane.until) - self.world.time.ms)
 
     def _is_valid(self, lane: Holder) -> bool:
         return lane.until is not None and self.world.time.until(lane.until) > self.world.time.ms

@@ -43,7 +43,7 @@ class Server:
         """The time between two lines of the session."""
         world = self.world
         slow = world.turbulent and world.random.random() < world.plan.slow
-        world.pause(world.random.choice(_WAITS) if slow else 0)
+        world.pause(world.random.choice(_WAITS) if slow else 0, at_hand=True)
 
     def take(self, mail: Mail) -> None:
         found = re.search(rb"^Message-ID: *(\S+)", mail.content, re.MULTILINE | re.IGNORECASE)
@@ -81,7 +81,6 @@ class Transport:
         self.server.step()
         if recipient in world.poison:
             world.kill(self.process, f"by {recipient}")
-        world.pause()
         if fault := self.server.fault("message"):
             self._fail(fault, self.timeouts.command)
         for step in ("sender", "recipient"):

@@ -17,7 +17,7 @@ from portal.services.delivery import drain as delivery
 from portal.services.errors import NotCancellable
 from portal.services.outbox import accept as outbox
 from portal.transport.mime.addresses import Mailbox
-from tests.model.clock import relevant_steps
+from tests.model.clock import finds_something, relevant_steps
 from tests.model.connection import Connection, Kind
 from tests.model.laboratory import Laboratory
 from tests.model.plan import Plan, drawn
@@ -26,7 +26,10 @@ from tests.model.server import Server
 from tests.model.surroundings import ForgetfulRedis, Time
 
 MOST_KILLS = MOST_FREEZES = 4
-_FREEZES = (7, 45, 130, 200, 400)  # seconds
+_FREEZES = (7_000, 70_000, 400_000)  # ms
+_AROUND_THE_END = (-500, 20, 300, 1_500, 20_000)
+_SET_BACK = (0, 0, 0, 20, 90)  # ms in which others get further
+_END_MS = 200
 _MOST_STEPS = 20_000
 
 
@@ -124,6 +127,8 @@ class World:
         self._reap()
         self._weather()
         now = self.time.ms
+        if self.plan.clock_is_away and self.mail and self.mail[0][0] > now + _END_MS and self.promises.all_sent():
+            self.mail[0] = (now + self.random.randrange(_END_MS), 1)  # a drain is at its end: now it matters most
         ready = [actor for actor in self.actors if actor.ready_at <= now]
         choices: list[Callable[[], None]] = []
         if ready:
@@ -162,7 +167,7 @@ class World:
         if self.clocks:
             ticks = [at for number, at in enumerate(self.next_tick) if not self._is_ticking(number)]
             for moment in self.promises.moments():
-                moments += [moment] if moment > now else ticks
+                moments += [moment + self.random.randrange(self.plan.tick_ms)] if moment > now else ticks
         if self.turbulent:
             moments.append(self.plan.turbulent_ms)
         moments = [moment for moment in moments if moment > now]
@@ -221,16 +226,18 @@ class World:
 
     def _tick(self, number: int) -> None:
         process, clock = self.clocks[number]
-        self.next_tick[number] = self.time.ms + self.random.choice((1000, 2000, 5000))
+        self.next_tick[number] = self.time.ms + self.plan.tick_ms
+        if not finds_something(self.laboratory):
+            return
         self._start(process, process.name, lambda: clock.tick(self.time.monotonic()))
 
     # Mail
 
     def _plan_mail(self) -> None:
         plan, random = self.plan, self.random
-        first = max(1, plan.messages // 2)
+        first = 1 if plan.clock_is_away else max(1, plan.messages // 2)
         self.mail = [(0, first)]
-        latest = min(plan.turbulent_ms, 40_000) if self.turbulent else 300
+        latest = min(plan.turbulent_ms, plan.spread_ms)
         self.mail += sorted((random.randrange(latest), 1) for _ in range(plan.messages - first))
         numbers = random.sample(range(plan.messages), min(plan.poison, plan.messages))
         self.poison = {self._recipient(number) for number in numbers}
@@ -282,8 +289,11 @@ class World:
         actor = getcurrent()
         return isinstance(actor, Actor) and actor.process is process
 
-    def pause(self, seconds: float = 0, *, only_kill: bool = False) -> None:
-        """The actor at work may be killed here, frozen, or made to wait while others go on. Raises Killed."""
+    def pause(self, seconds: float = 0, *, only_kill: bool = False, at_hand: bool = False) -> None:
+        """The actor at work may be killed here, frozen, or made to wait while others go on. Raises Killed.
+
+        `at_hand`: a mail is, so that a freeze is likelier.
+        """
         actor = getcurrent()
         if not isinstance(actor, Actor):
             return
@@ -297,10 +307,11 @@ class World:
             return
         self.time.ms += random.randrange(10)
         actor.ready_at = self.time.ms + int(seconds * 1000)
-        if self.turbulent and self.freezes < MOST_FREEZES and random.random() < plan.freeze:
+        if self.turbulent and self.freezes < MOST_FREEZES and random.random() < plan.freeze * (3 if at_hand else 1):
             self.freezes += 1
             self._freeze(actor)
         if actor.ready_at > self.time.ms or random.random() < plan.switch:
+            actor.ready_at += random.choice(_SET_BACK)
             self.hub.switch()
             if actor.process.dead:
                 raise Killed
@@ -312,12 +323,14 @@ class World:
         raise Killed
 
     def _freeze(self, actor: Actor) -> None:
-        seconds = self.random.choice(_FREEZES)
+        """For a while; of a drain mostly until about the end of its lease, where it matters most."""
+        left = self.promises.lease_left(actor)
+        ms = left + self.random.choice(_AROUND_THE_END) if left else self.random.choice(_FREEZES)
         whole = self.random.random() < 0.5
-        self.say(f"frozen for {seconds} s{', with its process' if whole else ''}")
+        self.say(f"frozen for {ms / 1000} s{', with its process' if whole else ''}")
         for one in self.actors if whole else [actor]:
             if one.process is actor.process:
-                one.ready_at = max(one.ready_at, self.time.ms) + seconds * 1000
+                one.ready_at = max(one.ready_at, self.time.ms) + ms
 
     # What connections tell
 
