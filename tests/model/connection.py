@@ -41,7 +41,7 @@ class Connection(sqlite3.Connection):
     """What the engine gets for a connection while a schedule runs."""
 
     observer: ClassVar[Observer | None] = None
-    changed: ClassVar[Callable[[str], str] | None] = None  # what a mutation makes of a statement
+    changed: ClassVar[Any] = None  # what a mutation makes of a statement
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)

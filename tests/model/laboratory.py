@@ -120,8 +120,7 @@ class Laboratory:
         self.database.executescript(
             "BEGIN IMMEDIATE;"
             + "".join(f"DELETE FROM {table};" for table in _EMPTIED)
-            + f"UPDATE tenant SET moving_since = NULL; INSERT INTO lane (route, number, failures, turn) VALUES {wanted};"
-            + "COMMIT"
+            + f"INSERT INTO lane (route, number, failures, turn) VALUES {wanted}; COMMIT"
         )
 
 

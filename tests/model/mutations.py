@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import Any
+from dataclasses import replace
+from random import Random
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from portal.db.transaction import transaction
@@ -12,6 +14,7 @@ from portal.services.delivery import claims, outcomes
 from portal.services.routing import lanes
 from portal.transport.base import Receipt
 from tests.model.connection import Connection
+from tests.model.plan import FAULTS, Plan, drawn
 
 # Conditions as they are sent to the database; of each is left that its value is one at all.
 _NUMBER = re.compile(r"message\.attempt = (\?)")
@@ -75,12 +78,28 @@ def message_before_lane() -> Iterator[None]:
         yield
 
 
-MUTATIONS: dict[str, Callable[[], AbstractContextManager[None]]] = {
-    "no fence": no_fence,
-    "no lease at the dot": no_lease_at_the_dot,
-    "outcome before the reply": outcome_before_the_reply,
-    "no second wake": no_second_wake,
-    "message before lane": message_before_lane,
+class Mutation(NamedTuple):
+    """A fault of the engine, and the schedules in which it can matter: what they have of everything."""
+
+    put_in: Callable[[], AbstractContextManager[None]]
+    focus: dict[str, Any]
+
+    def plan(self, seed: int) -> Plan:
+        return replace(drawn(Random(seed)), **self.focus)
+
+
+_FROZEN = {"freeze": 0.03, "kill": 0, "poison": 0, "clocks": 1, "tick_ms": 5000, "turbulent_ms": 1_000_000}
+_FROZEN |= {"clock_is_away": False, "messages": 4, "spread_ms": 40_000}
+_CALM = {"kill": 0, "freeze": 0, "poison": 0, "fail": 0, "cancels": 0, "slow": 0, "forgets": 0, "interactive": 0}
+_ALONE = _CALM | {"clock_is_away": True, "places": 2, "processes": 2, "messages": 6, "spread_ms": 20_000}
+_REFUSED = {"clock_is_away": False, "fail": 0.3, "faults": [fault for fault in FAULTS if fault.name == "greylisted"]}
+
+MUTATIONS = {
+    "no fence": Mutation(no_fence, _FROZEN),
+    "no lease at the dot": Mutation(no_lease_at_the_dot, _FROZEN),
+    "outcome before the reply": Mutation(outcome_before_the_reply, {}),
+    "no second wake": Mutation(no_second_wake, _ALONE),
+    "message before lane": Mutation(message_before_lane, _REFUSED),
 }
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from portal.reasons import Reason
 from portal.transport.base import Action, Reply, Stage, Verdict
 
-LOST = Reply(0, "lost")
+LOST, SILENT = Reply(0, "lost"), Reply(0, "timeout")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way in which the server fails a mail. `taken`: it keeps the mail although its reply says otherwise or is lost."""
+    """One way in which the server fails a mail. `taken`: it keeps the mail, and its reply is lost."""
 
     name: str
     stage: Stage
@@ -26,7 +26,7 @@ class Fault:
 
 FAULTS = (
     Fault("not reached", "session", Action.BACKOFF_DRIVER, Reason.SERVICE_UNAVAILABLE, LOST),
-    Fault("no greeting", "session", Action.BACKOFF_DRIVER, Reason.SERVICE_UNAVAILABLE, Reply(0, "timeout"), late=True),
+    Fault("no greeting", "session", Action.BACKOFF_DRIVER, Reason.SERVICE_UNAVAILABLE, SILENT, late=True),
     Fault("dropped", "message", Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE, LOST),
     Fault("greylisted", "message", Action.RETRY_MESSAGE, Reason.GREYLISTED, Reply(450, "4.2.0 later")),
     Fault("unknown", "message", Action.FAIL_MESSAGE, Reason.UNKNOWN_RECIPIENT, Reply(550, "5.1.1 no such user")),
@@ -37,7 +37,7 @@ FAULTS = (
     Fault("failed at the dot", "handover", Action.FAIL_MESSAGE, Reason.CONTENT_REJECTED, Reply(554, "5.7.1 spam")),
     Fault("reply lost", "handover", Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE, LOST, taken=True),
     Fault("lost at the dot", "handover", Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE, LOST),
-    Fault("no reply", "handover", Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE, Reply(0, "timeout"), True, late=True),
+    Fault("no reply", "handover", Action.RETRY_MESSAGE, Reason.SERVICE_UNAVAILABLE, SILENT, taken=True, late=True),
 )  # fmt: skip
 
 
@@ -59,7 +59,8 @@ class Plan:
     messages: int = 4
     spread_ms: int = 40_000  # in which they are handed in
     poison: int = 0  # messages that kill the process which sends them
-    cancels: float = 0.0
+    interactive: float = 0.0  # that a request is mail that people wait for
+    cancels: float = 0.0  # that a message is taken back
     switch: float = 0.5  # that another one goes on
     kill: float = 0.0
     freeze: float = 0.0
@@ -91,6 +92,7 @@ def drawn(random: Random) -> Plan:
     plan.kill = random.choice((0, 0, 0.01, 0.03, 0.08))
     plan.freeze = random.choice((0, 0, 0.01, 0.03))
     plan.poison = random.choice((0, 0, 0, 1, 2))
+    plan.interactive = random.choice((0, 0, 0.4))
     plan.cancels = random.choice((0, 0, 0, 0.3))
     plan.forgets = random.choice((0, 0, 0.05))
     plan.slow = random.choice((0, 0, 0.2))

@@ -42,7 +42,6 @@ class Promises:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.broken: list[str] = []
-        self.cancelled: set[str] = set()
         self._rows: dict[int, Row] = {}
         self._lanes: dict[int, Holder] = {}
         self._claimed: dict[int, Actor] = {}  # who has claimed a message last

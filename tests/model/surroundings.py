@@ -12,7 +12,7 @@ from redis import ConnectionError as RedisIsAway
 
 from portal.models.base import keep_time_by
 
-_BEGIN = datetime(2026, 3, 2, 9, 0)
+_BEGIN = datetime.fromisoformat("2026-03-02T09:00")  # UTC, as SQLite keeps it
 _FORMAT = "%Y-%m-%d %H:%M:%f"
 
 

@@ -1,22 +1,15 @@
 """Who runs when: one schedule, from its seed to its report."""
 
-import traceback
 from collections.abc import Callable
 from random import Random
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
-from greenlet import getcurrent, greenlet
-from sqlalchemy import select
+from greenlet import getcurrent
 
 from jobs.clock import Clock
-from portal import job_queue  # noqa: F401
-from portal.db.transaction import transaction
-from portal.extensions import db
-from portal.models import Message, Tenant
 from portal.services.delivery import drain as delivery
-from portal.services.errors import NotCancellable
-from portal.services.outbox import accept as outbox
-from portal.transport.mime.addresses import Mailbox
+from tests.model.actors import Actor, Killed, Process
+from tests.model.backend import Backend, recipient
 from tests.model.clock import finds_something, relevant_steps
 from tests.model.connection import Connection, Kind
 from tests.model.laboratory import Laboratory
@@ -26,48 +19,11 @@ from tests.model.server import Server
 from tests.model.surroundings import ForgetfulRedis, Time
 
 MOST_KILLS = MOST_FREEZES = 4
-_FREEZES = (7_000, 70_000, 400_000)  # ms
-_AROUND_THE_END = (-500, 20, 300, 1_500, 20_000)
-_SET_BACK = (0, 0, 0, 20, 90)  # ms in which others get further
-_END_MS = 200
+# All in milliseconds.
+_FREEZES = (7_000, 70_000, 400_000)
+_AROUND_THE_END = (-500, 20, 300, 1_500, 20_000)  # of a lease
+_SET_BACK = (0, 0, 0, 20, 90)  # in which others get further
 _MOST_STEPS = 20_000
-
-
-class Killed(BaseException):
-    """What ends a process in the midst of its work: nothing in the engine catches it, and its database is gone."""
-
-
-class Process:
-    """One process: when it dies, everything in it does."""
-
-    def __init__(self, name: str, places: int = 1) -> None:
-        self.name = name
-        self.places = places
-        self.dead = False
-
-
-class Actor(greenlet):
-    """A drain, a tick of a clock or a request at work, which stops at each pause()."""
-
-    def __init__(self, world: "World", process: Process, name: str, work: Callable[[], object]) -> None:
-        super().__init__(self._live)
-        self.world = world
-        self.process = process
-        self.name = name
-        self.work = work
-        self.ready_at = 0
-        self.lane_id: int | None = None
-        self.token: str | None = None  # of its lease, once it has one
-
-    def _live(self) -> None:
-        try:
-            with self.world.laboratory.app.app_context():
-                self.work()
-        except Killed:
-            pass
-        except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            self.world.break_off(f"{self.name} raised {type(error).__name__} {error} ({last.name}:{last.lineno})")
 
 
 class Report(NamedTuple):
@@ -96,13 +52,13 @@ class World:
         self.actors: list[Actor] = []
         self.workers = [Process(f"worker {n}", self.plan.places) for n in range(self.plan.processes)]
         self.web = Process("web")
-        self.poison: set[str] = set()
         self.kills = self.freezes = 0
-        self.handed_in = 0
+        poison = self.random.sample(range(self.plan.messages), min(self.plan.poison, self.plan.messages))
+        self.poison = {recipient(number) for number in poison}  # whose mail kills the process that sends it
         self._number = self.plan.processes
         self._trace: list[tuple[int, str, str]] = []
         self._start_clocks()
-        self._plan_mail()
+        self.backend = Backend(self)
 
     # The schedule
 
@@ -127,16 +83,17 @@ class World:
         self._reap()
         self._weather()
         now = self.time.ms
-        if self.plan.clock_is_away and self.mail and self.mail[0][0] > now + _END_MS and self.promises.all_sent():
-            self.mail[0] = (now + self.random.randrange(_END_MS), 1)  # a drain is at its end: now it matters most
+        if self.plan.clock_is_away:
+            self.backend.hurry()
         ready = [actor for actor in self.actors if actor.ready_at <= now]
-        choices: list[Callable[[], None]] = []
+        choices: list[Callable[[], object]] = []
         if ready:
-            choices += [lambda: self._go_on(self.random.choice(ready))] * 4
+            choices += [lambda: self.random.choice(ready).switch()] * 4
         if self.redis.queue and self._free_places():
             choices += [self._start_drain] * 3
-        if self.mail and self.mail[0][0] <= now:
-            choices.append(self._hand_in)
+        hands_in_at = self.backend.next_at()
+        if hands_in_at is not None and hands_in_at <= now:
+            choices.append(lambda: self._start(self.web, *self.backend.request()))
         for number in range(len(self.clocks)):
             if self.next_tick[number] <= now and not self._is_ticking(number):
                 choices.append(lambda number=number: self._tick(number))  # type: ignore[misc]
@@ -149,7 +106,7 @@ class World:
         """What goes wrong by itself, and when it ends."""
         if not self.turbulent:
             return
-        if self.time.ms >= self.plan.turbulent_ms and not self.mail:
+        if self.time.ms >= self.plan.turbulent_ms and self.backend.next_at() is None:
             self.turbulent = self.redis.away = False
             self.say("nothing goes wrong any more")
         elif self.plan.forgets and self.random.random() < self.plan.forgets:
@@ -163,7 +120,8 @@ class World:
     def _pass_time(self) -> bool:
         """To the next moment at which anything can happen."""
         now = self.time.ms
-        moments = [actor.ready_at for actor in self.actors] + [at for at, _ in self.mail[:1]]
+        moments = [actor.ready_at for actor in self.actors]
+        moments += [at for at in [self.backend.next_at()] if at is not None]
         if self.clocks:
             ticks = [at for number, at in enumerate(self.next_tick) if not self._is_ticking(number)]
             for moment in self.promises.moments():
@@ -178,14 +136,11 @@ class World:
 
     # Actors
 
-    def _go_on(self, actor: Actor) -> None:
-        actor.switch()
-
     def _reap(self) -> None:
         """Let the dead be dead: whatever else their process had at work ends with it, and others take their place."""
         for actor in self.actors:
-            if actor.process.dead and not actor.dead:
-                actor.throw(Killed) if actor else None
+            if actor.process.dead and actor:  # it has begun, and hasn't ended
+                actor.throw(Killed)
         self.actors = [actor for actor in self.actors if not actor.dead and not actor.process.dead]
         for place, process in enumerate(self.workers):
             if process.dead:
@@ -230,52 +185,6 @@ class World:
         if not finds_something(self.laboratory):
             return
         self._start(process, process.name, lambda: clock.tick(self.time.monotonic()))
-
-    # Mail
-
-    def _plan_mail(self) -> None:
-        plan, random = self.plan, self.random
-        first = 1 if plan.clock_is_away else max(1, plan.messages // 2)
-        self.mail = [(0, first)]
-        latest = min(plan.turbulent_ms, plan.spread_ms)
-        self.mail += sorted((random.randrange(latest), 1) for _ in range(plan.messages - first))
-        numbers = random.sample(range(plan.messages), min(plan.poison, plan.messages))
-        self.poison = {self._recipient(number) for number in numbers}
-
-    def _recipient(self, number: int) -> str:
-        return f"m{number}@customer.example"
-
-    def _hand_in(self) -> None:
-        _, count = self.mail.pop(0)
-        recipients = [self._recipient(self.handed_in + number) for number in range(count)]
-        self.handed_in += count
-        tenant_ids = [self.random.choice(self.laboratory.tenants[: self.plan.tenants]) for _ in recipients]
-        cancels = self.random.random() < self.plan.cancels
-
-        def work() -> None:
-            with transaction() as session:
-                outbox.write(
-                    [
-                        outbox.Draft(
-                            session.get_one(Tenant, tenant_id), "order_update", Mailbox("", recipient), "Your order",
-                            "It is on its way.",
-                        )
-                        for recipient, tenant_id in zip(recipients, tenant_ids, strict=True)
-                    ]
-                )  # fmt: skip
-            if cancels:
-                self.pause(self.random.choice((0, 0.2, 3)))
-                self._cancel(recipients[0])
-
-        self._start(self.web, f"web {recipients[0]}", work)
-
-    def _cancel(self, recipient: str) -> None:
-        public_id = db.session.scalar(select(Message.public_id).where(Message.to_address == recipient))
-        try:
-            outbox.cancel(cast(str, public_id))
-        except NotCancellable:
-            return
-        self.promises.cancelled.add(recipient)
 
     # Where actors stop
 
@@ -354,9 +263,9 @@ class World:
                 self.promises.committed(actor)
             self.pause()
 
-    def say(self, what: str, who: Any = None) -> None:
-        who = who or getcurrent()
-        self._trace.append((self.time.ms, who.name if isinstance(who, Actor) else "", what))
+    def say(self, what: str, who: Actor | None = None) -> None:
+        at_work = who or getcurrent()
+        self._trace.append((self.time.ms, at_work.name if isinstance(at_work, Actor) else "", what))
 
     def break_off(self, promise: str) -> None:
         self.say(f"BROKEN: {promise}")
