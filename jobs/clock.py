@@ -19,7 +19,7 @@ from portal.db.transaction import end_session
 from portal.services.accounts import login_links
 from portal.services.delivery import claims, driver_stopped
 from portal.services.drivers import probe
-from portal.services.operations import heartbeat, housekeeping, message_retention
+from portal.services.operations import heartbeat, housekeeping, message_retention, time_watch
 from portal.services.routing import lanes, reroute
 
 TICK_SECONDS = 1.0
@@ -39,8 +39,9 @@ class Step:
 
 
 PERIODIC = (
+    Step("follow the database's time", 1, time_watch.follow),  # first: the others go by it
     Step("bring the relay's lanes in line", 60, lanes.ensure),
-    Step("give up what waited too long", 60, claims.expire),
+    Step("give up what waited too long", 10, claims.expire),
     Step("delete what has served its purpose", 60, housekeeping.clean_up),
     Step("take back mail of dead lanes", 1, claims.reclaim_expired),
     Step("end driver tests without a worker", 1, probe.give_up_old),

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.db.prepared import Statement
@@ -25,6 +25,7 @@ from portal.services.delivery import outcomes
 from portal.services.delivery.outcomes import Attempt
 from portal.services.emails import contents
 from portal.services.errors import NotPending
+from portal.services.operations.time_watch import IS_FOLLOWED
 from portal.services.outbox import attachments
 from portal.services.routing import lanes, reroute
 from portal.services.routing import sender as senders
@@ -115,6 +116,9 @@ _COLUMNS: dict[str, Any] = {
 }
 
 
+_FOLLOWED = Statement(select(literal(1).label("one")).where(IS_FOLLOWED))
+
+
 def _column(name: str) -> Any:
     return _COLUMNS[name] if name in _COLUMNS else getattr(Message, name)
 
@@ -140,7 +144,7 @@ def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[A
     """
     bench = bench or Workbench()
     message = bench.row(attempt, others)
-    if message.is_expired:
+    if message.is_expired and _FOLLOWED.rows():
         outcomes.expired(attempt, message.ambiguous)
         return None
     sender = _sender(attempt, message, bench)

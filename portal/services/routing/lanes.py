@@ -18,7 +18,7 @@ from portal.config import settings
 from portal.db.prepared import Statement
 from portal.db.transaction import after_commit, read, transaction
 from portal.extensions import db
-from portal.models import Driver, Lane, Message, now, statement_time
+from portal.models import Driver, Lane, Message, now, statement_time, utcnow
 from portal.models import route as routes
 from portal.models.message import IS_WAITING
 from portal.models.route import INTERACTIVE, RELAY, Route
@@ -169,9 +169,13 @@ def back_off(route: Route, reason: str, seconds: int | None = None, *, behind: i
 
 
 def wait_until(lease: Lease, moment: datetime | None, reason: str | None) -> None:
-    """Keep to the route's pace: the lane is not taken again before `moment`. Raises LeaseLost."""
+    """Keep to the route's pace: the lane is not taken again before `moment`. Raises LeaseLost.
+
+    Written down as so long from now: the database's time may have been set back since this process has read it.
+    """
+    wait = now((moment - utcnow()).total_seconds()) if moment is not None else None
     with transaction():
-        extend(lease, not_before=moment, reason=reason)
+        extend(lease, not_before=wait, reason=reason)
 
 
 def waits(routes: Collection[Route]) -> dict[Route, Wait]:
