@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Float, String
+from sqlalchemy import Float, String, exists, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.models.base import Base, BigId
+from portal.models.base import Base, BigId, now
+
+JUMP_SECONDS = 30.0  # less is an adjustment: it moves the end of a mail's 48 hours by as little
 
 
 class TimeWatch(Base):
@@ -24,3 +26,13 @@ class TimeWatch(Base):
     # While messages are being moved by it: those up to here are, and those up to there have to be.
     moved_to: Mapped[int | None] = mapped_column(BigId)
     move_until: Mapped[int | None] = mapped_column(BigId)
+
+
+# False while nobody has followed the time up to now: a jump that isn't judged yet, or no clock process.
+IS_FOLLOWED = ~exists().where(
+    or_(
+        TimeWatch.seen_at < now(-JUMP_SECONDS),
+        TimeWatch.seen_at > now(JUMP_SECONDS),
+        TimeWatch.move_until.is_not(None),
+    )
+)

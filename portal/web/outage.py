@@ -10,6 +10,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal.db.away import Outage, is_away
+from portal.db.transaction import end_session
 from portal.extensions import db
 from portal.models import User
 from portal.web import session as sessions
@@ -30,6 +31,9 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(SQLAlchemyError, _met)
     with app.app_context():
         app.register_error_handler(db.engine.dialect.loaded_dbapi.Error, _met)  # the pool raises the driver's own
+
+    # Before the extension's own, which would have a request that is answered already end by an error.
+    app.teardown_appcontext(lambda _: end_session())
 
     @app.after_request
     def note_success(response: Response) -> Response:

@@ -14,7 +14,7 @@ from portal.db.away import Outage
 from portal.db.sqlite import WRITES
 from portal.extensions import db
 from portal.models import Message
-from portal.services.accounts import api_keys, tenants
+from portal.services.accounts import api_keys, launches, tenants
 from portal.web.access import access
 from tests.conftest import POSTGRES
 from tests.support.person import Arrive
@@ -94,6 +94,26 @@ def test_a_page_says_so_in_its_readers_language(app: Flask, arrive: Arrive, lang
         assert answer.status_code == 503 and words in answer.text and int(answer.headers["Retry-After"]) > 0
     assert "<html" in page.text and "<html" not in banner.text and "help@marketplace.example" in page.text
     assert person.get("/settings/email").status_code == 200
+
+
+def test_whoever_comes_in_meanwhile_is_asked_to_come_again(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        token = launches.make_token("acme")
+    with no_connection_left(app):
+        answer = client.post("/launch", data={"token": token})
+    assert answer.status_code == 503 and "Temporarily unavailable" in answer.text
+    assert client.post("/launch", data={"token": token}).status_code == 200
+
+
+def test_a_connection_that_breaks_after_the_answer_spoils_nothing(app_to_change: Flask) -> None:
+    @app_to_change.route("/reads")
+    @access("public")
+    def reads() -> str:
+        db.session.execute(db.text("SELECT 1"))
+        db.session.connection().connection.driver_connection.close()  # type: ignore[union-attr]
+        return "read"
+
+    assert app_to_change.test_client().get("/reads").text == "read"
 
 
 def test_a_defect_of_ours_stays_one(app_to_change: Flask) -> None:

@@ -39,12 +39,12 @@ from portal.extensions import db
 from portal.models import Lane, Message, Refusal, now, statement_time
 from portal.models.message import IS_SUSPECT, IS_WAITING, WAITING, State
 from portal.models.route import Route
+from portal.models.time_watch import IS_FOLLOWED
 from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.delivery import outcomes
 from portal.services.delivery.outcomes import Attempt
 from portal.services.message_state import MESSAGE, Change, change
-from portal.services.operations.time_watch import IS_FOLLOWED
 from portal.services.routing import daily_limit, lanes, reroute
 from portal.services.routing.lanes import Lease
 

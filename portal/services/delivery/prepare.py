@@ -19,13 +19,13 @@ from portal.db.transaction import read, transaction
 from portal.models import Message, MessageBody, statement_time, utcnow
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
+from portal.models.time_watch import IS_FOLLOWED
 from portal.reasons import Reason
 from portal.services.accounts import login_links
 from portal.services.delivery import outcomes
 from portal.services.delivery.outcomes import Attempt
 from portal.services.emails import contents
 from portal.services.errors import NotPending
-from portal.services.operations.time_watch import IS_FOLLOWED
 from portal.services.outbox import attachments
 from portal.services.routing import lanes, reroute
 from portal.services.routing import sender as senders

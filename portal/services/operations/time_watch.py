@@ -35,12 +35,12 @@ from portal.models import (
 )
 from portal.models.base import UTCDateTime, shifted
 from portal.models.message import IS_HELD, IS_WAITING
+from portal.models.time_watch import JUMP_SECONDS
 from portal.reasons import GIVE_UP
 from portal.services.message_state import ON_THE_WAY
 from portal.services.operations import heartbeat
 from portal.services.routing import lanes
 
-JUMP_SECONDS = 30.0  # less is an adjustment: it moves the end of a mail's 48 hours by as little
 _KEPT_SECONDS = 5.0  # the row is written so often; on SQLite each write waits for the disk
 _IDS = 1000  # messages looked at in one transaction
 _SECONDS = 0.5  # the clock has other work; the rest is moved at its next tick
@@ -49,15 +49,6 @@ _NEAR = timedelta(seconds=5)
 _ROW = 1
 _GIVE_UP = GIVE_UP.total_seconds()
 _ON_THE_WAY = (IS_WAITING, IS_HELD, Message.lane_id.is_not(None))
-
-# False while nobody has followed the time up to now: a jump that isn't judged yet, or no clock process.
-IS_FOLLOWED = ~exists().where(
-    or_(
-        TimeWatch.seen_at < now(-JUMP_SECONDS),
-        TimeWatch.seen_at > now(JUMP_SECONDS),
-        TimeWatch.move_until.is_not(None),
-    )
-)
 
 # On the day after the time was set forward nothing is old because of it: somebody may be about to set it right.
 _IS_NEW_DAY = exists().where(TimeWatch.jump > 3600, TimeWatch.jumped_at > now(-86400))

@@ -22,6 +22,7 @@ from portal.models import Driver, Lane, Message, now, statement_time, utcnow
 from portal.models import route as routes
 from portal.models.message import IS_WAITING
 from portal.models.route import INTERACTIVE, RELAY, Route
+from portal.models.time_watch import IS_FOLLOWED
 from portal.reasons import Reason
 
 LEASE_SECONDS = 40
@@ -30,6 +31,10 @@ BACKOFF = (5, 15, 60, 300)
 # A provider's day is long; asking again every few minutes would only annoy it (Gmail blocks for up to 24 h).
 _QUOTA_SECONDS = 3600
 
+
+# While the time is in doubt no lease ends by it: a jump must not end a drain at work. Who has the token still has the
+# lane, for nobody takes a lane back meanwhile (claims.reclaim_expired).
+_LASTS = or_(Lane.leased_until > now(), ~IS_FOLLOWED)
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +107,7 @@ def extend(lease: Lease, seconds: float = LEASE_SECONDS, **values: object) -> No
     """Keep the lane for `seconds` from now. Within a transaction; raises LeaseLost (which rolls it back)."""
     changed = db.session.execute(
         update(Lane)
-        .where(Lane.id == lease.lane_id, Lane.lease_token == lease.token, Lane.leased_until > now())
+        .where(Lane.id == lease.lane_id, Lane.lease_token == lease.token, _LASTS)
         .values(leased_until=now(seconds), **values)
     )
     if changed.rowcount != 1:  # type: ignore[attr-defined]
@@ -111,12 +116,12 @@ def extend(lease: Lease, seconds: float = LEASE_SECONDS, **values: object) -> No
 
 _KEEP = Statement(
     update(Lane)
-    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), Lane.leased_until > now())
+    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), _LASTS)
     .values(leased_until=now(bindparam("seconds", type_=Float)))
 )
 _KEEP_TURN = Statement(
     update(Lane)
-    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), Lane.leased_until > now())
+    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), _LASTS)
     .values(leased_until=now(bindparam("seconds", type_=Float)), turn=bindparam("new_turn"))
 )
 

@@ -13,11 +13,12 @@ from portal.models import Lane, Message, MessageBody, Refusal, Tenant, TenantUsa
 from portal.reasons import GIVE_UP
 from portal.services import limits
 from portal.services.accounts import tenants
-from portal.services.delivery import claims
+from portal.services.delivery import claims, outcomes
 from portal.services.drivers import lifecycle, quota
 from portal.services.limits import Cause
 from portal.services.operations import heartbeat, metrics, time_watch
 from portal.services.routing import daily_limit, lanes, refusals
+from portal.transport.base import Receipt
 from tests.chaos.steps import give_driver
 from tests.support.backlog import backlog
 from tests.support.moved_time import MovedTime
@@ -151,6 +152,35 @@ def test_a_drain_at_work_keeps_its_lane_and_a_dead_one_loses_it_in_time(
     clock.tick()
     assert again(message).state == "queued"
     assert about(left(again(message).expires_at), GIVE_UP - MINUTE)
+
+
+@JUMPS
+def test_a_mail_at_its_dot_when_the_time_jumps_is_sent_once(
+    tenant: Tenant, clock: Clocks, moved_time: MovedTime, jump: timedelta
+) -> None:
+    message = accept(tenant)
+    lease = lanes.take(lane_id("relay"))
+    assert lease is not None
+    (attempt,) = claims.claim(lease)
+    outcomes.mark_dot(attempt, {}, 30)
+    moved_time.jump(jump)
+    outcomes.sent(attempt, Receipt(250, "2.0.0 accepted"), "acme@acme.example")
+    with transaction():
+        lanes.extend(lease)
+    clock.tick(2)
+    assert (again(message).state, again(message).ambiguous) == ("sent", 0)
+
+
+def test_without_a_clock_process_a_dead_lane_is_taken_back_by_the_next_one(
+    tenant: Tenant, clock: Clocks, moved_time: MovedTime
+) -> None:
+    lease = lanes.take(lane_id("relay"))
+    assert lease is not None
+    moved_time.elapse(HOUR)
+    assert claims.reclaim_expired() == 0
+    clock.tick()
+    with pytest.raises(lanes.LeaseLost), transaction():
+        lanes.extend(lease)
 
 
 @JUMPS
