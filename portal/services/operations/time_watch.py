@@ -46,6 +46,7 @@ _IDS = 1000  # messages looked at in one transaction
 _SECONDS = 0.5  # the clock has other work; the rest is moved at its next tick
 _BREATH = 0.01  # seconds between two batches, in which others write
 _NEAR = timedelta(seconds=5)
+_LONGEST_LEASE = timedelta(minutes=5)  # more than a drain takes, however slow its server is
 _ROW = 1
 _GIVE_UP = GIVE_UP.total_seconds()
 _ON_THE_WAY = (IS_WAITING, IS_HELD, Message.lane_id.is_not(None))
@@ -171,7 +172,12 @@ def _move_leases(at: datetime, jump: float) -> None:
     db.session.execute(select(Lane.id).order_by(Lane.id).with_for_update()).all()
     leased = update(Lane).where(Lane.lease_token.is_not(None))
     if jump > 0:
-        leased = leased.where(Lane.leased_until <= at).values(leased_until=shifted(Lane.leased_until, jump))
+        # Not without end: what looks like a jump may be a machine that stood still.
+        most = at + _LONGEST_LEASE
+        moved = case(
+            (Lane.leased_until < most - timedelta(seconds=jump), shifted(Lane.leased_until, jump)), else_=literal(most)
+        )
+        leased = leased.where(Lane.leased_until <= at).values(leased_until=moved)
     else:
         least = at + timedelta(seconds=lanes.LEASE_SECONDS)
         least_then = at + timedelta(seconds=lanes.LEASE_SECONDS - jump)

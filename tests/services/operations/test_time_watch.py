@@ -261,6 +261,46 @@ def test_of_several_clocks_one_moves_it(tenant: Tenant, clock: Clocks, moved_tim
     assert about(left(again(message).expires_at), GIVE_UP) and heartbeat.time_jumps() == 1
 
 
+def test_a_clock_knows_a_jump_though_another_machines_has_looked_last(
+    tenant: Tenant, clock: Clocks, moved_time: MovedTime
+) -> None:
+    message = accept(tenant)
+    lease = lanes.take(lane_id("relay"))
+    assert lease is not None and len(claims.claim(lease)) == 1
+    execute(update(TimeWatch).values(boot="another machine", uptime=1))
+    moved_time.jump(10 * DAY)
+    clock.tick()
+    assert again(message).state == "sending" and heartbeat.time_jumps() == 1
+
+
+def test_mail_that_is_released_by_a_process_of_the_old_time_loses_nothing(
+    tenant: Tenant, clock: Clocks, moved_time: MovedTime
+) -> None:
+    """Each process reads the time every few seconds: one has held the mail by the time that was."""
+    message = accept(tenant)
+    moved_time.jump(-10 * DAY)
+    clock.tick(2)
+    tenants.upsert("acme", state="suspended")
+    clock.tick(3)
+    ahead = utcnow() + 10 * DAY
+    execute(update(Message).values(held_at=ahead), update(Tenant).values(moving_since=ahead, state="active"))
+    clock.tick(3)
+    assert again(message).state == "queued" and about(left(again(message).expires_at), GIVE_UP)
+    assert left(again(message).due_at) <= timedelta()
+
+
+def test_a_dead_lane_is_found_soon_though_the_clocks_machine_stood_still_for_hours(
+    tenant: Tenant, clock: Clocks, moved_time: MovedTime
+) -> None:
+    """Which looks like a jump to a single clock process."""
+    lease = lanes.take(lane_id("relay"))
+    assert lease is not None
+    moved_time.jump(10 * HOUR)
+    execute(update(Lane).where(Lane.id == lease.lane_id).values(leased_until=now(-60)))
+    clock.tick(2)
+    assert left(db.session.scalar(select(Lane.leased_until).where(Lane.id == lease.lane_id))) < 6 * MINUTE
+
+
 def test_one_jump_after_the_other(tenant: Tenant, clock: Clocks, moved_time: MovedTime) -> None:
     message = accept(tenant)
     for jump in (10 * DAY, -10 * DAY, -3 * HOUR, 3 * HOUR):
