@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 def is_away(error: BaseException) -> bool:
     """Whether another try may succeed once the database is well: SQLAlchemy's error, or its driver's own."""
-    if isinstance(error, NoConnectionLeft):
-        return True
     cause: Any = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, NoConnectionLeft):
+        return True
     number = getattr(cause, "sqlite_errorcode", None)
     if number is not None:
         return number & 0xFF in _SQLITE

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from flask import Flask
+from sqlalchemy import create_engine, literal, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 
+from portal.db import prepared
 from portal.db.away import is_away
+from portal.db.prepared import Statement
+from tests.support.unwell import no_connection_left
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,15 @@ def test_sqlite_without_its_folder_or_its_lock_is_away_and_a_missing_table_is_a_
         first.execute("SELECT * FROM nothing")
     assert is_away(no_folder.value) and is_away(locked.value) and not is_away(no_table.value)
     assert not is_away(ValueError())
+
+
+def test_a_drain_that_gets_no_connection_is_told_so_as_by_a_broken_one_and_dials_anew(app: Flask) -> None:
+    """By SQLAlchemy's error, for which the outcome of a mail is written again some seconds later."""
+    one = Statement(select(literal(1).label("one")))
+    with app.app_context(), prepared.connected():
+        with no_connection_left(app):
+            for ask in (one.rows, one.glance):
+                with pytest.raises(OperationalError) as caught:
+                    ask()
+                assert is_away(caught.value)
+        assert one.rows() == [(1,)]
