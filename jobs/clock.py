@@ -14,11 +14,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import create_app
 from portal.config import stopped_by_wrong_settings
-from portal.extensions import db
+from portal.db.away import Outage, is_away
+from portal.db.transaction import end_session
 from portal.services.accounts import login_links
 from portal.services.delivery import claims, driver_stopped
 from portal.services.drivers import probe
-from portal.services.operations import heartbeat, housekeeping, message_retention
+from portal.services.operations import heartbeat, housekeeping, message_retention, time_watch
 from portal.services.routing import lanes, reroute
 
 TICK_SECONDS = 1.0
@@ -38,8 +39,9 @@ class Step:
 
 
 PERIODIC = (
+    Step("follow the database's time", 1, time_watch.follow),  # first: the others go by it
     Step("bring the relay's lanes in line", 60, lanes.ensure),
-    Step("give up what waited too long", 60, claims.expire),
+    Step("give up what waited too long", 10, claims.expire),
     Step("delete what has served its purpose", 60, housekeeping.clean_up),
     Step("take back mail of dead lanes", 1, claims.reclaim_expired),
     Step("end driver tests without a worker", 1, probe.give_up_old),
@@ -55,33 +57,39 @@ PERIODIC = (
 
 
 class Clock:
-    """Runs each step when it is due. A step that raises anything is logged and counted, and the others go on."""
+    """Runs each step when it is due. A step that raises anything is counted, and the others go on.
+
+    It is logged, too; only that the database is away is said once, and not for each step.
+    """
 
     def __init__(self, steps: Sequence[Step] = PERIODIC, now: float = 0) -> None:
         self._due = {step: now + step.first for step in steps}
+        self._outage = Outage()
 
     def tick(self, now: float) -> None:
         """One round; `now` is in seconds of a clock that never goes back."""
-        for step, due in self._due.items():
-            if now >= due:
-                self._due[step] = now + (step.period if self._done(step) else min(step.period, _AGAIN))
+        due = [step for step, at in self._due.items() if now >= at]
+        failed = [step for step in due if not self._done(step)]
+        for step in due:
+            self._due[step] = now + (min(step.period, _AGAIN) if step in failed else step.period)
+        if not failed:
+            self._outage.worked()
 
     def _done(self, step: Step) -> bool:
         try:
             step.run()
         except Exception as error:
-            # Not the exception's words: they may quote a mail. Its type and places are in the formatted traceback.
-            log.error("the clock could not %s: %s", step.name, type(error).__name__, exc_info=not _is_away(error))
             heartbeat.count_clock_failure()
+            if is_away(error):
+                self._outage.met(error)
+            else:
+                # Not the exception's words: they may quote a mail. Its type and places are in the formatted traceback.
+                of_the_database = isinstance(error, SQLAlchemyError)  # not migrated yet: no traceback explains it
+                log.error("the clock could not %s: %s", step.name, type(error).__name__, exc_info=not of_the_database)
             return False
         finally:
-            db.session.remove()
+            end_session()
         return True
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether the database restarts, or isn't migrated yet: nothing that a traceback would explain."""
-    return isinstance(error, SQLAlchemyError)
 
 
 def main() -> int:

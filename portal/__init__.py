@@ -21,7 +21,18 @@ from portal.views.log import page as log
 from portal.views.log import send_again
 from portal.views.people import page as people
 from portal.views.sender import page as sender
-from portal.web import access, assets, i18n, incoming, rate_limits, request_log, security_headers, templating, urls
+from portal.web import (
+    access,
+    assets,
+    i18n,
+    incoming,
+    outage,
+    rate_limits,
+    request_log,
+    security_headers,
+    templating,
+    urls,
+)
 
 _MAX_REQUEST_BYTES = 15 * 1024 * 1024  # 10 MB of attachments are 14 in base64
 
@@ -44,7 +55,7 @@ def create_app(**overrides: Any) -> Flask:
     )
     parts = (
         log_format, extensions, sqlite, prepared, clock, redis_client, rate_limits, i18n, access, incoming, assets,
-        security_headers, urls, errors, request_log, cli,
+        security_headers, urls, errors, outage, request_log, cli,
     )  # fmt: skip
     for part in parts:
         part.init_app(app)

@@ -27,7 +27,7 @@ from tests.support.smtp_sink import SMTPSink
 from tests.support.valkey import Valkey
 from tests.support.warm import Nursery, Warm, WarmProcess
 
-pytest_plugins = ["tests.support.figures", "tests.support.person"]
+pytest_plugins = ["tests.support.figures", "tests.support.moved_time", "tests.support.person"]
 
 POSTGRES = os.environ.get("PORTAL_TEST_DATABASE_URL", "")
 SECRETS = {

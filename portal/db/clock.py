@@ -1,6 +1,6 @@
 """The database's time in every process, so that no two machines' clocks are ever compared.
 
-Each process reads it from PostgreSQL about once a minute, by a connection that it takes from the pool anyway, and
+Each process reads it from PostgreSQL every few seconds, by a connection that it takes from the pool anyway, and
 counts on by a clock that nobody sets. SQLite is used on one machine only, whose clock is the database's.
 """
 
@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal.extensions import db
 from portal.models.base import keep_time_by
 
-_FRESH = 60.0  # seconds; two clocks drift apart by some milliseconds in them
+_FRESH = 5.0  # seconds in which a process may not know that the database's time was set
 _READ = {
     "postgresql": "SELECT clock_timestamp()",
     "sqlite": "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now') || '+00:00'",

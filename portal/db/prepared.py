@@ -20,6 +20,8 @@ from typing import Any
 from flask import Flask, current_app
 from sqlalchemy import Dialect, Engine, Executable, PoolProxiedConnection, event
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql.selectable import ReturnsRows
 
 from portal.db import by_driver
@@ -67,7 +69,7 @@ class Statement:
         """Its first row, outside of drains: by a connection of the pool. It only reads. Raises OperationalError."""
         engine = db.engine
         text, given = self._bound(engine.dialect, values)
-        pooled = engine.raw_connection()
+        pooled = _dialled(engine)
         try:
             cursor = pooled.cursor()
             cursor.execute(text, given)
@@ -99,6 +101,14 @@ class Statement:
         slots = [_slot(name, named[name], dialect) for name in names]
         self._compiled[dialect.name] = str(compiled), slots, None if compiled.positional else names
         return self._compiled[dialect.name]
+
+
+def _dialled(engine: Engine) -> PoolProxiedConnection:
+    """A connection of the pool, which has its own errors for having none: whoever writes again later waits for one."""
+    try:
+        return engine.raw_connection()
+    except (engine.dialect.loaded_dbapi.Error, NoConnectionLeft) as error:
+        raise OperationalError("connect", None, error, hide_parameters=True) from error
 
 
 def _slot(name: str, bind: Any, dialect: Dialect) -> _Slot:

@@ -94,6 +94,18 @@ def read() -> Iterator[Session]:
     session.commit()
 
 
+def end_session() -> None:
+    """Forget what was loaded and give the connection back; for what runs without requests. Never fails.
+
+    A roll-back that a broken connection can't answer is done already: the database has done it.
+    """
+    try:
+        db.session.remove()
+    except Exception as error:
+        log.warning("a connection broke before its roll-back (%s)", type(error).__name__)
+        db.session.registry.clear()
+
+
 def after_commit(action: Callable[[], object]) -> None:
     """Run `action` once the running transaction has committed; never if it rolls back."""
     plain = _plain.get()

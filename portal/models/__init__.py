@@ -11,11 +11,12 @@ from portal.models.mail_count import MailCount
 from portal.models.message import IdempotencyKey, Message, MessageAttachment, MessageBody
 from portal.models.refusal import Refusal
 from portal.models.tenant import Tenant, TenantUsage
+from portal.models.time_watch import TimeWatch
 from portal.models.user import BurntToken, EndedSession, Removal, SignInLink, User
 
 __all__ = [
     "ApiKey", "AuditEntry", "Base", "BurntToken", "Driver", "DriverTest", "EndedSession", "IdempotencyKey", "Lane",
     "LogEntry", "MailCount", "Message", "MessageAttachment", "MessageBody", "Refusal", "RefusedSignIn",
-    "Removal", "Revocation", "SenderIdentity", "SignInLink", "Tenant", "TenantUsage", "User",
+    "Removal", "Revocation", "SenderIdentity", "SignInLink", "Tenant", "TenantUsage", "TimeWatch", "User",
     "now", "statement_time", "utcnow",
 ]  # fmt: skip

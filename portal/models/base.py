@@ -83,6 +83,28 @@ def _sqlite_clock(element: _Clock, compiler: Any, **options: Any) -> str:
     return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000')"
 
 
+class shifted(FunctionElement[datetime]):
+    """A column's time and `seconds` more; none where it has none."""
+
+    type = UTCDateTime()
+    inherit_cache = True
+
+    def __init__(self, column: Any, seconds: float) -> None:
+        super().__init__(column, literal(float(seconds), Float))
+
+
+@compiles(shifted, "postgresql")
+def _postgresql_shifted(element: shifted, compiler: Any, **options: Any) -> str:
+    column, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} + make_interval(secs => {seconds}))"
+
+
+@compiles(shifted, "sqlite")
+def _sqlite_shifted(element: shifted, compiler: Any, **options: Any) -> str:
+    column, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"(strftime('%Y-%m-%d %H:%M:%f', {column}, {seconds} || ' seconds') || '000')"
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={

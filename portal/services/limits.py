@@ -100,8 +100,9 @@ def room_at(at: InstrumentedAttribute[datetime], counted: ColumnElement[bool], l
     now = utcnow()
     waits = []
     for most, window in limits:
-        # Room comes when the oldest of the last `most` rows leaves the window.
-        rows = select(at).where(counted, at > now - window).order_by(at.desc())
+        # Room comes when the oldest of the last `most` rows leaves the window. Rows ahead are of a time that was set
+        # back: they would keep it closed until then.
+        rows = select(at).where(counted, at > now - window, at < now + _MINUTE).order_by(at.desc())
         oldest = db.session.scalar(rows.offset(most - 1).limit(1))
         if oldest is not None:
             waits.append(oldest + window)

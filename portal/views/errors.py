@@ -20,6 +20,7 @@ from portal.services.errors import NotFound, PlanLocked, SendLimit
 from portal.views import plan_texts
 from portal.web.htmx import wants_fragment
 from portal.web.i18n import ago, gettext
+from portal.web.outage import RETRY_SECONDS, DatabaseAway
 
 log = logging.getLogger("portal.errors")
 
@@ -43,6 +44,15 @@ def respond(described: dict[str, Any]) -> Response:
     if "retry_after" in described:
         response.headers["Retry-After"] = str(described["retry_after"])
     return response
+
+
+# What was committed before the database went away, the same Idempotency-Key finds again.
+UNAVAILABLE = document(
+    503,
+    "Temporarily unavailable",
+    "The database can't be used right now. It is safe to send the request again with the same Idempotency-Key.",
+    retry_after=RETRY_SECONDS,
+)
 
 
 class PageError(HTTPException):
@@ -115,13 +125,23 @@ def answer(error: HTTPException) -> BaseResponse:
     if error.response is not None and code < 400:
         return error.get_response()  # a redirect that routing raised
     if request.path == "/api" or request.path.startswith("/api/"):
-        response = problem(code, _phrase(code), _api_detail(error, code), **_api_extra(error))
+        away = isinstance(error, DatabaseAway)
+        described = (
+            UNAVAILABLE if away else document(code, _phrase(code), _api_detail(error, code), **_api_extra(error))
+        )
+        response = respond(described)
     else:
         response = _for_people(error, code)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = str(value)
     return response
+
+
+def _described(error: HTTPException, code: int) -> dict[str, Any]:
+    if isinstance(error, DatabaseAway):
+        return UNAVAILABLE
+    return document(code, _phrase(code), _api_detail(error, code), **_api_extra(error))
 
 
 def _for_people(error: HTTPException, code: int) -> Response:
@@ -183,6 +203,13 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
             gettext("What was sent is larger than this page accepts. Shorten it and try once more."),
         ),
         429: (gettext("Too many attempts"), _wait(getattr(error, "retry_after", None))),
+        503: (
+            gettext("Temporarily unavailable"),
+            gettext(
+                "We can't load or save anything right now. Emails that were accepted are safe. Please try again in a "
+                "minute."
+            ),
+        ),
     }
     return words.get(code) or (
         gettext("Something went wrong on our side"),

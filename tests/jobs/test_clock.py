@@ -1,5 +1,8 @@
 """The clock: what is due runs, and a step that fails stops no other."""
 
+import logging
+
+import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -12,6 +15,7 @@ from portal.services.accounts import tenants
 from portal.services.operations import heartbeat
 from portal.services.routing import reroute
 from tests.support.backlog import backlog
+from tests.support.unwell import no_connection_left
 
 
 def test_each_step_runs_at_its_own_period(ctx: Flask) -> None:
@@ -42,6 +46,35 @@ def test_a_step_that_raises_anything_is_counted_and_tried_again_and_the_others_g
         clock.tick(second)
     assert ran == [0, 5] and others == [0, 1, 2, 3, 4, 5, 6]
     assert heartbeat.clock_failures() == 2
+
+
+def test_a_connection_that_breaks_between_a_steps_work_and_its_end_stops_no_other(ctx: Flask) -> None:
+    """As when PostgreSQL restarts there, or ends what was idle within a transaction for too long."""
+
+    def break_it() -> None:
+        db.session.execute(select(Tenant.id))
+        db.session.connection().connection.driver_connection.close()
+
+    others: list[object] = []
+    clock = Clock([Step("break it", 1, break_it), Step("work", 1, lambda: others.append(db.session.scalar(select(1))))])
+    clock.tick(0)
+    clock.tick(1)
+    assert others == [1, 1]
+
+
+def test_that_the_database_is_away_is_said_once_and_once_when_it_is_back(
+    app: Flask, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.db.away._QUIET_SECONDS", 0)
+    with app.app_context():
+        clock = Clock()
+        with no_connection_left(app):
+            for second in range(3):
+                clock.tick(second)
+        assert heartbeat.clock_failures() > 3
+        clock.tick(3)
+        clock.tick(100)
+    assert [record.levelname for record in caplog.records if record.levelno >= logging.WARNING] == ["ERROR", "WARNING"]
 
 
 def test_the_tables_names_differ() -> None:

@@ -83,6 +83,11 @@ def start_syncing() -> Postgres:
     return _start_binaries("-c fsync=on -c full_page_writes=on")
 
 
+def start_few() -> Postgres:
+    """A server of one's own that gives few connections. Raises NoPostgres."""
+    return _start_binaries("-c max_connections=8 -c superuser_reserved_connections=0")
+
+
 def _start_binaries(more: str = _FORGETFUL) -> Postgres:
     binaries = _binaries()
     if binaries is None:

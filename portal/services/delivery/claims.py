@@ -12,6 +12,7 @@ over all of them, while a message that kills by itself soon stands alone, the ot
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from itertools import takewhile
@@ -38,6 +39,7 @@ from portal.extensions import db
 from portal.models import Lane, Message, Refusal, now, statement_time
 from portal.models.message import IS_SUSPECT, IS_WAITING, WAITING, State
 from portal.models.route import Route
+from portal.models.time_watch import IS_FOLLOWED
 from portal.reasons import Reason
 from portal.services import message_state
 from portal.services.delivery import outcomes
@@ -49,6 +51,7 @@ from portal.services.routing.lanes import Lease
 BATCH = 50
 FEW = 10  # where the server is far away
 _EXPIRE_BATCH = 500
+_EXPIRE_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -240,7 +243,7 @@ def _reclaim(lease: Lease) -> bool:
     with transaction() as session:
         ended = session.execute(
             update(Lane)
-            .where(Lane.id == lease.lane_id, Lane.lease_token == lease.token, Lane.leased_until <= now())
+            .where(Lane.id == lease.lane_id, Lane.lease_token == lease.token, Lane.leased_until <= now(), IS_FOLLOWED)
             .values(lease_token=None, leased_until=None)
         )
         if ended.rowcount != 1:  # type: ignore[attr-defined]
@@ -261,11 +264,23 @@ def _reclaim(lease: Lease) -> bool:
 
 
 def expire() -> int:
-    """Give up what has waited too long without being claimed; the clock's work. Returns how many messages."""
+    """Give up what has waited too long without being claimed; the clock's work. Returns how many messages.
+
+    Not while the database's time is in doubt. For half a second: what is left is given up at the next call.
+    """
     # What may have arrived once did not simply fail.
-    return _expire(State.UNCONFIRMED, Message.ambiguous > 0) + _expire(State.FAILED, Message.ambiguous == 0)
+    until = time.monotonic() + _EXPIRE_SECONDS
+    return _expire(State.UNCONFIRMED, Message.ambiguous > 0, until) + _expire(
+        State.FAILED, Message.ambiguous == 0, until
+    )
 
 
-def _expire(state: State, which: ColumnElement[bool]) -> int:
-    old = select(Message.id).where(IS_WAITING, Message.expires_at <= statement_time(), which).limit(_EXPIRE_BATCH)
-    return message_state.end(WAITING, state, Reason.EXPIRED, MESSAGE.c.id.in_(old.scalar_subquery()))
+def _expire(state: State, which: ColumnElement[bool], until: float) -> int:
+    old = select(Message.id).where(IS_WAITING, Message.expires_at <= statement_time(), which, IS_FOLLOWED)
+    some = old.limit(_EXPIRE_BATCH).scalar_subquery()
+    given_up = 0
+    while ended := message_state.end(WAITING, state, Reason.EXPIRED, MESSAGE.c.id.in_(some)):
+        given_up += ended
+        if time.monotonic() > until:
+            break
+    return given_up

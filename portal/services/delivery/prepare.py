@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.db.prepared import Statement
@@ -19,6 +19,7 @@ from portal.db.transaction import read, transaction
 from portal.models import Message, MessageBody, statement_time, utcnow
 from portal.models.message import Kind
 from portal.models.route import INTERACTIVE
+from portal.models.time_watch import IS_FOLLOWED
 from portal.reasons import Reason
 from portal.services.accounts import login_links
 from portal.services.delivery import outcomes
@@ -135,6 +136,9 @@ _COLUMNS: dict[str, Any] = {
 }
 
 
+_FOLLOWED = Statement(select(literal(1).label("one")).where(IS_FOLLOWED))
+
+
 def _column(name: str) -> Any:
     return _COLUMNS[name] if name in _COLUMNS else getattr(Message, name)
 
@@ -164,7 +168,7 @@ def prepare(attempt: Attempt, bench: Workbench | None = None, others: Sequence[A
     """
     bench = bench or Workbench()
     message = bench.row(attempt, others)
-    if message.is_expired:
+    if message.is_expired and _FOLLOWED.rows():
         outcomes.expired(attempt, message.ambiguous)
         return None
     sender = _sender(attempt, message, bench)

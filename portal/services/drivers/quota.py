@@ -17,6 +17,7 @@ from portal.reasons import Reason
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 WARNING_PERCENT = 90
+_AHEAD = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,13 @@ def _room_at(driver: Driver, window: timedelta, most: int) -> datetime | None:
 
 
 def _within(driver: Driver, window: timedelta) -> tuple[ColumnElement[bool], ...]:
-    since = max(driver.account_since, utcnow() - window)
+    at = utcnow()
+    since = max(driver.account_since, at - window)
     # A mail whose fate is unknown may have been counted by the provider.
     return (
         Message.route == driver.route,
         Message.finished_at > since,
+        Message.finished_at
+        < at + _AHEAD,  # what lies beyond is of a time that was set back, and would hold mail for long
         Message.state.in_(("sent", "unconfirmed")),
     )

@@ -17,6 +17,7 @@ from portal import redis_client
 BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 60, 120, 300)  # seconds
 _CLOCK = "absender:clock"
 _CLOCK_FAILURES = "absender:clock:failures"
+_TIME_JUMPS = "absender:clock:jumps"
 _REFUSED_JOBS = "absender:jobs:refused"
 _FAILED_JOBS = "absender:jobs:failed"
 _PLACES_SECONDS = 15  # after which a worker that says nothing more counts as gone
@@ -54,6 +55,16 @@ def count_clock_failure() -> None:
 def clock_failures() -> int:
     """How many steps of clocks have failed; 0 while Redis is away."""
     return _whole(_ask(lambda client: cast(bytes | None, client.get(_CLOCK_FAILURES))))
+
+
+def count_time_jump() -> None:
+    """The database's time has jumped. Never fails itself."""
+    redis_client.line().ask(lambda client: client.incr(_TIME_JUMPS))
+
+
+def time_jumps() -> int:
+    """How often the database's time has jumped; 0 while Redis is away."""
+    return _whole(_ask(lambda client: cast(bytes | None, client.get(_TIME_JUMPS))))
 
 
 def count_refused_job() -> None:

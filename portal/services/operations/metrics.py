@@ -114,6 +114,8 @@ def _of_redis() -> Iterator[Metric]:
         yield GaugeMetricFamily("absender_clock_age_seconds", "Time since a clock's last tick.", value=age)
     failures = heartbeat.clock_failures()
     yield CounterMetricFamily("absender_clock_failures", "Steps of the clock that failed.", value=failures)
+    jumps = heartbeat.time_jumps()
+    yield CounterMetricFamily("absender_time_jumps", "Jumps of the database's time.", value=jumps)
     refused = heartbeat.refused_jobs()
     yield CounterMetricFamily("absender_jobs_refused", "Refused entries of the job queues.", value=refused)
     failed = heartbeat.failed_jobs()

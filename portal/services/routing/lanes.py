@@ -18,10 +18,11 @@ from portal.config import settings
 from portal.db.prepared import Statement
 from portal.db.transaction import after_commit, read, transaction
 from portal.extensions import db
-from portal.models import Driver, Lane, Message, now, statement_time
+from portal.models import Driver, Lane, Message, now, statement_time, utcnow
 from portal.models import route as routes
 from portal.models.message import IS_WAITING
 from portal.models.route import INTERACTIVE, RELAY, Route
+from portal.models.time_watch import IS_FOLLOWED
 from portal.reasons import Reason
 
 LEASE_SECONDS = 40
@@ -31,6 +32,10 @@ BACKOFF = (5, 15, 60, 300)
 # A provider's day is long; asking again every few minutes would only annoy it (Gmail blocks for up to 24 h).
 _QUOTA_SECONDS = 3600
 
+
+# While the time is in doubt no lease ends by it: a jump must not end a drain at work. Who has the token still has the
+# lane, for nobody takes a lane back meanwhile (claims.reclaim_expired).
+_LASTS = or_(Lane.leased_until > now(), ~IS_FOLLOWED)
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +109,7 @@ def extend(lease: Lease, seconds: float = LEASE_SECONDS, **values: object) -> No
     """Keep the lane for `seconds` from now. Within a transaction; raises LeaseLost (which rolls it back)."""
     changed = db.session.execute(
         update(Lane)
-        .where(Lane.id == lease.lane_id, Lane.lease_token == lease.token, Lane.leased_until > now())
+        .where(Lane.id == lease.lane_id, Lane.lease_token == lease.token, _LASTS)
         .values(leased_until=now(seconds), **values)
     )
     if changed.rowcount != 1:  # type: ignore[attr-defined]
@@ -114,7 +119,7 @@ def extend(lease: Lease, seconds: float = LEASE_SECONDS, **values: object) -> No
 # extend() as a statement, for what is written with each mail.
 KEEP = (
     update(Lane)
-    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), Lane.leased_until > now())
+    .where(Lane.id == bindparam("lane"), Lane.lease_token == bindparam("token"), _LASTS)
     .values(leased_until=now(bindparam("seconds", type_=Float)))
 )
 _KEEP_TURN = Statement(KEEP.values(turn=bindparam("new_turn")))
@@ -164,9 +169,13 @@ def back_off(route: Route, reason: str, seconds: int | None = None, *, behind: i
 
 
 def wait_until(lease: Lease, moment: datetime | None, reason: str | None) -> None:
-    """Keep to the route's pace: the lane is not taken again before `moment`. Raises LeaseLost."""
+    """Keep to the route's pace: the lane is not taken again before `moment`. Raises LeaseLost.
+
+    Written down as so long from now: the database's time may have been set back since this process has read it.
+    """
+    wait = now((moment - utcnow()).total_seconds()) if moment is not None else None
     with transaction():
-        extend(lease, not_before=moment, reason=reason)
+        extend(lease, not_before=wait, reason=reason)
 
 
 def waits(routes: Collection[Route]) -> dict[Route, Wait]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from portal.db.bounded_count import count_up_to
 from portal.db.bulk_insert import insert_rows
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
-from portal.models import LogEntry, Message, Tenant, statement_time, utcnow
+from portal.models import LogEntry, Message, Tenant, now, statement_time, utcnow
 from portal.models.message import IS_OVER_LIMIT, IS_WAITING, WAITING, State
 from portal.models.route import INTERACTIVE
 from portal.models.tenant import TenantState
@@ -38,6 +38,7 @@ from portal.services.routing.sender import Sender
 BATCH = 200  # messages in one transaction: some 30 ms, in which nothing else writes on SQLite
 AT_ONCE = 100  # those that a change of the sender takes along itself
 NEXT = 500  # messages above a daily limit that are made ready at a time: what is sent in a second or two
+_NO_TIME = timedelta()
 _BREATH = 0.01  # seconds between two batches, in which others write
 _SECONDS = 0.5  # the clock has other work; the rest follows at its next call
 # Why a message is held that doesn't wait for its sender.
@@ -224,11 +225,12 @@ def _waits_for_sender(reason: str | None, sender: Sender) -> bool:
 
 def _release(held: Sequence[Any], sender: Sender, since: datetime) -> int:
     """Whatever it waited for before, all of it is due at one time, and its ids keep the order."""
-    now = utcnow()
-    released = change([State.HELD], State.QUEUED, reason=None, held_at=None, due_at=since, route=sender.route)
+    at = db.session.scalar(select(now())) or utcnow()  # a process may tell the time of before a jump
+    due_at = min(since, at)
+    released = change([State.HELD], State.QUEUED, reason=None, held_at=None, due_at=due_at, route=sender.route)
     released = released.where(MESSAGE.c.id == bindparam("one")).values(expires_at=bindparam("later"))
     if held:
-        given = [{"one": row.id, "later": row.expires_at + (now - (row.held_at or now))} for row in held]
+        given = [{"one": row.id, "later": row.expires_at + max(_NO_TIME, at - (row.held_at or at))} for row in held]
         db.session.execute(released, given)
     return message_state.write(held, State.QUEUED, None, None)
 

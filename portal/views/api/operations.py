@@ -55,7 +55,7 @@ _SHOWN = {
 }
 
 
-_ALWAYS = ("unauthorized", "too_many", "failed")
+_ALWAYS = ("unauthorized", "too_many", "failed", "unavailable")
 _BODY = ("bad_json", "too_large", "not_json")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portal.models.api_key import Scope
-from portal.views.errors import document
+from portal.views.errors import UNAVAILABLE, document
 
 
 def refused(pointer: str, sentence: str) -> dict[str, Any]:
@@ -45,6 +45,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
         "Internal Server Error",
         "The request could not be handled. It is safe to send it again with the same Idempotency-Key.",
     ),
+    "unavailable": UNAVAILABLE,
     "busy": document(
         503,
         "Try again",

@@ -205,7 +205,7 @@ def test_a_shop_may_withdraw_it(tenant: Tenant) -> None:
 def test_the_operators_list_is_found_by_an_index(ctx: Flask) -> None:
     with recorded() as statements:
         set_aside.listed(5)
-    ((query, values),) = statements
+    ((query, values),) = [one for one in statements if "EXPLAIN" not in one[0] and one[0].startswith("SELECT")]
     with db.engine.connect() as connection:
         plan = str(connection.exec_driver_sql("EXPLAIN QUERY PLAN " + query, tuple(values)).all())
     assert "ix_message_set_aside" in plan

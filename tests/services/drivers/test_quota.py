@@ -72,7 +72,9 @@ def test_the_pace_is_counted_from_an_index_alone(tenant: Tenant, driver: Driver)
         .compile(db.engine, compile_kwargs={"literal_binds": True})
     )
     plan = [row[3] for row in db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")]
-    assert plan == ["SEARCH message USING COVERING INDEX ix_message_route_finished (route=? AND finished_at>?)"]
+    assert plan == [
+        "SEARCH message USING COVERING INDEX ix_message_route_finished (route=? AND finished_at>? AND finished_at<?)"
+    ]
 
 
 @pytest.mark.parametrize("host", ["smtp.ionos.de", "smtppro.zoho.eu"])
