@@ -21,7 +21,6 @@ from flask import Flask, current_app
 from sqlalchemy import Dialect, Engine, Executable, PoolProxiedConnection, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
-from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql.selectable import ReturnsRows
 
 from portal.db import by_driver

@@ -10,7 +10,6 @@ from sqlalchemy import create_engine, literal, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 
-from portal.db import prepared
 from portal.db.away import is_away
 from portal.db.prepared import Statement
 from tests.support.unwell import no_connection_left
@@ -56,7 +55,7 @@ def test_sqlite_without_its_folder_or_its_lock_is_away_and_a_missing_table_is_a_
 def test_a_drain_that_gets_no_connection_is_told_so_as_by_a_broken_one_and_dials_anew(app: Flask) -> None:
     """By SQLAlchemy's error, for which the outcome of a mail is written again some seconds later."""
     one = Statement(select(literal(1).label("one")))
-    with app.app_context(), prepared.connected():
+    with app.app_context():
         with no_connection_left(app):
             for ask in (one.rows, one.glance):
                 with pytest.raises(OperationalError) as caught:
