@@ -28,7 +28,6 @@ from honcho.printer import Message, Printer
 from demo import certificate
 
 ROOT = Path(__file__).resolve().parent.parent
-MAIL_WORKERS = 2
 HIGHEST_PORT = 65500  # leaves room for the ports beside it
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes
 _COMPILED_TEXTS = "portal/translations/de/LC_MESSAGES/messages.mo"
@@ -133,8 +132,7 @@ def commands(port: int, valkey: str | None, redis_url: str, reloading: bool = Fa
     after = shlex.join([sys.executable, "-m", "demo.wait", *waits])
     found = {"valkey": valkey} if valkey else {}
     found |= {"web": product["web"], "inbox": "exec python -m demo.inbox", "dashboard": "exec python -m demo.dashboard"}
-    found |= {name: f"{after} && {product[name]}" for name in ("worker_interactive", "clock")}
-    found |= {f"worker_mail.{n}": f"{after} && {product['worker_mail']}" for n in range(1, MAIL_WORKERS + 1)}
+    found |= {name: f"{after} && {product[name]}" for name in ("worker_interactive", "worker_mail", "clock")}
     return found | {"welcome": "exec python -m demo.welcome"}
 
 

@@ -113,7 +113,7 @@ def test_the_demo_mail_provider_is_trusted_unless_the_operator_set_otherwise(tmp
 def test_to_reload_never_leaves_the_loopback_address() -> None:
     found = commands(8000, None, "redis://localhost", reloading=True)
     assert "--debug --host 127.0.0.1" in found["web"] and "PORTAL_BIND" not in found["web"]
-    assert all("demo.restart -m jobs." in found[name] for name in ("worker_interactive", "worker_mail.1", "clock"))
+    assert all("demo.restart -m jobs." in found[name] for name in ("worker_interactive", "worker_mail", "clock"))
 
 
 def processes(mark: str) -> Iterator[str]:
