@@ -67,10 +67,10 @@ def measure(folder: Path, valkey: Valkey, size: Size) -> list[Row]:
             size.rounds,
             {
                 OURS: lambda: ours(one, port, size.mails),
+                TWO: lambda: ours(one, port, size.mails, drains=2),
                 PEER: lambda: post_office(port),
                 BARE: lambda: smtplib(port, size.mails),
                 SPREAD: lambda: ours(many, port, size.mails),
-                TWO: lambda: ours(one, port, size.mails, drains=2),
             },
         )
         say(f"Delivery of {size.far} mails, {2 * _EACH_WAY} ms away")

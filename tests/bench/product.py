@@ -90,6 +90,9 @@ class Product:
                     outbox.write(
                         [draft(rows[number % len(rows)], number) for number in range(begin, min(begin + _BATCH, count))]
                     )
+            if db.engine.dialect.name == "postgresql":  # as its autovacuum would before long
+                with transaction() as session:
+                    session.execute(text("ANALYZE"))
         self.valkey.flush()  # the wakes: a worker shall wait until the clock is started
 
     def keep(self, name: str) -> Path:
@@ -129,9 +132,9 @@ class Product:
     def deliver(self, port: int, count: int, *, workers: int = 1, drains: int = 1, timeout: float = 300) -> float:
         """Seconds in which the worker processes send `count` mails: from the wake to that outcome in the log.
 
-        There may be more than that waiting. `drains` is how many lanes there are, if more than workers.
+        There may be more than that waiting. `drains` is how many each worker runs at a time; each has its lane.
         """
-        settings = {"relay": f"smtp://127.0.0.1:{port}", "relay_lanes": max(workers, drains)}
+        settings = {"relay": f"smtp://127.0.0.1:{port}", "drains": drains, "relay_lanes": workers * drains}
         with self.working(processes.WORKER_MAIL, workers, **settings) as started:
             redis = Redis.from_url(self.valkey.url)
             begin = time.time()
