@@ -18,13 +18,18 @@ from portal.extensions import db
 from portal.job_queue import Work
 from portal.models import Lane, LogEntry, Message
 from portal.services.accounts import api_keys, tenants
+from portal.services.drivers import save_gate
+from portal.services.drivers.settings import DriverSettings
 from portal.services.operations import heartbeat
 from portal.services.outbox import accept as outbox
 from portal.services.routing import lanes as routing_lanes
-from tests.chaos.steps import Run
+from portal.services.senders import verification
+from portal.transport.destinations import MemoryResolver
+from tests.chaos.steps import Run, merchant
+from tests.chaos.steps import allow as allow_server
 from tests.conftest import Environment
 from tests.support import processes
-from tests.support.hostile_server import HOLD, HostileServer
+from tests.support.hostile_server import HOLD, SILENCE, HostileServer
 from tests.support.ports import free_port
 from tests.support.processes import Process
 from tests.support.settings import configure
@@ -92,6 +97,33 @@ def test_a_worker_that_is_asked_to_stop_ends_each_drain_after_the_mail_at_hand(
     with app.app_context():
         assert not db.session.scalar(select(func.count()).where(LogEntry.event.in_(("ambiguous", "released"))))
         assert not db.session.scalar(select(func.count()).where(Lane.lease_token.is_not(None)))
+
+
+def test_tests_of_servers_that_hang_keep_no_verification_mail_waiting(
+    app: Flask, smtp: SMTPSink, environment: Environment
+) -> None:
+    with HostileServer(lambda talk, point: SILENCE) as hanging:
+        allow_server(app, None, [hanging.port], MemoryResolver({}))
+        network = {"smtp_allowed_networks": "127.0.0.0/8", "smtp_allowed_ports": hanging.port, "drains": 4}
+        with app.app_context():
+            for number in range(5):
+                shop, person = merchant(f"shop-{number}")
+                save_gate.start(shop, person, settings_for(hanging.port, number))
+        with Process(processes.WORKER_INTERACTIVE, environment(**network)):
+            hanging.wait_until(lambda server: len(server.talks) == 2, "half of the places are held by tests")
+            with app.app_context():
+                for number in range(3):
+                    shop, person = merchant(f"other-{number}")
+                    verification.start_verification(shop, person, f"hello@other-{number}.example", "Other")
+            smtp.wait_for(3)
+        assert len(hanging.talks) == 2
+
+
+def settings_for(port: int, number: int) -> DriverSettings:
+    return DriverSettings(
+        preset="other", host="127.0.0.1", port=port, encryption="starttls", username=f"shop-{number}@acme.example",
+        secret="correct horse battery", from_address="shop@acme.example", from_name="Acme",
+    )  # fmt: skip
 
 
 def post(url: str, key: str, number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections import deque
@@ -63,7 +64,8 @@ def drain(lane_id: int, timeouts: Timeouts | None = None, place: Place | None = 
     session = _Session(lease, place or Place(), timeouts or _timeouts())
     try:
         with closing(session.line):
-            session.work(time.monotonic() + DRAIN_SECONDS)
+            # Drains that began together shall not all end together: for a moment nothing would go out.
+            session.work(time.monotonic() + DRAIN_SECONDS * random.uniform(0.6, 1))
             if not stopping.is_set():
                 session.line.leave()
         lanes.release(lease)
