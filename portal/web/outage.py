@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from flask import Flask, Response, current_app, g
+from flask import Flask, Response, current_app, g, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
@@ -14,6 +14,7 @@ from portal.db.transaction import end_session
 from portal.extensions import db
 from portal.models import User
 from portal.web import session as sessions
+from portal.web.access import declared
 from portal.web.i18n import speak
 
 RETRY_SECONDS = 10
@@ -38,13 +39,19 @@ def init_app(app: Flask) -> None:
     @app.after_request
     def note_success(response: Response) -> Response:
         outage = _outage()
-        if outage.is_on and response.status_code < 400 and db.session.registry.has():
+        if outage.is_on and response.status_code < 400 and _has_asked():
             outage.worked()
         return response
 
 
 def _outage() -> Outage:
     return cast(Outage, current_app.extensions["portal_outage"])
+
+
+def _has_asked() -> bool:
+    """Whether the request has asked the database for whoever sent it."""
+    rule = declared(request.endpoint) if request.endpoint else None
+    return rule is not None and rule.rule not in ("public", "operator")
 
 
 def _met(error: Exception) -> BaseResponse:

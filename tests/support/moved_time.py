@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import event, text
+from sqlalchemy import Dialect, event, text
 
 from portal.extensions import db
 from portal.services.operations import time_watch
@@ -63,13 +63,15 @@ class MovedTime:
     def end(self) -> None:
         self._travels.close()
 
-    def use(self, connection: Any, *_: Any) -> None:
-        """Have a connection that is taken from the pool tell our time."""
-        if _is_postgresql():
+    def connect(self, dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+        """Each connection, of sessions and of drains, tells our time."""
+        connection = dialect.loaded_dbapi.connect(*arguments, **options)
+        if dialect.name == "postgresql":
             connection.execute("SET search_path = moved, pg_catalog, public")
             connection.commit()
         else:
             connection.create_function("strftime", -1, self._strftime)
+        return connection
 
     def _strftime(self, _format: str, base: str | None, *more: str) -> str | None:
         """As `strftime('%Y-%m-%d %H:%M:%f', ...)`, which is all that we ask for."""
@@ -87,14 +89,15 @@ def moved_time(ctx: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MovedTim
     if _is_postgresql():
         with db.engine.begin() as connection:
             connection.execute(text(_OURS))
-    event.listen(db.engine, "checkout", time.use)
+    event.listen(db.engine, "do_connect", time.connect)
+    db.engine.dispose()
     real = time_watch._uptime
     monkeypatch.setattr(time_watch, "_uptime", lambda: real() + time.passed.total_seconds())
     time_watch._last.clear()
     yield time
     time.end()
     db.session.remove()
-    event.remove(db.engine, "checkout", time.use)
+    event.remove(db.engine, "do_connect", time.connect)
     db.engine.dispose()
     time_watch._last.clear()
     if _is_postgresql():
