@@ -27,6 +27,7 @@ from jobs.known_job import KnownJob, KnownQueue
 from jobs.places import Places, Standing, Task
 from portal import create_app, job_queue, redis_client
 from portal.config import stopped_by_wrong_settings
+from portal.db.away import Outage, is_away
 from portal.job_queue import Work
 from portal.services.delivery import drain as delivery
 from portal.services.delivery.place import Place
@@ -124,11 +125,17 @@ def run(app: Flask, task: Task, place: Place) -> None:
     """Do one task in the thread of its place; what it raises ends in the log."""
     with app.app_context():
         more = (place,) if task.work == Work.DRAIN else ()
+        outage: Outage = app.extensions["portal_outage"]
         try:
             import_attribute(task.work)(task.number, *more)
-        except Exception:
+        except Exception as error:
+            if is_away(error):
+                outage.met(error)
+                return
             log.exception("job failed", extra={"fields": {"job": task.work, "number": task.number}})
             heartbeat.count_failed_job()
+        else:
+            outage.worked()
 
 
 def _look_after(app: Flask, name: str, places: Places) -> None:

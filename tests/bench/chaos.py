@@ -18,7 +18,7 @@ from tests.support.processes import ROOT, python
 def main() -> int:
     failed = False
     for database, runner in (("SQLite", []), ("PostgreSQL", ["tests.support.postgres", *python("-m")])):
-        say(f"The reliability table on {database}: this takes about half an hour ...")
+        say(f"The reliability table on {database}: this takes about an hour with the model, half of it without ...")
         code, rows = _run(python("-m", *runner, "pytest", "-q", "tests/chaos"))
         if code == UNAVAILABLE:
             say("Not run on PostgreSQL, because none was found.")

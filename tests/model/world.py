@@ -23,6 +23,7 @@ MOST_KILLS = MOST_FREEZES = 4
 _FREEZES = (7_000, 70_000, 400_000)
 _AROUND_THE_END = (-500, 20, 300, 1_500, 20_000)  # of a lease
 _SET_BACK = (0, 0, 0, 20, 90)  # in which others get further
+_MOST_IDLE = 20  # ticks
 _MOST_STEPS = 20_000
 
 
@@ -172,6 +173,7 @@ class World:
         count = 0 if self.plan.clock_is_away else self.plan.clocks
         self.clocks = [self._new_clock(number) for number in range(count)]
         self.next_tick = [0] * count
+        self._idle_ticks = self._seen = 0
 
     def _new_clock(self, number: int) -> tuple[Process, Clock]:
         return Process(f"clock {number}"), Clock(relevant_steps(self.laboratory), now=self.time.monotonic())
@@ -181,7 +183,10 @@ class World:
 
     def _tick(self, number: int) -> None:
         process, clock = self.clocks[number]
-        self.next_tick[number] = self.time.ms + self.plan.tick_ms
+        # While nothing changes, ticks would only say the same again: they come more and more seldom.
+        self._idle_ticks = self._idle_ticks + 1 if self._seen == self.promises.commits else 0
+        self._seen = self.promises.commits
+        self.next_tick[number] = self.time.ms + self.plan.tick_ms * (1 + min(self._idle_ticks, _MOST_IDLE))
         if not finds_something(self.laboratory):
             return
         self._start(process, process.name, lambda: clock.tick(self.time.monotonic()))
