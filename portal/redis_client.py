@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from flask import Flask, current_app
 from redis import Redis, RedisError
@@ -19,46 +17,13 @@ _QUIET_SECONDS = 5  # Redis is not asked again for so long after it failed
 log = logging.getLogger(__name__)
 
 
-def connect(url: str, *, timeout: float | None = 2, kind: type[Redis] = Redis) -> Redis:
+def connect(url: str, *, timeout: float | None = 2) -> Redis:
     """A client that gives up quickly: a web request must not wait for a Redis that is away. None waits (workers)."""
-    return kind.from_url(url, socket_connect_timeout=2, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
-
-
-class ThreadsOwn(Redis):
-    """A client whose single commands go by a connection of the thread's own; pipelines go by the pool.
-
-    What the pool, retries and measurements do around a command takes longer than the command (docs/benchmarks.md).
-    """
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._own = threading.local()
-
-    def execute_command(self, *words: Any, **options: Any) -> Any:
-        connection = self._connection()
-        try:
-            connection.send_command(*words)
-            return self.parse_response(connection, words[0], **options)
-        except BaseException:
-            connection.disconnect()  # or the next command would read this one's answer
-            raise
-
-    def _connection(self) -> Any:
-        kept = getattr(self._own, "connection", None)
-        if kept is None or kept.pid != os.getpid():  # a fork has its parent's socket
-            kept = self._own.connection = self.connection_pool.make_connection()
-        elif kept.is_connected:
-            try:
-                gone = kept.can_read(0)  # nothing was asked: what can be read is the end, or nobody's answer
-            except (RedisError, OSError):
-                gone = True
-            if gone:
-                kept.disconnect()
-        return kept
+    return Redis.from_url(url, socket_connect_timeout=2, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
 
 
 def init_app(app: Flask) -> None:
-    app.extensions["portal_redis"] = Line(connect(app.extensions["settings"].redis_url, kind=ThreadsOwn))
+    app.extensions["portal_redis"] = Line(connect(app.extensions["settings"].redis_url))
 
 
 class Line:

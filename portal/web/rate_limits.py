@@ -18,7 +18,6 @@ from flask import Flask, current_app, g, request
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter, RateLimiter
-from redis import Redis
 from werkzeug.exceptions import TooManyRequests
 
 from portal.config import settings
@@ -97,23 +96,13 @@ def spend(limit: Limit, cost: int = 1) -> None:
         raise TooManyRequests(f"The limit is {item}. Try again in {wait} s.", retry_after=wait)
 
 
-class _Shared(RedisStorage):
-    """Counts by a client of ours; the library would make one of its own."""
-
-    def __init__(self, client: Redis) -> None:
-        self._client = client
-        super().__init__("redis://", client.connection_pool, key_prefix="absender:limit")
-
-    def get_connection(self, readonly: bool = False) -> Any:
-        return self._client
-
-
 class Counters:
     """What was spent: shared in Redis, and this process's own for when that is away."""
 
     def __init__(self, redis: Line) -> None:
         self._redis = redis
-        self._shared = FixedWindowRateLimiter(_Shared(redis.client))
+        pool = redis.client.connection_pool
+        self._shared = FixedWindowRateLimiter(RedisStorage("redis://", pool, key_prefix="absender:limit"))
         self._own = FixedWindowRateLimiter(MemoryStorage())
 
     def take(self, item: RateLimitItem, name: str, who: str, cost: int) -> int:
