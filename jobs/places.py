@@ -6,6 +6,7 @@ but memory, connections and the harm that a slow server could do: docs/decisions
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from portal.services.delivery.place import Place, Shared
 from portal.services.operations.heartbeat import InUse
 
 _MOST_WAITING = 10_000  # the clock wakes the rest again
+
+log = logging.getLogger(__name__)
 
 
 class Standing(Enum):
@@ -101,7 +104,12 @@ class Places:
                 free, for_doubtful = free - 1, for_doubtful - doubtful
             del self._waiting[task]
             self._at_work[task] = standing, place
-            threading.Thread(target=self._work, args=(task, place), daemon=True).start()
+            try:
+                threading.Thread(target=self._work, args=(task, place), daemon=True).start()
+            except RuntimeError:  # no more threads or memory for now: whoever is at work ends before long
+                del self._at_work[task]
+                log.exception("a job has to be woken again")
+                break
 
     def _cut(self) -> bool:
         """Take the places of the latest slow ones, those above half. Returns whether any has lost its place."""

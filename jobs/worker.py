@@ -144,7 +144,7 @@ def _look_after(app: Flask, name: str, places: Places) -> None:
     with app.app_context():
         while not delivery.stopping.wait(1):
             places.look_again()
-            places.shared.connections.close_old()
+            places.shared.connections.close_old(alone=(heartbeat.workers(name) or 0) < 2)
             heartbeat.report_places(name, worker, places.in_use())
 
 

@@ -219,6 +219,18 @@ def test_a_task_that_breaks_frees_its_place_and_takes_no_other_along(
     floor.are_at_work(2, 3, 4, 5)
 
 
+def test_without_another_thread_a_task_is_left_to_its_next_wake(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        floor.offer(1)
+    assert floor.places.in_use() == (0, 0, 0, 0)
+    floor.offer(1)
+    floor.are_at_work(1)
+
+
 def test_the_first_that_waits_is_the_first_to_begin(floor: Floor) -> None:
     floor.offer(*range(1, 9), standing=Standing.DOUBTFUL)
     for number in range(1, 9):

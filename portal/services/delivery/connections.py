@@ -17,10 +17,14 @@ class _Kept(NamedTuple):
 
 
 class Connections:
-    """A process's open connections that no drain uses, by lane; at most `most`."""
+    """A process's open connections that no drain uses, by lane; at most `most`.
+
+    None are kept beside another worker: it may take the lane next, and open a connection more than a server allows.
+    """
 
     def __init__(self, most: int = 0) -> None:
         self._most = most
+        self._alone = True
         self._lock = threading.Lock()
         self._kept: dict[int, _Kept] = {}  # the one kept longest comes first
 
@@ -40,7 +44,7 @@ class Connections:
         kept = _Kept(account, transport, time.monotonic() + seconds)
         with self._lock:
             too_many = [self._kept.pop(lane_id, None)]
-            if self._most and transport.usable and seconds > 0:
+            if self._alone and transport.usable and seconds > 0:
                 self._kept[lane_id] = kept
             else:
                 too_many.append(kept)
@@ -48,11 +52,13 @@ class Connections:
                 too_many.append(self._kept.pop(next(iter(self._kept))))
         _close(*too_many)
 
-    def close_old(self) -> None:
-        """Close those whose time is up."""
+    def close_old(self, alone: bool = True) -> None:
+        """Close those whose time is up; all of them where other workers are at work, too."""
         now = time.monotonic()
         with self._lock:
-            old = [self._kept.pop(lane_id) for lane_id, kept in [*self._kept.items()] if now >= kept.until]
+            self._alone = alone
+            ended = [lane_id for lane_id, kept in self._kept.items() if now >= kept.until or not alone]
+            old = [self._kept.pop(lane_id) for lane_id in ended]
         _close(*old)
 
     def close_all(self) -> None:

@@ -115,6 +115,18 @@ def test_only_the_same_account_gets_it_and_once_only() -> None:
     assert kept.take(1, ACCOUNT) is None
 
 
+def test_none_is_kept_beside_another_worker() -> None:
+    server, kept = FakeServer(), Connections(2)
+    first, second, third = (opened(server) for _ in range(3))
+    kept.keep(1, ACCOUNT, first, 60)
+    kept.close_old(alone=False)
+    kept.keep(2, ACCOUNT, second, 60)
+    assert kept.take(1, ACCOUNT) is None and kept.take(2, ACCOUNT) is None
+    kept.close_old(alone=True)
+    kept.keep(3, ACCOUNT, third, 60)
+    assert kept.take(3, ACCOUNT) is third
+
+
 def test_old_ones_and_too_many_are_closed() -> None:
     server, kept = FakeServer(), Connections(2)
     first, second, third, old = (opened(server) for _ in range(4))
