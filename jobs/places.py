@@ -72,11 +72,13 @@ class Places:
         with self._changed:
             self._changed.wait_for(lambda: not self._at_work)
 
-    def begin_nothing_more(self) -> None:
-        """Leave what waits, and what is offered from now on, to whoever is woken next."""
+    def begin_nothing_more(self) -> list[Task]:
+        """Return what waits: it is another worker's now, as is whatever is offered from now on."""
         with self._changed:
             self._closed = True
+            left = [*self._waiting]
             self._waiting.clear()
+            return left
 
     def in_use(self) -> InUse:
         with self._changed:

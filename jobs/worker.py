@@ -169,7 +169,8 @@ def main(argv: list[str] | None = None) -> int:
         places = Places(app.extensions["settings"].drains, partial(run, app))
         threading.Thread(target=_look_after, args=(app, name, places), daemon=True).start()
         work(name, redis_client.connect(app.extensions["settings"].redis_url, timeout=None), places)
-        places.begin_nothing_more()
+        for task in places.begin_nothing_more():
+            job_queue.put_back(task.work, task.number, name)
         places.wait_until_idle()
         places.shared.connections.close_all()
     return 0

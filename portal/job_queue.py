@@ -58,6 +58,11 @@ def enqueue_interactive(work: Work, argument: int) -> bool:
     return redis_client.line().ask(lambda client: _put(client, INTERACTIVE, work, argument))
 
 
+def put_back(work: Work, argument: int, queue_name: str) -> None:
+    """Leave a job that was taken and not begun to another worker. A lane that is at work here is woken by its end."""
+    redis_client.line().ask(lambda client: _put(client, queue_name, work, argument))
+
+
 def clear_wake(lane_id: int) -> None:
     """Let mail that is accepted from now on wake the lane again; a drain calls this before its first claim.
 

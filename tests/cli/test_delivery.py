@@ -32,7 +32,7 @@ def test_where_all_is_well_it_says_so_and_ends_with_0(tenant: Tenant, app: Flask
     make_well(valkey)
     result = run(app, "status")
     assert result.exit_code == 0 and result.output.endswith("All is well.\n"), result.output
-    for sentence in ("No message waits.", "All 3 lanes are free.", "None of 0 drivers", "1 alive, 0 jobs wait"):
+    for sentence in ("No message waits.", "All 6 lanes are free.", "None of 0 drivers", "1 alive, 0 jobs wait"):
         assert sentence in result.output
 
 

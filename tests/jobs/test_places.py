@@ -242,9 +242,9 @@ def test_the_first_that_waits_is_the_first_to_begin(floor: Floor) -> None:
 
 
 def test_at_the_end_nothing_more_is_begun(floor: Floor) -> None:
-    floor.offer(1, 2, 3, 4, 5)
+    floor.offer(1, 2, 3, 4, 5, 4)
     floor.are_at_work(1, 2, 3, 4)
-    floor.places.begin_nothing_more()
+    assert floor.places.begin_nothing_more() == [Task(Work.DRAIN, 5), Task(Work.DRAIN, 4)]
     floor.end(1)
     floor.offer(6)
     floor.are_at_work(2, 3, 4)

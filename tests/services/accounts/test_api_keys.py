@@ -10,7 +10,7 @@ from portal.services.accounts import api_keys
 def test_a_key_opens_until_it_is_revoked_and_is_stored_nowhere(ctx: Flask) -> None:
     secret = api_keys.create("backend")
     found = api_keys.authenticate(secret)
-    assert found and found.name == "backend" and secret not in str(vars(found))
+    assert found and found.name == "backend" and secret not in str(found._asdict())
     assert api_keys.authenticate(secret + "x") is None
     db.session.query(ApiKey).update({"revoked_at": utcnow()})
     assert api_keys.authenticate(secret) is None
