@@ -41,11 +41,14 @@ class Connection(sqlite3.Connection):
     """What the engine gets for a connection while a schedule runs."""
 
     observer: ClassVar[Observer | None] = None
+    strftime: ClassVar[Any] = None  # tells the schedule's time
     changed: ClassVar[Any] = None  # what a mutation makes of a statement
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.written: list[Kind] = []  # in the transaction at work
+        # Whatever schedule is at work: connections outlive schedules.
+        self.create_function("strftime", -1, lambda *given: Connection.strftime(*given), deterministic=True)
 
     def cursor(self, *_: Any) -> "Cursor":  # type: ignore[override]
         return super().cursor(Cursor)
@@ -70,6 +73,8 @@ class Connection(sqlite3.Connection):
         observer = self.observer
         if observer is None:
             return work()
+        if kind.verb == "rollback" and not self.in_transaction:
+            return None  # of one that was killed after its commit
         observer.before(self, kind, text)
         if kind.verb == "write":
             self.written.append(kind)
