@@ -21,7 +21,7 @@ class Observer(Protocol):
     def after(self, connection: "Connection", kind: Kind) -> None: ...
 
 
-_COMMIT, _ROLLBACK = Kind("commit"), Kind("rollback")
+_BEGIN, _COMMIT, _ROLLBACK = Kind("begin"), Kind("commit"), Kind("rollback")
 _WRITE = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)", re.IGNORECASE)
 
 
@@ -75,10 +75,14 @@ class Connection(sqlite3.Connection):
             return work()
         if kind.verb == "rollback" and not self.in_transaction:
             return None  # of one that was killed after its commit
+        alone = kind.verb == "write" and not self.in_transaction
+        if alone:
+            observer.before(self, _BEGIN, text)
         observer.before(self, kind, text)
         if kind.verb == "write":
             self.written.append(kind)
         done = work()
+        kind = _COMMIT if alone else kind
         observer.after(self, kind)
         if kind.verb in ("begin", "commit", "rollback"):
             self.written = []
