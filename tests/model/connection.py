@@ -21,7 +21,7 @@ class Observer(Protocol):
     def after(self, connection: "Connection", kind: Kind) -> None: ...
 
 
-_COMMIT, _ROLLBACK = Kind("commit"), Kind("rollback")
+_BEGIN, _COMMIT, _ROLLBACK = Kind("begin"), Kind("commit"), Kind("rollback")
 _WRITE = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)", re.IGNORECASE)
 
 
@@ -41,11 +41,14 @@ class Connection(sqlite3.Connection):
     """What the engine gets for a connection while a schedule runs."""
 
     observer: ClassVar[Observer | None] = None
+    strftime: ClassVar[Any] = None  # tells the schedule's time
     changed: ClassVar[Any] = None  # what a mutation makes of a statement
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.written: list[Kind] = []  # in the transaction at work
+        # Whatever schedule is at work: connections outlive schedules.
+        self.create_function("strftime", -1, lambda *given: Connection.strftime(*given), deterministic=True)
 
     def cursor(self, *_: Any) -> "Cursor":  # type: ignore[override]
         return super().cursor(Cursor)
@@ -70,10 +73,16 @@ class Connection(sqlite3.Connection):
         observer = self.observer
         if observer is None:
             return work()
+        if kind.verb == "rollback" and not self.in_transaction:
+            return None  # of one that was killed after its commit
+        alone = kind.verb == "write" and not self.in_transaction
+        if alone:
+            observer.before(self, _BEGIN, text)
         observer.before(self, kind, text)
         if kind.verb == "write":
             self.written.append(kind)
         done = work()
+        kind = _COMMIT if alone else kind
         observer.after(self, kind)
         if kind.verb in ("begin", "commit", "rollback"):
             self.written = []

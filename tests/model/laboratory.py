@@ -18,6 +18,7 @@ from sqlalchemy import Dialect, event
 
 from portal import create_app, job_queue
 from portal.config import load_settings
+from portal.db import prepared
 from portal.extensions import db
 from portal.models.base import keep_time_by
 from portal.redis_client import Line
@@ -50,14 +51,15 @@ class Laboratory:
             "default_sender": "Marketplace <notifications@marketplace.example>",
             "support_email": "help@marketplace.example", "support_url": "https://marketplace.example/tickets",
         }  # fmt: skip
-        self.app: Flask = create_app(**self._options)
+        # An actor that others have overtaken holds its connection: here nobody waits for one.
+        with patch.object(prepared, "CONNECTIONS", 64):
+            self.app: Flask = create_app(**self._options)
         keep_time_by(None)
         self._settings = {number: load_settings(**self._options, relay_lanes=number) for number in (1, 2, 3)}
         with self.app.app_context():
             flask_migrate.upgrade()
             db.engine.dispose()
             event.listen(db.engine, "do_connect", _use_ours)
-            event.listen(db.engine, "connect", self._give_time)
             self.tenants = [tenants.upsert(f"t{n}", name=f"Shop {n}", plan="enterprise")[0].id for n in range(TENANTS)]
             db.session.remove()
         self.database = sqlite3.connect(f"{folder}/model.db", isolation_level=None)
@@ -73,16 +75,12 @@ class Laboratory:
             db.session.remove()
             db.engine.dispose()
 
-    def _give_time(self, connection: Any, _record: Any) -> None:
-        # Whatever schedule is at work: connections outlive schedules.
-        strftime = lambda *arguments: self._time.strftime(*arguments)  # noqa: E731
-        connection.create_function("strftime", -1, strftime, deterministic=True)
-
     @contextmanager
     def schedule(self, seed: int, lane_count: int, time: Time, redis: ForgetfulRedis, server: Server) -> Iterator[None]:
         """Within the block the engine's world is this one: its time, its Redis, its mail server, an empty outbox."""
         settings = self._settings[lane_count]
         self._time = time
+        Connection.strftime = staticmethod(time.strftime)
         self._empty(lane_count)
         self.app.extensions["settings"] = settings
         self.app.extensions["portal_redis"] = Line(redis)  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ class Mutation(NamedTuple):
 _FROZEN = {"freeze": 0.03, "kill": 0, "poison": 0, "clocks": 1, "tick_ms": 5000, "turbulent_ms": 1_000_000}
 _FROZEN |= {"clock_is_away": False, "messages": 4, "spread_ms": 40_000}
 _CALM = {"kill": 0, "freeze": 0, "poison": 0, "fail": 0, "cancels": 0, "slow": 0, "forgets": 0, "interactive": 0}
-_ALONE = _CALM | {"clock_is_away": True, "places": 2, "processes": 2, "messages": 6, "spread_ms": 20_000}
+_ALONE = _CALM | {"lanes": 1, "clock_is_away": True, "places": 2, "processes": 2, "messages": 6, "spread_ms": 20_000}
 _REFUSED = {"clock_is_away": False, "fail": 0.3, "faults": [fault for fault in FAULTS if fault.name == "greylisted"]}
 
 MUTATIONS = {

@@ -107,6 +107,8 @@ class Transport:
     def close(self) -> None:
         self._open = False
 
+    abort = close  # nobody takes a drain's place away here
+
     def _fail(self, fault: Fault, patience: float) -> None:
         if fault.late:
             self.world.pause(patience)

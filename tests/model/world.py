@@ -225,7 +225,7 @@ class World:
             self.freezes += 1
             self._freeze(actor)
         if actor.ready_at > self.time.ms or random.random() < plan.switch:
-            actor.ready_at += random.choice(_SET_BACK)
+            actor.ready_at += random.choice(_SET_BACK) * (1 if self.clocks else 3)
             self.hub.switch()
             if actor.process.dead:
                 raise Killed
