@@ -193,9 +193,8 @@ class Promises:
             if copies or row.state not in ("held", "cancelled", "failed", "unconfirmed"):
                 say(f"kills its process, and is {row.state}")
             return
-        # Deaths from outside may meet the only message that there is three times. And where one process has several
-        # drains, poison takes along what the others have at hand, which may come to its third death with it.
-        excused = world.kills or world.freezes or world.plan.places > 1
+        # Deaths from outside may meet the only message that there is three times.
+        excused = world.kills or world.freezes
         if row.state == "held" and not (row.reason == "set_aside" and excused):
             say(f"is held ({row.reason})")
         if world.plan.clock_is_away and row.state != "sent":

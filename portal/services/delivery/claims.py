@@ -1,13 +1,4 @@
-"""Claims: which waiting messages a drain takes, and how they come back when it can't send them.
-
-**Mail that a lane died with** (docs/decisions/0018). Some mail may kill every worker that takes it up, or hold it for
-longer than its lease. Nobody can tell from the outside which of the claimed ones it was, or whether somebody killed the
-worker for another reason. So whatever a dead lane had claimed and not brought to its dot is claimed alone from then on,
-and a release counts for what was at hand and nothing else. At the third release the message is set aside. Of several
-such suspects the one with the fewest releases is tried next, whenever they are due: no message meets its third death
-before every other suspect of its route has met its second. So kills from outside, which hit whatever is at hand, spread
-over all of them, while a message that kills by itself soon stands alone, the others having been sent.
-"""
+"""Claims: which waiting messages a drain takes, and how they come back when it can't send them."""
 
 from __future__ import annotations
 
@@ -37,12 +28,12 @@ from portal.db.prepared import Statement
 from portal.db.transaction import after_commit, transaction
 from portal.extensions import db
 from portal.models import Lane, Message, Refusal, now, statement_time
-from portal.models.message import IS_SUSPECT, IS_WAITING, WAITING, State
+from portal.models.message import IS_WAITING, WAITING, State
 from portal.models.route import Route
 from portal.models.time_watch import IS_FOLLOWED
 from portal.reasons import Reason
 from portal.services import message_state
-from portal.services.delivery import outcomes
+from portal.services.delivery import outcomes, suspects
 from portal.services.delivery.outcomes import Attempt
 from portal.services.message_state import MESSAGE, Change, change
 from portal.services.routing import daily_limit, lanes, reroute
@@ -82,7 +73,7 @@ def claim(lease: Lease, most: int = BATCH) -> list[Attempt]:
         together = list(takewhile(lambda row: not row.releases, due))
         if len(together) < len(due):  # whoever comes behind them has not had its turn
             lanes.keep(lease, (together[-1] if together else due[0]).tenant_id)
-        ids = [row.id for row in together or _suspect(lease.route)]
+        ids = [row.id for row in together or suspects.next_of(lease.route)]
         over: Sequence[Any] = ()
         if ids and daily_limit.is_counting(lease.route):
             ids, over = daily_limit.within(ids)
@@ -153,7 +144,8 @@ def _walk() -> Select[tuple[int]]:
 
     walk = select(first_after(bindparam("after", type_=Integer)).label("tenant_id")).cte("walk", recursive=True)
     walk = walk.union_all(select(first_after(walk.c.tenant_id).label("tenant_id")).where(walk.c.tenant_id.is_not(None)))
-    due = exists().where(waiting, Message.tenant_id == walk.c.tenant_id, Message.due_at <= statement_time())
+    of_tenant = and_(waiting, Message.tenant_id == walk.c.tenant_id)
+    due = exists().where(of_tenant, Message.due_at <= statement_time(), suspects.MAY_BE_TRIED)
     has_to_wait = exists().where(
         Refusal.route == bindparam("on_route"),
         Refusal.tenant_id == walk.c.tenant_id,
@@ -177,6 +169,7 @@ _DUE = Statement(
         IS_WAITING,
         Message.tenant_id == bindparam("tenant"),
         Message.due_at <= statement_time(),
+        suspects.MAY_BE_TRIED,
     )
     .order_by(Message.due_at, Message.id)
     .limit(bindparam("most", type_=Integer))
@@ -187,20 +180,6 @@ _DUE = Statement(
 def _due(route: Route, tenant_id: int, limit: int) -> list[Any]:
     """The tenant's due messages, the oldest due first; those that another lane is claiming are passed over."""
     return _DUE.rows(on_route=route, tenant=tenant_id, most=limit)
-
-
-_SUSPECT = Statement(
-    select(Message.id)
-    .where(Message.route == bindparam("on_route"), IS_SUSPECT, Message.due_at <= statement_time())
-    .order_by(Message.releases, Message.due_at, Message.id)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
-
-
-def _suspect(route: Route) -> list[Any]:
-    """The one message to be claimed alone: of those that a lane died with, the one with the fewest releases."""
-    return _SUSPECT.rows(on_route=route)
 
 
 @cache
