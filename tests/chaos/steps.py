@@ -126,10 +126,19 @@ class Run:
         self.end_leases()
 
     def lost(self) -> int:
-        """Messages that were accepted by us and never by the server."""
+        """Messages that were accepted by us and never by the server, and no person is told that this may be so."""
+        told = self.unconfirmed()
         with self.app.app_context():
             addresses = set(db.session.scalars(select(Message.to_address).where(Message.kind == "order_update")))
-        return len(addresses - set(self.server.copies()))
+        return len(addresses - set(self.server.copies()) - told)
+
+    def unconfirmed(self) -> set[str]:
+        """Whose fate is unknown twice, as the log says, too."""
+        with self.app.app_context():
+            query = select(Message.to_address).where(Message.state == "unconfirmed", Message.ambiguous == 2)
+            found = set(db.session.scalars(query))
+        assert found == set(self.events("unconfirmed")) <= set(self.events("ambiguous"))
+        return found
 
     def events(self, event: str) -> Counter[str]:
         """How often the log says so, by recipient."""
