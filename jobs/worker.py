@@ -91,7 +91,7 @@ class Worker(SimpleWorker):
                 pipeline.lrem(queue.intermediate_queue_key, 1, job.id)
                 pipeline.execute()
             task = Task(Work(str(job.func_name)), job.args[0])
-            self.places.offer(task, _standing(task, queue.name))
+            self.places.offer(task, _standing(task))
             self.places.wait_for_room(_LET_OTHERS)
         finally:
             self._is_handing_over = False
@@ -143,16 +143,18 @@ def _look_after(app: Flask, name: str, places: Places) -> None:
     worker = secrets.token_hex(8)
     with app.app_context():
         while not delivery.stopping.wait(1):
-            places.look_again()
-            places.shared.connections.close_old(alone=(heartbeat.workers(name) or 0) < 2)
-            heartbeat.report_places(name, worker, places.in_use())
+            try:
+                places.look_again()
+                places.shared.connections.close_old(alone=(heartbeat.workers(name) or 0) < 2)
+                heartbeat.report_places(name, worker, places.in_use())
+            except Exception:
+                log.exception("a worker could not look after its places")
 
 
-def _standing(task: Task, queue_name: str) -> Standing:
-    if queue_name == job_queue.INTERACTIVE:
-        # A merchant's server that is tried may take its time; our own mail to people doesn't wait for it.
-        return Standing.DOUBTFUL if task.work == Work.PROBE else Standing.ORDINARY
-    return Standing.APART if lanes.is_platforms(task.number) else Standing.ORDINARY
+def _standing(task: Task) -> Standing:
+    if task.work == Work.PROBE:
+        return Standing.DOUBTFUL  # a merchant's server that is tried may take its time
+    return Standing.APART if task.work == Work.DRAIN and lanes.is_platforms(task.number) else Standing.ORDINARY
 
 
 def main(argv: list[str] | None = None) -> int:

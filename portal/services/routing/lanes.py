@@ -207,18 +207,16 @@ def has_due_mail(route: Route) -> bool:
     return bool(db.session.scalar(query))
 
 
-_platforms: dict[int, bool] = {}  # a lane's route never changes
+_ROUTE = Statement(select(Lane.route).where(Lane.id == bindparam("lane")))
 
 
 def is_platforms(lane_id: int) -> bool:
-    """Whether the lane is one of the platform's own, the relay's or the interactive one's, and no driver's."""
-    if lane_id not in _platforms:
-        with read() as session:
-            route = session.scalar(select(Lane.route).where(Lane.id == lane_id))
-        if route is None:
-            return False
-        _platforms[lane_id] = route.driver_id is None
-    return _platforms[lane_id]
+    """Whether the lane is one of the platform's own, and no driver's. False while the database is away."""
+    try:
+        found = _ROUTE.row(lane=lane_id)
+    except SQLAlchemyError:
+        return False
+    return found is not None and Route(found.route).driver_id is None
 
 
 # Lanes change only at a start, so a web process needn't ask for each message that it accepts.
