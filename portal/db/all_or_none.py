@@ -19,8 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import OperationalError
 
-from portal.db.prepared import Statement, transaction
-from portal.extensions import db
+from portal.db.prepared import Statement, is_postgresql, transaction
 
 _DIVISION_BY_ZERO = "22012"
 
@@ -52,7 +51,7 @@ class AllOrNone:
 
     def run(self, **values: Any) -> bool:
         """Return whether all was written. Not within a transaction; raises OperationalError."""
-        if db.engine.dialect.name == "postgresql":
+        if is_postgresql():
             return self._run_as_one(values)
         try:
             with transaction(durable=self._durable):

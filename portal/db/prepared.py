@@ -9,12 +9,13 @@ such a statement, too.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
-from queue import LifoQueue
+from operator import attrgetter, methodcaller
 from typing import Any
 
 from flask import Flask, current_app
@@ -38,6 +39,9 @@ _POOL = "portal_prepared"
 _Slot = tuple[str | None, Callable[[Any], Any] | None, Any]
 
 
+_ALL, _COUNT = methodcaller("fetchall"), attrgetter("rowcount")
+
+
 class Statement:
     """A Core statement whose open values are `bindparam`s; its rows have the columns' names and the driver's values.
 
@@ -52,17 +56,16 @@ class Statement:
 
     def row(self, **values: Any) -> Any | None:
         """Run it and return its first row, if it has any."""
-        return next(iter(self.rows(**values)), None)
+        rows = self._run(values, _ALL)
+        return self._named(rows[0]) if rows else None
 
     def rows(self, **values: Any) -> list[Any]:
         """Run it and return all of its rows."""
-        with _connection() as kept:
-            return [self._named(row) for row in kept.execute(*self._bound(kept.dialect, values)).fetchall()]
+        return [self._named(row) for row in self._run(values, _ALL)]
 
     def count(self, **values: Any) -> int:
         """Run it and return how many rows it has changed."""
-        with _connection() as kept:
-            return int(kept.execute(*self._bound(kept.dialect, values)).rowcount)
+        return int(self._run(values, _COUNT))
 
     def glance(self, **values: Any) -> tuple[Any, ...] | None:
         """Its first row, outside of drains: by a connection of the pool. It only reads. Raises OperationalError."""
@@ -84,6 +87,17 @@ class Statement:
         on = connection()
         found = by_driver.execute(on, *self._bound(on.dialect, values))
         return [self._named(row) for row in found.fetchall()]
+
+    def _run(self, values: dict[str, Any], result: Callable[[Any], Any]) -> Any:
+        begun = _begun.get()
+        if begun is not None:
+            return result(begun.execute(*self._bound(begun.dialect, values)))
+        pool = _pool()
+        kept = pool.take()
+        try:
+            return result(kept.execute(*self._bound(kept.dialect, values)))
+        finally:
+            pool.give_back(kept)
 
     def _bound(self, dialect: Dialect, values: dict[str, Any]) -> tuple[str, Any]:
         text, slots, names = self._compiled.get(dialect.name) or self._compile(dialect)
@@ -117,51 +131,66 @@ def _slot(name: str, bind: Any, dialect: Dialect) -> _Slot:
     return None, None, convert(bind.effective_value) if convert else bind.effective_value
 
 
-@contextmanager
-def transaction(*, durable: bool = True) -> Iterator[None]:
+class transaction:
     """Begin to write, commit at the end, roll back on an exception. It holds a connection, so wait for nobody within.
 
     Not `durable`: PostgreSQL need not wait for its disk; a crash of its machine may lose the last moments' commits.
-    Raises OperationalError.
+    Raises OperationalError. A class, because a generator costs as much as a statement.
     """
-    # The turn comes first: whoever has a connection waits for no turn, so that each connection comes back.
-    with turn_to_write(), _connection() as kept:
-        kept.begin(durable)
-        token = _begun.set(kept)
+
+    def __init__(self, *, durable: bool = True) -> None:
+        self._durable = durable
+
+    def __enter__(self) -> None:
+        # The turn comes first: whoever has a connection waits for no turn, so that each connection comes back.
+        self._pool = _pool()
+        self._turn = self._pool.turn
+        self._turn.__enter__()
         try:
-            yield
-            kept.execute("COMMIT")
+            self._kept = self._pool.take()
+            try:
+                self._kept.begin(self._durable)
+            except BaseException:
+                self._pool.give_back(self._kept)
+                raise
         except BaseException:
-            if not kept.closed:
-                kept.execute("ROLLBACK")
+            self._turn.__exit__(None, None, None)
             raise
+        self._token = _begun.set(self._kept)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        kept = self._kept
+        try:
+            if kind is None:
+                kept.execute("COMMIT")
+            elif not kept.closed:
+                kept.execute("ROLLBACK")
         finally:
-            _begun.reset(token)
+            _begun.reset(self._token)
+            self._pool.give_back(kept)
+            self._turn.__exit__(None, None, None)
 
 
-@contextmanager
-def _connection() -> Iterator[_Connection]:
-    """The transaction's connection; without one, whichever is free."""
-    begun = _begun.get()
-    if begun is not None:
-        yield begun
-        return
+def is_postgresql() -> bool:
+    """Whether the statements of drains go to PostgreSQL."""
+    return _pool().dialect.name == "postgresql"
+
+
+def _pool() -> _Pool:
     pool: _Pool = current_app.extensions[_POOL]
-    kept = pool.take()
-    try:
-        yield kept
-    finally:
-        pool.give_back(kept)
+    return pool
 
 
 class _Pool:
     """Who finds no connection waits for one. The one used last is used next, so that few are opened, and stay warm."""
 
     def __init__(self, engine: Engine) -> None:
+        self.dialect = engine.dialect
+        self.turn = turn_to_write()
         self.failed_at = 0.0  # monotonic seconds
-        self._free: LifoQueue[_Connection] = LifoQueue()
-        for _ in range(CONNECTIONS):
-            self._free.put(_Connection(engine.dialect, self))
+        self._free = [_Connection(engine.dialect, self) for _ in range(CONNECTIONS)]
+        self._given_back = threading.Condition()
+        self._waiting = 0
         # Like the engine's pool, but apart: here nobody waits for those that sessions hold.
         self._dialler = engine.pool.recreate()
         event.listen(engine, "engine_disposed", self._close)
@@ -171,22 +200,38 @@ class _Pool:
 
     def take(self) -> _Connection:
         """An open connection, for the caller alone."""
-        kept = self._free.get()
+        try:
+            kept = self._free.pop()
+        except IndexError:
+            kept = self._wait()
         try:
             kept.make_ready()
         except BaseException:
-            self._free.put(kept)
+            self.give_back(kept)
             raise
         return kept
 
     def give_back(self, kept: _Connection) -> None:
         kept.used_at = time.monotonic()
-        self._free.put(kept)
+        self._free.append(kept)
+        if self._waiting:
+            with self._given_back:
+                self._given_back.notify()
+
+    def _wait(self) -> _Connection:
+        with self._given_back:
+            self._waiting += 1  # before the look: whoever gives one back after it sees that somebody waits
+            try:
+                while True:
+                    self._given_back.wait_for(lambda: self._free)
+                    with suppress(IndexError):  # somebody who came just now was faster
+                        return self._free.pop()
+            finally:
+                self._waiting -= 1
 
     def _close(self, _engine: Engine) -> None:
-        for kept in [self._free.get() for _ in range(self._free.qsize())]:
+        for kept in [*self._free]:
             kept.close()
-            self._free.put(kept)
 
 
 class _Connection:

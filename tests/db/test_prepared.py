@@ -1,7 +1,8 @@
 """The connections of prepared statements: few, shared by all threads of a process, and never in two hands."""
 
 import threading
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -67,6 +68,16 @@ def test_more_threads_than_connections_lose_no_write(ctx: Flask, lane: int) -> N
     assert counted(lane) == 3 * CONNECTIONS * 10
 
 
+@contextmanager
+def one_connection() -> Iterator[Any]:
+    pool = prepared._pool()
+    kept = pool.take()
+    try:
+        yield kept
+    finally:
+        pool.give_back(kept)
+
+
 def test_who_finds_no_connection_waits_for_one(ctx: Flask, lane: int) -> None:
     happened: list[str] = []
     begun = threading.Event()
@@ -80,7 +91,7 @@ def test_who_finds_no_connection_waits_for_one(ctx: Flask, lane: int) -> None:
     looking = threading.Thread(target=look)
     with ExitStack() as all_of_them:
         for _ in range(CONNECTIONS):
-            all_of_them.enter_context(prepared._connection())
+            all_of_them.enter_context(one_connection())
         looking.start()
         assert begun.wait(30)
         looking.join(0.1)  # the time in which it would fail, or find more
@@ -154,7 +165,7 @@ def test_a_server_lost_in_this_moment_costs_one_error_and_not_one_per_connection
         counted(lane)
     with ExitStack() as all_of_them:
         for _ in range(CONNECTIONS):
-            kept = all_of_them.enter_context(prepared._connection())
+            kept = all_of_them.enter_context(one_connection())
             assert kept.execute("SELECT 1").fetchall() == [(1,)]
 
 
@@ -189,7 +200,7 @@ def test_only_drains_forgo_waiting_for_the_disk(lane: int) -> None:
     pragma = "PRAGMA synchronous"
     with ExitStack() as all_of_them:
         for _ in range(CONNECTIONS):
-            kept = all_of_them.enter_context(prepared._connection())
+            kept = all_of_them.enter_context(one_connection())
             assert kept.execute(pragma).fetchone() == (1,), "NORMAL"
     with transaction() as session:
         assert session.scalar(text(pragma)) == 2, "FULL"

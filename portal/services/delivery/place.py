@@ -42,12 +42,12 @@ class Octets:
         """Within this, a mail of so many octets is read and made; of large ones one at a time."""
         return self._making if size >= _SMALL else nullcontext()
 
-    @contextmanager
-    def held(self, pot: Pot, size: int) -> Iterator[None]:
+    def held(self, pot: Pot, size: int) -> AbstractContextManager[object]:
         """Count `size` octets until the block ends. Raises NoRoom; never for the only one in its pot."""
-        if size < _SMALL:
-            yield
-            return
+        return nullcontext() if size < _SMALL else self._hold(pot, size)
+
+    @contextmanager
+    def _hold(self, pot: Pot, size: int) -> Iterator[None]:
         with self._lock:
             if self._held[pot] and self._held[pot] + size > _MOST:
                 raise NoRoom
@@ -91,8 +91,10 @@ class Place:
 
     def waits(self) -> None:
         """The next command is on its way."""
-        self.moved()
-        self._since = time.monotonic()
+        now, since = time.monotonic(), self._since
+        if since is not None and now - since > SLOW_AFTER:
+            self._was_slow = True
+        self._since = now
 
     def moved(self) -> None:
         """The server has answered, or nothing is asked of it any more."""

@@ -17,8 +17,7 @@ from typing import Any
 from sqlalchemy import Text, bindparam, cast, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
-from portal.db.prepared import Statement
-from portal.extensions import db
+from portal.db.prepared import Statement, is_postgresql
 from portal.models import Message, statement_time
 from portal.models.message import IS_SUSPECT
 
@@ -46,7 +45,7 @@ def next_of(route: Any) -> list[Any]:
     Within the transaction that claims it.
     """
     found = _NEXT.rows(on_route=route)
-    if found and found[0].releases >= EXCLUSIVE and db.engine.dialect.name == "postgresql":
+    if found and found[0].releases >= EXCLUSIVE and is_postgresql():
         _ONE_AT_A_TIME.rows()  # until the commit: another lane may be claiming one; SQLite has one writer anyway
         found = _NEXT.rows(on_route=route)
     return found
