@@ -159,11 +159,17 @@ class transaction:
         self._token = _begun.set(self._kept)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        kept = self._kept
+        kept, done = self._kept, False
         try:
             if kind is None:
                 kept.execute("COMMIT")
-            elif not kept.closed:
+                done = True
+        finally:
+            self._end(kept, done)
+
+    def _end(self, kept: _Connection, done: bool) -> None:
+        try:
+            if not done and not kept.closed:
                 kept.execute("ROLLBACK")
         finally:
             _begun.reset(self._token)

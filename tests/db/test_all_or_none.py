@@ -5,10 +5,10 @@ from flask import Flask
 from sqlalchemy import bindparam, update
 from sqlalchemy.exc import OperationalError
 
-from portal.db import prepared
 from portal.db.all_or_none import AllOrNone
 from portal.models import Lane
 from tests.conftest import POSTGRES
+from tests.db.connections import one_connection
 from tests.support.steps import lane_id
 
 ADD = update(Lane).where(Lane.id == bindparam("lane")).values(failures=Lane.failures + 1)
@@ -26,10 +26,10 @@ def on_the_disk(*, durable: bool) -> list[bool]:
     found = []
     writing, lane = AllOrNone(ADD, durable=durable), lane_id("relay")
     for _ in range(20):
-        with prepared._connection() as kept:  # the same each time
+        with one_connection() as kept:  # the same each time
             kept.execute("SET synchronous_commit TO on")
         assert writing.run(lane=lane)
-        with prepared._connection() as kept:
+        with one_connection() as kept:
             reached = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
             found.append(kept.execute(reached).fetchone()[0])
     return found

@@ -1,8 +1,7 @@
 """The connections of prepared statements: few, shared by all threads of a process, and never in two hands."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Lane
 from tests.conftest import POSTGRES
+from tests.db.connections import one_connection
 from tests.support.at_once import at_once
 from tests.support.steps import lane_id
 
@@ -66,16 +66,6 @@ def test_more_threads_than_connections_lose_no_write(ctx: Flask, lane: int) -> N
 
     at_once(*[write] * (3 * CONNECTIONS), app=ctx)
     assert counted(lane) == 3 * CONNECTIONS * 10
-
-
-@contextmanager
-def one_connection() -> Iterator[Any]:
-    pool = prepared._pool()
-    kept = pool.take()
-    try:
-        yield kept
-    finally:
-        pool.give_back(kept)
 
 
 def test_who_finds_no_connection_waits_for_one(ctx: Flask, lane: int) -> None:
@@ -173,7 +163,7 @@ def lose_the_server() -> None:
     """The server ends all connections, as a restart does, while all of the pool's are open."""
     with ExitStack() as all_of_them:
         for _ in range(CONNECTIONS):
-            all_of_them.enter_context(prepared._connection())
+            all_of_them.enter_context(one_connection())
     with transaction() as session:
         others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
         session.execute(others)
