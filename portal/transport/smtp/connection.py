@@ -17,7 +17,8 @@ from portal.transport.smtp.account import Account, readable
 from portal.transport.smtp.auth import sign_in
 from portal.transport.smtp.failure import SMTPFailure, no_reply, unanswered
 from portal.transport.smtp.handshake import Watch, connect, hello, resolve
-from portal.transport.smtp.stream import Dialog, Halt, NoReply, dot_stuffed
+from portal.transport.smtp.stream import Dialog, dot_stuffed
+from portal.transport.wire import Halt, NoReply
 
 QUIT_SECONDS = 2.0
 BLOCK = 64 * 1024  # octets of a mail that are written at a time

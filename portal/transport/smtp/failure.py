@@ -5,7 +5,8 @@ from __future__ import annotations
 from portal.transport.base import Reply, Stage, TransportFailure
 from portal.transport.smtp.account import Account, readable
 from portal.transport.smtp.replies import OPENING, classify
-from portal.transport.smtp.stream import NO_TLS, Dialog, NoReply
+from portal.transport.smtp.stream import Dialog
+from portal.transport.wire import NO_TLS, NoReply
 
 
 class SMTPFailure(TransportFailure):
