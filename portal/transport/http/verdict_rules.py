@@ -125,6 +125,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _rule("4..|5..", BACKOFF, "service_unavailable",
               r"serverbusy|storeunavailable|moveinprogress|mailboxfailover|servicenotavailable|serviceunavailable"),
         _rule("400", FAIL, "unknown_recipient", text=_RECIPIENT),
+        # A person's own token may always send as that person: what it lacks is the right, so it wasn't consented to.
+        _rule("403", PAUSE, "oauth_consent", r"accessdenied|requestdenied|insufficient"),
     ),
     "ses": (
         _rule("400", PAUSE, "sandbox", "messagerejected|notverified", r"sandbox|failed the check\b.*<recipient>"),

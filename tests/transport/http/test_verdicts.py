@@ -37,7 +37,7 @@ OTHERS = [
     ("gmail_api", 200, "", "", "-", ACCEPTED),
     ("graph", 401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid.", PAUSE,
      "oauth_rejected"),
-    ("graph", 403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.", PAUSE, "forbidden"),
+    ("graph", 403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.", PAUSE, "oauth_consent"),
     ("graph", 403, "ErrorSendAsDenied", "The user account which was used to submit this request does not have the "
      "right to send mail on behalf of the specified sending account.", PAUSE, "send_as_denied"),
     ("graph", 404, "MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted "
