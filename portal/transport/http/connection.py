@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -114,6 +115,7 @@ class HTTPTransport:
         code, words = self.service.said(answer) if answer.status >= 300 else ("", "")
         verdict = classify(self.service.key, answer.status, code, words)
         said = readable(f"{code}: {words}" if code and words else code or words, self.account)
+        said = said or http.client.responses.get(answer.status, "")
         if verdict.reason == ACCEPTED:
             words_of_it = self.service.accepted(answer) if answer.whole else None
             if words_of_it is not None:

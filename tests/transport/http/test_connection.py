@@ -128,6 +128,7 @@ def test_where_nobody_knows_whether_it_was_taken_it_is_ambiguous(service: str, s
     assert failure.verdict[:2] == ("retry_message", "service_unavailable")
     assert steps == ["reached"]
     assert "html" not in failure.reply.text
+    assert failure.reply.text
 
 
 @both
