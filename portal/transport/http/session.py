@@ -97,8 +97,8 @@ class Session:
                 left -= monotonic() - started
                 continue
             left -= monotonic() - started
-            self._halt.watch(sock)
             try:
+                self._halt.watch(sock)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.settimeout(self.timeouts.command)
                 self._sock = secured(sock, context, destination.host) if self.encrypted else sock
