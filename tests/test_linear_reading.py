@@ -9,6 +9,7 @@ settings (services/drivers/test_settings.py). What forms and queries bring is cu
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from email.message import Message
 
 import pytest
 from werkzeug.datastructures import LanguageAccept
@@ -19,6 +20,10 @@ from portal.log_format import Formatter
 from portal.models.message import is_public_id
 from portal.services.accounts import support_search, tenants
 from portal.services.drivers.settings import host_and_port
+from portal.transport import oauth
+from portal.transport.http import answer, verdicts
+from portal.transport.http.account import HTTPAccount, readable
+from portal.transport.http.verdict_rules import RULES
 from portal.transport.mime import addresses, attachments, headers, names, recipients
 from portal.transport.mime.addresses import InvalidAddress
 from portal.transport.mime.attachments import Attachment
@@ -64,6 +69,22 @@ def launch(text: str) -> None:
         launch_keys.claims(text, secret="s" * 40, jwks=None)
 
 
+def api_answer(text: str) -> None:
+    for provider in RULES:
+        verdicts.classify(provider, 400, text, text)
+
+
+def retry_after(text: str) -> int | None:
+    headers = Message()
+    headers["Retry-After"] = headers["Date"] = text.replace("\n", " ")
+    return answer.retry_after(headers)
+
+
+def sign_in(text: str) -> None:
+    for where in ("callback", "refresh", "smtp"):
+        oauth.classify("microsoft", where, text, text)
+
+
 def language(text: str) -> str | None:
     return parse_accept_header(text, LanguageAccept).best_match(["en", "de"])
 
@@ -71,6 +92,10 @@ def language(text: str) -> str | None:
 # What raises InvalidAddress does so for most of these.
 READERS: dict[str, Callable[[str], object]] = {
     "what a server replies": lambda text: classify("dot", 550, fresh(text)),
+    "what a provider's API answers": api_answer,
+    "what is shown of an API's answer": lambda text: readable(text, HTTPAccount("graph", "a@b.example", "token")),
+    "when an API wants to be asked again": retry_after,
+    "what a provider says of a sign-in": sign_in,
     "a line of the log": log_line,
     "a server's name": providers.by_host,
     "blanks around a text": lambda text: typed.trimmed(f"é{text}é"),

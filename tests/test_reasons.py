@@ -6,6 +6,8 @@ import pytest
 
 from portal.reasons import EARLIER, Reason
 from portal.reasons.words import WORDS
+from portal.transport.http.verdict_rules import NOTHING, RULES, STATUSES
+from portal.transport.http.verdicts import AMBIGUOUS
 from portal.transport.smtp.replies import ACTIONS
 from tests.support.processes import ROOT
 
@@ -26,9 +28,20 @@ def parsed(folder: str) -> list[ast.AST]:
     return [ast.parse(path.read_text()) for path in (ROOT / folder).rglob("*.py")]
 
 
+def given_by_apis() -> set[str]:
+    """What portal.transport.http makes of answers, but for what never reaches a message: accepted and ambiguous."""
+    rules = [(rule.action, rule.reason) for rules in RULES.values() for rule in rules]
+    return {reason for action, reason in [*rules, *STATUSES.values()] if action != NOTHING and reason != AMBIGUOUS}
+
+
+def given_by_sign_ins() -> set[str]:
+    tree = ast.parse((ROOT / "portal/transport/oauth.py").read_text())
+    return texts(tree) & set(Reason)
+
+
 def test_every_reason_has_words() -> None:
     assert set(WORDS) == set(Reason)
-    assert set(ACTIONS) <= set(Reason)
+    assert set(ACTIONS) | given_by_apis() <= set(Reason)
     assert set(EARLIER.values()) <= set(Reason)
 
 
@@ -40,4 +53,4 @@ def test_services_name_reasons_by_the_enum() -> None:
 
 def test_no_reason_is_left_over() -> None:
     used = {reason for tree in parsed("portal/services") for reason in members(tree)}
-    assert set(Reason) - used == set(ACTIONS) - used
+    assert set(Reason) - used == (set(ACTIONS) | given_by_apis() | given_by_sign_ins()) - used

@@ -7,18 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import NamedTuple
 
 from portal.reasons import EARLIER, GIVE_UP, N_, Reason
+from portal.reasons.account_words import ACCOUNT_WORDS, Words
 
 Translate = Callable[[str], str]
-
-
-class Words(NamedTuple):
-    """`why` is the rest of a sentence; `fix` says what to do about it."""
-
-    why: str
-    fix: str
 
 
 WORDS: dict[Reason, Words] = {
@@ -213,7 +206,7 @@ WORDS: dict[Reason, Words] = {
         N_("your marketplace withdrew it, but it may have arrived before"),
         N_("There is nothing to do."),
     ),
-}
+} | ACCOUNT_WORDS
 
 
 def phrase(reason: str | None, translate: Translate) -> str:

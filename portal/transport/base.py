@@ -11,6 +11,9 @@ from portal.transport import destinations
 
 # What `on_step` hears, in this order; a route without encryption or sign-in skips those two.
 STEPS = ("resolve", "connect", "tls", "sign_in", "sender", "recipient", "accepted")
+# The same over HTTP: account reached, sign-in accepted, sender allowed, message accepted. A provider's answer to the
+# mail tells all but the first at once.
+HTTP_STEPS = ("reached", "sign_in", "sender", "accepted")
 # Heard besides, as often as it happens: the server refused one way of signing in, and the other one is tried.
 OTHER_SIGN_IN = "other_sign_in"
 # Heard besides: a step takes long, but it moves on (another address is tried, a block of the mail is written).
@@ -57,7 +60,7 @@ class Mail(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """How the next server accepted a mail."""
+    """How the next server accepted a mail; over HTTP `code` is the status, and `text` has the provider's own id."""
 
     code: int
     text: str
@@ -65,7 +68,10 @@ class Receipt(NamedTuple):
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server said. Code 0: it said nothing, and text is lost, timeout, dns, tls or unsupported."""
+    """What the server said; over HTTP `code` is the status.
+
+    Code 0: it said nothing, and text is lost, timeout, dns, tls or unsupported.
+    """
 
     code: int
     text: str

@@ -76,6 +76,7 @@ MAIL = Purpose(
     frozenset({25, 465, 587, 2525}) | {endpoint.port for known in PROVIDERS.values() for endpoint in known.endpoints}
 )
 MAIL_PORTS = MAIL.ports
+WEB = Purpose(frozenset({443}))  # providers' APIs, and their sign-in
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,10 @@ class Policy:
         networks = tuple(ipaddress.ip_network(network) for network in self.allowed_networks)
         object.__setattr__(self, "allowed_networks", networks)
         object.__setattr__(self, "allowed_ports", frozenset(self.allowed_ports) | self.purpose.ports)
+
+    def used_for(self, purpose: Purpose) -> Policy:
+        """The same networks and names for another purpose. Ports are allowed for mail, so none of them goes with it."""
+        return Policy(self.allowed_networks, (), self.resolver, self.unrestricted, purpose)
 
     def allows_port(self, port: int) -> bool:
         return self.unrestricted or port in self.allowed_ports

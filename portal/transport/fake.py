@@ -21,6 +21,8 @@ from portal.transport.base import (
     TransportFailure,
     Verdict,
 )
+from portal.transport.factory import AnyAccount
+from portal.transport.http.account import HTTPAccount
 from portal.transport.smtp.account import Account
 
 LOST = Reply(0, "lost", "connection lost")
@@ -31,7 +33,7 @@ RETRY = Verdict(Action.RETRY_MESSAGE, "service_unavailable")
 class Accepted:
     """A mail that the server has taken."""
 
-    account: Account
+    account: AnyAccount
     envelope: Envelope
     content: bytes
 
@@ -72,14 +74,14 @@ class FakeServer:
         self._script.append(_Scripted("message", RETRY, LOST, 1, False, mails))
 
     @contextmanager
-    def in_place_of(self, account: Account) -> Iterator[FakeServer]:
+    def in_place_of(self, account: AnyAccount) -> Iterator[FakeServer]:
         """Within the block, whoever opens a transport to the account gets one to this server."""
         with factory.in_place_of(account, self.transport):
             yield self
 
     def transport(
         self,
-        account: Account,
+        account: AnyAccount,
         *,
         timeouts: Timeouts | None = None,
         network: Network | None = None,
@@ -100,9 +102,9 @@ class FakeServer:
 
 
 class FakeTransport:
-    """A Transport to a FakeServer."""
+    """A Transport to a FakeServer; it tells the steps of whatever would go to the account."""
 
-    def __init__(self, server: FakeServer, account: Account, on_step: OnStep) -> None:
+    def __init__(self, server: FakeServer, account: AnyAccount, on_step: OnStep) -> None:
         self.server = server
         self.account = account
         self.on_step = on_step
@@ -112,14 +114,15 @@ class FakeTransport:
     def open(self) -> None:
         """Open unless the script says otherwise. Raises TransportFailure."""
         self.num_emails = 0
-        self.on_step("resolve")
+        self._tell("resolve")
         if scripted := self.server.next("session"):
             raise self._failure(scripted)
-        self.on_step("connect")
-        if self.account.encryption != "none":
-            self.on_step("tls")
-        if self.account.username:
-            self.on_step("sign_in")
+        self._tell("reached", "connect")
+        if isinstance(self.account, Account):
+            if self.account.encryption != "none":
+                self.on_step("tls")
+            if self.account.username:
+                self.on_step("sign_in")
         self.usable = True
 
     def send(self, mail: Mail, before_handover: Callable[[], bool]) -> Receipt:
@@ -128,8 +131,8 @@ class FakeTransport:
             raise self._failure(_Scripted("message", RETRY, Reply(0, "lost", "connection closed"), 1, False, 0))
         if scripted := self.server.next("message", self.num_emails):
             raise self._failure(scripted)
-        self.on_step("sender")
-        self.on_step("recipient")
+        if isinstance(self.account, Account):
+            self._tell("sender", "recipient")
         try:
             if not before_handover():
                 raise Stopped
@@ -142,7 +145,9 @@ class FakeTransport:
             self.server.accepted.append(Accepted(self.account, mail.envelope, mail.content))
         if scripted is not None:
             raise self._failure(scripted)
-        self.on_step("accepted")
+        if isinstance(self.account, HTTPAccount):  # which hears of all of it at once
+            self._tell("sign_in", "sender")
+        self._tell("accepted")
         return Receipt(250, "2.0.0 OK")
 
     def abort(self) -> None:
@@ -151,6 +156,11 @@ class FakeTransport:
     def close(self) -> None:
         """End the session."""
         self.usable = False
+
+    def _tell(self, *steps: str) -> None:
+        for step in steps:
+            if step in factory.steps(self.account):
+                self.on_step(step)
 
     def _failure(self, scripted: _Scripted) -> TransportFailure:
         ended = scripted.reply.code in (0, 421)  # the server is gone, or says that it is going

@@ -108,7 +108,7 @@ class ScriptedServer:
         await self._answer("greeting", "220 scripted.example ESMTP", reader, writer)
         while line := (await reader.readline()).decode():
             self.commands.append(line.rstrip("\r\n"))
-            verb = line.split()[0].upper()
+            verb = (line.split() or [""])[0].upper()  # an empty line is an answer to a challenge
             ehlo = "\r\n".join(f"250-{word}" for word in ("scripted.example", *self.extensions)) + "\r\n250 HELP"
             usual = {"EHLO": ehlo, "STARTTLS": "220 go on", "AUTH": "235 2.7.0 ok", "QUIT": "221 bye"}
             point = verb if verb in self.answers or verb in usual or verb == "RSET" else "*"

@@ -25,7 +25,10 @@ _AUTH_COMMAND = re.compile(r"\bAUTH[ =]+(PLAIN|LOGIN|XOAUTH2|CRAM-MD5|OAUTHBEARE
 
 @dataclass(frozen=True)
 class Account:
-    """An SMTP account. `exempt`: the platform's own relay, whose address may be private."""
+    """An SMTP account. `exempt`: the platform's own relay, whose address may be private.
+
+    `oauth`: the password is an access token of this provider's, as portal.transport.oauth names it (google, microsoft).
+    """
 
     host: str
     port: int
@@ -33,6 +36,7 @@ class Account:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     exempt: bool = False
+    oauth: str = ""
 
     def __post_init__(self) -> None:
         if self.encryption not in ("none", "starttls", "tls"):
@@ -41,6 +45,8 @@ class Account:
             raise ValueError("host must not be empty and port must be between 1 and 65535")
         if bool(self.username) != bool(self.password):
             raise ValueError("username and password belong together")
+        if self.oauth and not self.password:
+            raise ValueError("a sign-in by token needs the token")
         if any(_CONTROL.search(text) for text in (self.host, self.username or "", self.password or "")):
             raise ValueError("host, username and password must not hold control characters")
 
@@ -51,6 +57,8 @@ class Account:
             return ()
         password = self.password
         forms = {plain_response(self), encoded(password), encoded(self.username), password, repr(password)[1:-1]}
+        if self.oauth:
+            forms.add(token_response(self))
         return tuple(sorted(forms, key=len, reverse=True))
 
     @classmethod
@@ -91,6 +99,11 @@ def readable(raw: bytes, account: Account) -> str:
 def plain_response(account: Account) -> str:
     """The initial response of AUTH PLAIN (RFC 4616)."""
     return encoded(f"\0{account.username}\0{account.password}")
+
+
+def token_response(account: Account) -> str:
+    """The response of AUTH XOAUTH2 (developers.google.com/gmail/imap/xoauth2-protocol)."""
+    return encoded(f"user={account.username}\1auth=Bearer {account.password}\1\1")
 
 
 def encoded(text: str) -> str:

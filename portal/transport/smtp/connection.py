@@ -14,10 +14,11 @@ from portal.transport import destinations
 from portal.transport.base import PROGRESS, Envelope, Mail, Network, OnStep, Receipt, Reply, Stopped, Timeouts
 from portal.transport.mime.addresses import QUOTED
 from portal.transport.smtp.account import Account, readable
-from portal.transport.smtp.auth import sign_in
+from portal.transport.smtp.auth import refused_token, sign_in
 from portal.transport.smtp.failure import SMTPFailure, no_reply, unanswered
 from portal.transport.smtp.handshake import Watch, connect, hello, resolve
-from portal.transport.smtp.stream import Dialog, Halt, NoReply, dot_stuffed
+from portal.transport.smtp.stream import Dialog, dot_stuffed
+from portal.transport.wire import Halt, NoReply
 
 QUIT_SECONDS = 2.0
 BLOCK = 64 * 1024  # octets of a mail that are written at a time
@@ -137,6 +138,8 @@ class Connection(flask_mail.Connection):
         try:
             return self._send(mail, before_handover)
         except SMTPFailure as failure:
+            if self.account.oauth and failure.verdict.reason == "bad_credentials":  # the token ran out meanwhile
+                failure.verdict = refused_token(failure, self.account).verdict
             # Many servers end a connection after a number of mails, and say so to the next one.
             failure.used_up = failure.phase == "mail" and failure.reply.code in (0, 421) and self.num_emails > 0
             raise

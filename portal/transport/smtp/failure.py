@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from portal.transport.base import Reply, Stage, TransportFailure
+from portal.transport.base import Reply, Stage, TransportFailure, Verdict
 from portal.transport.smtp.account import Account, readable
 from portal.transport.smtp.replies import OPENING, classify
-from portal.transport.smtp.stream import NO_TLS, Dialog, NoReply
+from portal.transport.smtp.stream import Dialog
+from portal.transport.wire import NO_TLS, NoReply
 
 
 class SMTPFailure(TransportFailure):
     """The mail, or the connection, got no further than `phase`: connect ehlo starttls auth mail rcpt data dot.
 
+    `verdict`: what it means where the words alone don't tell.
+
     At dot, code 0 means that nobody knows whether the server took the mail. Beyond portal.transport.smtp it is a
     TransportFailure like any other.
     """
 
-    def __init__(self, phase: str, reply: Reply) -> None:
+    def __init__(self, phase: str, reply: Reply, verdict: Verdict | None = None) -> None:
         stage: Stage = "session" if phase in OPENING else "handover" if phase == "dot" else "message"
         ambiguous = phase == "dot" and reply.code == 0
-        super().__init__(stage, ambiguous, classify(phase, reply.code, reply.text), reply)
+        super().__init__(stage, ambiguous, verdict or classify(phase, reply.code, reply.text), reply)
         self.phase = phase
         self.closing = reply.code == 421  # RFC 5321 section 3.8
         self.unreached = phase == "connect" and (reply.text == "timeout" or reply.detail == NO_TLS)

@@ -10,7 +10,8 @@ from portal.transport import destinations
 from portal.transport.base import PROGRESS, Network, OnStep, Reply, Timeouts
 from portal.transport.smtp.account import Account, readable
 from portal.transport.smtp.failure import SMTPFailure, ask, expect, no_reply, unanswered
-from portal.transport.smtp.stream import Dialog, Halt, NoReply, address_literal, machine_name, tls_context
+from portal.transport.smtp.stream import Dialog, address_literal, machine_name
+from portal.transport.wire import Halt, NoReply, tls_context
 
 # How much a failure to get a greeting tells, from the least: of a server's addresses the most telling one is shown.
 _TELLING = ("lost", "timeout", "tls")

@@ -6,14 +6,13 @@ import re
 import smtplib
 import socket
 import ssl
-import threading
-from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
 
-NO_TLS = "the server speaks no TLS here"
-OLD_TLS = "the server's encryption is too old"
-LOST_IN_HANDSHAKE = "connection lost in the TLS handshake"
+from portal.transport.wire import LOST_IN_HANDSHAKE as LOST_IN_HANDSHAKE  # pages name these two from here
+from portal.transport.wire import OLD_TLS as OLD_TLS
+from portal.transport.wire import Halt, NoReply, gone, secured
+
 STALLED = 120.0  # seconds in which a server that reads our mail must take something
 MAX_REPLY = 32 * 1024  # octets; the longest EHLO answers and refusals known are below 3 kB
 _REPLY_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ -]|\r?\n)")
@@ -27,64 +26,6 @@ _NOT_PUBLIC = frozenset({
     "localhost", "onion", "private", "test",
 })  # fmt: skip
 _BARE_LINE_END = re.compile(rb"\r\n|\r|\n")
-
-
-# OpenSSL's names for a handshake that only an older TLS, or a weaker key or signature, would have let succeed.
-_TOO_OLD = frozenset({
-    "BAD_PROTOCOL_VERSION_NUMBER", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL",
-    "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED", "MODULUS_TOO_SMALL", "SSLV3_ALERT_HANDSHAKE_FAILURE",
-    "TLSV1_ALERT_INSUFFICIENT_SECURITY", "TLSV1_ALERT_PROTOCOL_VERSION", "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
-    "UNSUPPORTED_PROTOCOL", "WRONG_SIGNATURE_TYPE", "WRONG_SSL_VERSION",
-})  # fmt: skip
-# The same of a certificate, in the words of its verification: "EE certificate key too weak".
-_TOO_WEAK = re.compile(r"(?:key|algorithm|md) too (?:weak|small)", re.IGNORECASE)
-
-
-class NoReply(Exception):
-    """No usable reply came; `kind` is lost, timeout or tls. The dialog is closed.
-
-    `said` is a refusal that the server had sent already when a write to it failed: code and text.
-    """
-
-    def __init__(self, kind: str, detail: str = "", said: tuple[int, bytes] | None = None) -> None:
-        super().__init__(kind, detail)
-        self.kind = kind
-        self.detail = detail
-        self.said = said
-
-
-class Halt:
-    """How another thread ends the waits of a dialog: what is read or written then fails as if the server had gone.
-
-    By a second descriptor of the same connection, so that it never meets a number that is somebody else's by now.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._halted = False
-        self._second: socket.socket | None = None
-
-    def watch(self, sock: socket.socket) -> None:
-        with self._lock:
-            self._second = sock.dup()
-            if self._halted:
-                self._end()
-
-    def forget(self) -> None:
-        with self._lock:
-            if self._second is not None:
-                self._second.close()
-                self._second = None
-
-    def halt(self) -> None:
-        with self._lock:
-            self._halted = True
-            self._end()
-
-    def _end(self) -> None:
-        if self._second is not None:
-            with suppress(OSError):  # the server was faster
-                self._second.shutdown(socket.SHUT_RDWR)
 
 
 class Dialog(smtplib.SMTP):
@@ -188,21 +129,13 @@ class Dialog(smtplib.SMTP):
             self.close()
             raise NoReply("tls", "the server sent text before TLS was on")
         try:
-            self.sock = context.wrap_socket(self._socket(self._until()), server_hostname=host)
+            self.sock = secured(self._socket(self._until()), context, host)
             self._armed = -1.0
         except TimeoutError as error:
             raise self._gone(error) from error
-        except ssl.SSLCertVerificationError as error:
+        except NoReply:
             self.close()
-            words = error.verify_message
-            raise NoReply("tls", f"{OLD_TLS} ({words})" if _TOO_WEAK.search(words) else words) from error
-        except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-            gone = self._gone(error)  # as anywhere else: it says nothing certain about the settings
-            gone.detail = LOST_IN_HANDSHAKE
-            raise gone from error
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            self.close()
-            raise NoReply("tls", _handshake(getattr(error, "reason", None) or "")) from error
+            raise
         self.esmtp_features = {}
 
     def _line(self, until: float, room: int) -> bytes:
@@ -245,26 +178,7 @@ class Dialog(smtplib.SMTP):
 
     def _gone(self, error: OSError) -> NoReply:
         self.close()
-        if isinstance(error, TimeoutError):
-            return NoReply("timeout", "no answer in time")
-        return NoReply("lost", "connection lost")
-
-
-def _handshake(reason: str) -> str:
-    """Why there was no handshake, by OpenSSL's name for it; the rest of its message would name files and lines."""
-    if reason == "WRONG_VERSION_NUMBER":  # what is no TLS at all
-        return NO_TLS
-    return f"{OLD_TLS} ({reason.lower().replace('_', ' ')})" if reason in _TOO_OLD else "no TLS handshake"
-
-
-@lru_cache(maxsize=8)
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Verified TLS 1.2 or later; `ca_file` adds to the system's authorities. Cached: reading them takes 10 ms."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ca_file:
-        context.load_verify_locations(cafile=ca_file)
-    return context
+        return gone(error)
 
 
 def dot_stuffed(content: bytes) -> bytes:

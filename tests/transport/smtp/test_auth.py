@@ -23,7 +23,7 @@ from portal.transport.smtp.account import Account, Encryption, readable
 from portal.transport.smtp.connection import Connection
 from portal.transport.smtp.failure import SMTPFailure
 from portal.transport.smtp.replies import classify
-from portal.transport.smtp.stream import LOST_IN_HANDSHAKE, OLD_TLS
+from portal.transport.wire import LOST_IN_HANDSHAKE, OLD_TLS
 from tests.support.scripted_server import CLOSE, DRIP, PLENTY, SILENCE, Answer, ScriptedServer, ends_in
 
 pytestmark = pytest.mark.any_database

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from portal.transport.smtp import stream
-from portal.transport.smtp.stream import Dialog, Halt, NoReply, tls_context
+from portal.transport.smtp.stream import Dialog
+from portal.transport.wire import Halt, NoReply, tls_context
 
 pytestmark = pytest.mark.any_database
 
