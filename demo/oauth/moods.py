@@ -31,6 +31,8 @@ class Moods:
         self.reset()
 
     def reset(self) -> None:
+        """Well everywhere, as at the start."""
+        self._enough.clear()
         for place in PLACES:
             setattr(self, place, "")
         self.token_seconds, self.slow_seconds, self.retry_after = TOKEN_SECONDS, 45, 17
@@ -48,7 +50,7 @@ class Moods:
         self._enough.wait(self.slow_seconds)
 
     def end_waits(self) -> None:
-        """Let all slow answers go, now and from now on."""
+        """Let all slow answers go, now and until the next `reset`."""
         self._enough.set()
 
 
