@@ -2,10 +2,7 @@
 
 import base64
 import threading
-from contextlib import closing
 from email import message_from_bytes, policy
-from http.client import HTTPConnection
-from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -191,17 +188,6 @@ def test_a_late_answer_comes_after_the_mail_was_taken(app: App) -> None:
     with pytest.raises(requests.ReadTimeout):
         app.send(token, timeout=0.3)
     assert len(app.stand_in.sent) == 1
-
-
-def test_a_connection_carries_one_request_after_another(app: App) -> None:
-    parts = urlsplit(app.urls["account"])
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=60)
-    with closing(connection):
-        for _ in range(3):
-            connection.request("GET", parts.path)
-            answer = connection.getresponse()
-            assert answer.status == 401 and answer.read()
-            connection.auto_open = 0  # another connection would raise NotConnected
 
 
 def test_the_mail_comes_into_the_demos_inbox(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
