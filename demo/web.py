@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PORT = int(os.environ.get("PORTAL_PORT") or 8000)
 DASHBOARD_PORT, INBOX_PORT, RELAY_PORT = PORT + 1, PORT + 2, PORT + 3
 PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT = PORT + 4, PORT + 5
+SIGN_IN_PORT = PORT + 6
+SIGN_IN_URL = f"http://127.0.0.1:{SIGN_IN_PORT}"  # another site than the portal's localhost
 INSTANCE = Path(os.environ.get("PORTAL_INSTANCE_PATH") or ROOT / "instance")
 PORTAL_URL = (os.environ.get("PORTAL_BASE_URL") or f"http://localhost:{PORT}").rstrip("/")
 

@@ -30,6 +30,7 @@ class Brand:
     key: str
     path: str
     name: str
+    settings: str  # how the names of the app's two settings begin
     people: tuple[Person, ...]
     scopes: dict[str, tuple[str, str]]  # what it lets an app do, in English and German; "" is not shown
     send_scope: str
@@ -59,6 +60,7 @@ GOOGLE = Brand(
     key="gmail",
     path="google",
     name="Google",
+    settings="PORTAL_GOOGLE_",
     people=(
         Person("shop@gmail-demo.example", "Atlas Outdoor", ("orders@gmail-demo.example",)),
         Person("ada@gmail-demo.example", "Ada Atlas"),
@@ -99,6 +101,7 @@ MICROSOFT = Brand(
     key="microsoft365",
     path="microsoft",
     name="Microsoft",
+    settings="PORTAL_MICROSOFT_",
     people=(
         Person("shop@microsoft-demo.example", "Atlas Outdoor", ("orders@microsoft-demo.example",)),
         Person("ada@microsoft-demo.example", "Ada Atlas"),

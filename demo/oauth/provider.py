@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections import Counter, deque
@@ -15,11 +16,11 @@ from joserfc.jwk import RSAKey
 
 from demo.oauth import mail_apis, sign_in_pages, token_endpoints
 from demo.oauth.authorization import Client
-from demo.oauth.brands import GOOGLE, MICROSOFT, TENANT, Brand, Person
+from demo.oauth.brands import BRANDS, GOOGLE, MICROSOFT, TENANT, Brand, Person
 from demo.oauth.faults import FAULTS
 from demo.oauth.ledger import Ledger, Token
-from demo.oauth.moods import Moods
-from demo.web import make_app
+from demo.oauth.moods import Moods, read_moods
+from demo.web import INSTANCE, PORTAL_URL, SIGN_IN_URL, make_app
 
 Deliver = Callable[[str, list[str], bytes], object]  # reverse-path, recipients, the mail
 _MOST_ASKED = 200
@@ -90,6 +91,19 @@ class Provider:
         setattr(self.moods, place, mood)
         if mood == "admin_approval":
             self.approved = False
+
+
+def demo_providers(deliver: Deliver) -> list[Provider]:
+    """Those of bin/run, with the app that it registers and the moods that DEMO_OAUTH names."""
+    providers = []
+    for brand in BRANDS:
+        app = [os.environ.get(brand.settings + name, "") for name in ("CLIENT_ID", "CLIENT_SECRET")]
+        callbacks = [f"{PORTAL_URL}/oauth/callback/{name}" for name in (brand.key, brand.path)]
+        provider = Provider(brand, Client(*app, callbacks), deliver, INSTANCE / f"demo-{brand.path}.json")
+        provider.base = SIGN_IN_URL
+        providers.append(provider)
+    read_moods(os.environ.get("DEMO_OAUTH", ""), {one.brand.key: one.moods for one in providers})
+    return providers
 
 
 def create_oauth_app(providers: list[Provider]) -> Flask:
