@@ -21,46 +21,46 @@ LOCAL = {"base_url": "http://127.0.0.1/"}
 
 
 @pytest.fixture
-def page(stand_in: OAuthProvider, tmp_path: Path) -> FlaskClient:
+def client(stand_in: OAuthProvider, tmp_path: Path) -> FlaskClient:
     return create_inbox(Mailbox(), Account(tmp_path / "account.json"), stand_in.providers).test_client()
 
 
-def post(page: FlaskClient, **form: str) -> int:
-    return page.post("/sign-in", data=form, **LOCAL).status_code
+def post(client: FlaskClient, **form: str) -> int:
+    return client.post("/sign-in", data=form, **LOCAL).status_code
 
 
-def test_each_mood_can_be_chosen_and_is_shown(page: FlaskClient, stand_in: OAuthProvider) -> None:
-    shown = page.get("/sign-in", **LOCAL).text
+def test_each_mood_can_be_chosen_and_is_shown(client: FlaskClient, stand_in: OAuthProvider) -> None:
+    shown = client.get("/sign-in", **LOCAL).text
     for provider in stand_in.providers:
         for place, moods in FAULTS[provider.brand.key].items():
             for mood, fault in moods.items():
                 assert f'value="{mood}"' in shown and str(fault.label) in shown.replace("&#39;", "'")
-                assert post(page, provider=provider.brand.key, do="set", **{place: mood}) == 303
+                assert post(client, provider=provider.brand.key, do="set", **{place: mood}) == 303
                 assert getattr(provider.moods, place) == mood
-    assert f'<option value="{mood}" selected>' in page.get("/sign-in", **LOCAL).text
-    post(page, provider="gmail", do="set", sign_in="", tokens="", sending="", smtp="", token_seconds="5")
+    assert f'<option value="{mood}" selected>' in client.get("/sign-in", **LOCAL).text
+    post(client, provider="gmail", do="set", sign_in="", tokens="", sending="", smtp="", token_seconds="5")
     moods = stand_in.google.moods
     assert (moods.tokens, moods.smtp, moods.token_seconds, stand_in.microsoft.moods.smtp) == ("", "", 5, mood)
 
 
-def test_access_is_withdrawn_per_person(page: FlaskClient, app: App) -> None:
+def test_access_is_withdrawn_per_person(client: FlaskClient, app: App) -> None:
     token, other = app.sign_in(), app.sign_in(app.provider.brand.people[1].address)
-    assert page.get("/sign-in", **LOCAL).text.count("Absender has access") == 2
-    assert post(page, provider=app.provider.brand.key, do=f"withdraw {app.address}") == 303
+    assert client.get("/sign-in", **LOCAL).text.count("Absender has access") == 2
+    assert post(client, provider=app.provider.brand.key, do=f"withdraw {app.address}") == 303
     assert (app.renew(token).status_code, app.renew(other).status_code) == (400, 200)
-    assert page.get("/sign-in", **LOCAL).text.count("Absender has access") == 1
+    assert client.get("/sign-in", **LOCAL).text.count("Absender has access") == 1
 
 
-def test_access_tokens_run_out_by_a_button(page: FlaskClient, app: App) -> None:
+def test_access_tokens_run_out_by_a_button(client: FlaskClient, app: App) -> None:
     token = app.sign_in()
-    assert post(page, provider=app.provider.brand.key, do="end_tokens") == 303
+    assert post(client, provider=app.provider.brand.key, do="end_tokens") == 303
     assert app.send(token).status_code == 401
     assert app.send(app.renew(token).json()).ok
 
 
-def test_the_administrators_approval_is_asked_for_again(page: FlaskClient, microsoft: App) -> None:
+def test_the_administrators_approval_is_asked_for_again(client: FlaskClient, microsoft: App) -> None:
     microsoft.provider.approved = True
-    post(page, provider="microsoft365", do="set", sign_in="admin_approval")
+    post(client, provider="microsoft365", do="set", sign_in="admin_approval")
     assert not microsoft.provider.approved
 
 
@@ -72,18 +72,18 @@ def test_the_administrators_approval_is_asked_for_again(page: FlaskClient, micro
         {"provider": "gmail", "do": "set", "token_seconds": "x"}, {"provider": "gmail", "do": "withdraw nobody@x"},
     ],
 )  # fmt: skip
-def test_nonsense_is_refused(page: FlaskClient, stand_in: OAuthProvider, form: dict[str, str]) -> None:
-    assert post(page, **form) == 400
+def test_nonsense_is_refused(client: FlaskClient, stand_in: OAuthProvider, form: dict[str, str]) -> None:
+    assert post(client, **form) == 400
     assert stand_in.google.moods.tokens == ""
 
 
-def test_the_page_takes_nothing_from_another_site_and_has_no_inline_script(page: FlaskClient) -> None:
+def test_the_page_takes_nothing_from_another_site_and_has_no_inline_script(client: FlaskClient) -> None:
     form = {"provider": "gmail", "do": "set", "tokens": "html"}
-    forged = page.post("/sign-in", data=form, headers={"Sec-Fetch-Site": "cross-site"}, **LOCAL)
+    forged = client.post("/sign-in", data=form, headers={"Sec-Fetch-Site": "cross-site"}, **LOCAL)
     assert forged.status_code == 403
-    shown = page.get("/sign-in", **LOCAL)
+    shown = client.get("/sign-in", **LOCAL)
     assert not re.search(r"<script(?![^>]*\ssrc=)|\son[a-z]+=|style=", shown.text)
-    assert 'href="/sign-in"' in page.get("/", **LOCAL).text
+    assert 'href="/sign-in"' in client.get("/", **LOCAL).text
 
 
 def test_a_start_can_be_given_moods() -> None:
