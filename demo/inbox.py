@@ -24,6 +24,7 @@ from demo.mail_account_page import account_page
 from demo.mail_service import MailService
 from demo.oauth.mood_page import mood_page
 from demo.oauth.provider import Provider, create_oauth_app, demo_providers
+from demo.oauth.serving import KeepAliveServer
 from demo.web import (
     INBOX_PORT,
     INSTANCE,
@@ -199,7 +200,8 @@ def main() -> None:
     account, pem = Account(INSTANCE / "demo-account.json"), INSTANCE / certificate.SERVER_FILE
     providers = demo_providers(mailbox.add)
     MailService(account, mailbox.add, pem, PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT, providers).start()
-    threading.Thread(target=serve, args=(create_oauth_app(providers), SIGN_IN_PORT), daemon=True).start()
+    sign_in = KeepAliveServer(create_oauth_app(providers), SIGN_IN_PORT)
+    threading.Thread(target=sign_in.serve_forever, daemon=True).start()
     serve(create_inbox(mailbox, account, providers), INBOX_PORT)
 
 

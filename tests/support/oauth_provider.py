@@ -1,6 +1,5 @@
 """The demo's stand-ins for Google and Microsoft on a free loopback port, with somebody who signs in at them."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import unescape
@@ -10,11 +9,10 @@ from urllib.error import HTTPError
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
-
 from demo.oauth.authorization import Client
 from demo.oauth.brands import BRANDS
 from demo.oauth.provider import Provider, create_oauth_app
+from demo.oauth.serving import KeepAliveServer
 
 CLIENT_ID, CLIENT_SECRET = "absender-test", "secret-of-absender-test"
 
@@ -41,11 +39,6 @@ class Answer:
         return dict(parse_qsl(urlsplit(self.location).query, keep_blank_values=True))
 
 
-class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:
-        pass
-
-
 class _Stay(HTTPRedirectHandler):
     def redirect_request(self, *args: Any) -> None:
         return None
@@ -67,32 +60,25 @@ class OAuthProvider:
             for brand in BRANDS
         ]  # fmt: skip
         self.google, self.microsoft = self.providers
-        self._server: BaseWSGIServer | None = None
 
     def _deliver(self, mail_from: str, rcpt_to: Sequence[str], content: bytes) -> None:
         self.sent.append(Sent(mail_from, tuple(rcpt_to), content))
 
     def __enter__(self) -> Self:
-        app = create_oauth_app(self.providers)
-        self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+        self.server = KeepAliveServer(create_oauth_app(self.providers))
         for provider in self.providers:
             provider.base = self.base
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
+        self.server.start()
         return self
 
     def __exit__(self, *details: object) -> None:
-        assert self._server
         for provider in self.providers:
             provider.moods.end_waits()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(30)
+        self.server.stop()
 
     @property
     def base(self) -> str:
-        assert self._server, "inside of the block only"
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self.server.server_port}"
 
     def endpoints(self) -> dict[str, dict[str, str]]:
         """What PORTAL_PROVIDER_ENDPOINTS holds."""

@@ -187,7 +187,7 @@ def test_a_late_answer_comes_after_the_mail_was_taken(app: App) -> None:
     app.provider.moods.sending, app.provider.moods.slow_seconds = "slow", 2
     with pytest.raises(requests.ReadTimeout):
         app.send(token, timeout=0.3)
-    assert len(app.stand_in.sent) == 1
+    assert len(eventually(lambda: app.stand_in.sent, "the mail")) == 1
 
 
 def test_the_mail_comes_into_the_demos_inbox(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
