@@ -73,7 +73,7 @@ def _graph(part: Blueprint, provider: Provider) -> None:
 
     @part.get(provider.brand.paths["account"])
     def me() -> Response:
-        provider.calls["account"] += 1
+        provider.count("account")
         fault = provider.moods.fault("sending")
         if fault and (fault.html or fault.status in (401, 404, 429, 503)):
             return answers.api_error(provider, fault)
@@ -88,7 +88,7 @@ def _graph(part: Blueprint, provider: Provider) -> None:
 
 
 def _send(provider: Provider, content: bytes) -> Response:
-    provider.calls["send"] += 1
+    provider.count("send")
     fault, mood = provider.moods.fault("sending"), provider.moods.sending
     if mood == LOST:
         cut()

@@ -29,8 +29,8 @@ _MOST_ASKED = 200
 class Provider:
     """`base`: where it is served, set before the first request; `client`: the app that is registered with it.
 
-    `calls` counts requests by kind (authorize, code, refresh, revoke, account, send, smtp), `renewals` those refreshes
-    that gave a token; `asked` has the newest parameters of the sign-in page.
+    `calls` counts requests by kind (authorize, code, refresh, revoke, account, send, smtp) and, as "renewed", those
+    refreshes that gave a token; `asked` has the newest parameters of the sign-in page.
     """
 
     def __init__(self, brand: Brand, client: Client, deliver: Deliver, file: Path | None = None) -> None:
@@ -41,11 +41,19 @@ class Provider:
         self.moods = Moods(brand.key)
         self.ledger = Ledger(file)
         self.calls: Counter[str] = Counter()
-        self.renewals = 0
+        self._counting = threading.Lock()
         self.asked: deque[dict[str, str]] = deque(maxlen=_MOST_ASKED)
         self.approved = False  # by the company's administrator
         # As at Graph: what is beyond four sends at a time for one mailbox is told to wait.
         self.places = {person.address: threading.BoundedSemaphore(self.brand.at_a_time) for person in brand.people}
+
+    def count(self, kind: str) -> None:
+        with self._counting:
+            self.calls[kind] += 1
+
+    @property
+    def renewals(self) -> int:
+        return self.calls["renewed"]
 
     @property
     def rotates(self) -> bool:

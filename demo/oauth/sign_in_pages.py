@@ -39,7 +39,7 @@ def blueprint(app: Flask, provider: Provider) -> Blueprint:
     def authorize() -> Response:
         server: Server = app.extensions[f"oauth_{provider.brand.key}"]
         if request.method == "GET":
-            provider.calls["authorize"] += 1
+            provider.count("authorize")
             provider.asked.append(request.args.to_dict())
             if refusal := _mood(provider):
                 return refusal

@@ -26,13 +26,13 @@ def blueprint(app: Flask, provider: Provider) -> Blueprint:
     @part.post(paths["token"])
     def token() -> Response:
         grant = request.form.get("grant_type", "")
-        provider.calls[_GRANTS.get(grant, "other")] += 1
+        provider.count(_GRANTS.get(grant, "other"))
         fault, mood = provider.moods.fault("tokens"), provider.moods.tokens
         if fault and (fault.error or fault.html) and fault.only in ("", grant):
             return answers.oauth_error(provider, fault)
         response = server.create_token_response()
         if grant == "refresh_token" and response.status_code == 200:
-            provider.renewals += 1
+            provider.count("renewed")
         if mood == SLOW:
             provider.moods.linger()
         elif mood == CUT:
@@ -48,7 +48,7 @@ def blueprint(app: Flask, provider: Provider) -> Blueprint:
         @part.post(paths["revoke"])
         def revoke() -> Response:
             """As Google has it: without the app's secret, for either kind of token, and the whole consent ends."""
-            provider.calls["revoke"] += 1
+            provider.count("revoke")
             text = request.values.get("token", "")
             token = provider.ledger.refresh(text) or provider.ledger.access(text)
             if token is None or token.dead:
@@ -60,7 +60,7 @@ def blueprint(app: Flask, provider: Provider) -> Blueprint:
 
         @part.get(paths["account"])
         def userinfo() -> Response:
-            provider.calls["account"] += 1
+            provider.count("account")
             fault = provider.moods.fault("sending")
             if fault and (fault.html or fault.status in (401, 429, 503)):
                 return answers.api_error(provider, fault)

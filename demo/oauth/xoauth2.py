@@ -52,7 +52,7 @@ async def sign_in(providers: Sequence[Provider], server: SMTP, args: list[str]) 
     provider = next((one for one in providers if one.brand.person(address)), None)
     if provider is None:
         return AuthResult(success=False, handled=False, message=REFUSED_GOOGLE)
-    provider.calls["smtp"] += 1
+    provider.count("smtp")
     if fault := provider.moods.fault("smtp"):
         return AuthResult(success=False, handled=False, message=f"{fault.status} {fault.text}")
     if _opens(provider, address, token):

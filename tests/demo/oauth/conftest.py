@@ -95,7 +95,7 @@ def stand_in(running: OAuthProvider) -> OAuthProvider:
     running.sent.clear()
     for provider in running.providers:
         provider.moods.reset()
-        provider.approved, provider.renewals = False, 0
+        provider.approved = False
         provider.calls.clear()
         for person in provider.brand.people:
             provider.withdraw(person.address)
