@@ -45,6 +45,8 @@ def blueprint(app: Flask, provider: Provider) -> Blueprint:
                 return refusal
         if request.method == "POST" and request.form.get("do") == "cancel":
             return _cancel(provider)
+        if _needs_approval(provider) and _is_registered(provider):
+            return _page(provider, "admin_approval.html")
         try:
             grant = server.get_consent_grant()
             if not request.args.get("redirect_uri"):
@@ -81,11 +83,13 @@ def _mood(provider: Provider) -> Response | None:
     fault, mood = provider.moods.fault("sign_in"), provider.moods.sign_in
     if mood == SLOW:
         provider.moods.linger()
-    if mood == ADMIN_APPROVAL and not provider.approved and _is_registered(provider):
-        return _page(provider, "admin_approval.html")
     if fault and mood not in (SLOW, UNTICKED, ADMIN_APPROVAL):
         return _tell(provider, fault)
     return None
+
+
+def _needs_approval(provider: Provider) -> bool:
+    return provider.moods.sign_in == ADMIN_APPROVAL and not provider.approved
 
 
 def _is_registered(provider: Provider) -> bool:
@@ -114,8 +118,7 @@ def _cancel(provider: Provider) -> Response:
         return _tell(provider, _NOT_REGISTERED[provider.brand.key])
     told = {"error": "access_denied"}
     if provider.brand is not GOOGLE:
-        waits = provider.moods.sign_in == ADMIN_APPROVAL and not provider.approved
-        fault = provider.moods.fault("sign_in")
+        waits, fault = _needs_approval(provider), provider.moods.fault("sign_in")
         told["error_description"] = f"AADSTS90094: {fault.text}" if waits and fault else _DECLINED
         told |= {} if waits else {"error_subcode": "cancel"}
     state = {"state": request.args["state"]} if "state" in request.args else {}

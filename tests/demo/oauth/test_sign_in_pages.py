@@ -151,6 +151,8 @@ def test_microsoft_asks_for_the_administrators_approval_once(microsoft: App) -> 
     back = microsoft.stand_in.open(microsoft.start(), [("do", "cancel")])
     assert back.params["error"] == "access_denied" and back.params["error_description"].startswith("AADSTS90094")
 
+    # Whoever doesn't wait for the page's button gets no further.
+    assert "Need admin approval" in microsoft.stand_in.open(microsoft.start(), [("do", "allow")]).text
     assert approve(microsoft, "cancel").params["error"] == "access_denied"
     assert "Need admin approval" in microsoft.stand_in.open(microsoft.start()).text
     assert approve(microsoft, "allow").params == {
