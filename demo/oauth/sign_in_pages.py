@@ -146,6 +146,8 @@ def _agree(provider: Provider, server: Server, grant: Any) -> Response:
     asked = request.args.get("scope", "").split()
     ticked = request.form.getlist("box")
     granted = " ".join(one for one in asked if one not in provider.brand.optional or one in ticked)
+    if not granted:
+        return _cancel(provider)  # agreed to nothing
     prompt = request.args.get("prompt", "").split()
     if provider.brand is GOOGLE:
         first = "consent" in prompt or not provider.ledger.has_consent(person.address)

@@ -118,7 +118,7 @@ class OAuthProvider:
 
 
 def _values(page: str, kind: str) -> list[str]:
-    """The values of a kind of fields, those first that are checked; only those, if any is."""
+    """The values of those fields of a kind that are checked."""
     fields = [field.partition(">")[0] for field in page.split("<input ")[1:]]
     chosen = [field for field in fields if kind in field and field.endswith("checked")]
     return [unescape(field.partition('value="')[2].partition('"')[0]) for field in chosen]

@@ -117,6 +117,11 @@ def test_the_box_for_sending_can_be_left_unticked_at_google_only(google: App, mi
     assert microsoft.send(token).status_code == 202
 
 
+def test_whoever_agrees_to_nothing_has_declined(google: App) -> None:
+    back = google.stand_in.sign_in(google.start(scope=GOOGLE_SEND), untick=True)
+    assert back.params["error"] == "access_denied"
+
+
 def test_the_box_is_not_ticked_beforehand_in_that_mood(google: App) -> None:
     assert GOOGLE_SEND in google.sign_in()["scope"]
     google.provider.moods.sign_in = "unticked"
