@@ -91,10 +91,14 @@ def api_error(provider: Provider, fault: Fault) -> Response:
         detail = {"message": fault.text, "domain": "global", "reason": fault.error}
         error = {"code": fault.status, "message": fault.text, "errors": [detail]}
         body: dict[str, Any] = {"error": error | {"status": _STATUS_WORDS.get(fault.status, "INTERNAL")}}
+        more: dict[str, str] = {}
     else:
         inner = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}", "request-id": str(uuid.uuid4())}
         body = {"error": {"code": fault.error, "message": fault.text, "innerError": inner}}
-    return _finished(provider, fault, jsonify(body))
+        more = {"request-id": inner["request-id"]}
+    response = _finished(provider, fault, jsonify(body))
+    response.headers.update(more)
+    return response
 
 
 def html_page(provider: Provider, fault: Fault) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+import uuid
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import formataddr, getaddresses
@@ -115,7 +116,7 @@ def _send(provider: Provider, content: bytes) -> Response:
     if provider.brand is GOOGLE:
         number = secrets.token_hex(8)
         return jsonify(id=number, threadId=number, labelIds=["SENT"])
-    return Response(status=202)
+    return Response(status=202, headers={"request-id": str(uuid.uuid4())})
 
 
 def _take(provider: Provider, person: Person, content: bytes) -> Fault | None:

@@ -48,7 +48,7 @@ def test_gmail_wants_the_upload_said_and_the_type(google: App) -> None:
 
 def test_graph_takes_base64_and_says_nothing(microsoft: App) -> None:
     answer = microsoft.send(microsoft.sign_in())
-    assert (answer.status_code, answer.content) == (202, b"")
+    assert (answer.status_code, answer.content) == (202, b"") and answer.headers["request-id"]
     assert microsoft.stand_in.sent[0].rcpt_to == ("carla@customer.example",)
 
 
