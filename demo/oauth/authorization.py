@@ -137,7 +137,7 @@ class _IdToken(OpenIDCode):
         return self.provider.key
 
     def get_encode_header(self, client: Client) -> dict[str, str]:
-        return {"alg": "RS256", "kid": self.provider.key.kid}
+        return {"alg": "RS256", "kid": self.provider.key.kid or ""}
 
     def get_client_claims(self, client: Client) -> dict[str, str]:
         return {"iss": self.provider.issuer, "aud": client.client_id}

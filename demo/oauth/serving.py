@@ -22,8 +22,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: KeepAliveServer
 
     def setup(self) -> None:
-        self.timeout = self.server.idle_seconds
         super().setup()
+        self.connection.settimeout(self.server.idle_seconds)
 
     def do_GET(self) -> None:
         length = self.headers.get("Content-Length", "0")
