@@ -6,6 +6,7 @@ import logging
 import re
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -21,7 +22,19 @@ from demo import certificate
 from demo.mail_account import Account
 from demo.mail_account_page import account_page
 from demo.mail_service import MailService
-from demo.web import INBOX_PORT, INSTANCE, PROVIDER_STARTTLS_PORT, PROVIDER_TLS_PORT, RELAY_PORT, make_app, serve
+from demo.oauth.mood_page import mood_page
+from demo.oauth.provider import Provider, create_oauth_app, demo_providers
+from demo.oauth.serving import KeepAliveServer
+from demo.web import (
+    INBOX_PORT,
+    INSTANCE,
+    PROVIDER_STARTTLS_PORT,
+    PROVIDER_TLS_PORT,
+    RELAY_PORT,
+    SIGN_IN_PORT,
+    make_app,
+    serve,
+)  # fmt: skip
 
 KEPT = 500
 _LINK = re.compile(r"https?://[^\s<>\"]*[^\s<>\".,;:!?)]")
@@ -142,12 +155,13 @@ def linked(text: str) -> Markup:
     return html + escape(text[end:])
 
 
-def create_inbox(mailbox: Mailbox, account: Account) -> Flask:
-    """The page over `mailbox`, the same as JSON for scripts, and the page of the mail provider's account."""
+def create_inbox(mailbox: Mailbox, account: Account, providers: Sequence[Provider] = ()) -> Flask:
+    """The page over `mailbox`, the same as JSON for scripts, and the pages of the mail provider and of sign-in."""
     # The mail's HTML is shown in a sandboxed frame that inherits this policy; mails carry their styles inline.
     app = make_app("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; form-action 'self'")
     app.add_template_filter(linked)
     app.register_blueprint(account_page(account))
+    app.register_blueprint(mood_page(providers))
 
     def find(mail_id: int) -> Mail:
         return mailbox.find(mail_id) or abort(404)
@@ -184,8 +198,11 @@ def main() -> None:
     ).start()
     # Here and not in a process of its own, so that its mail comes into the same list.
     account, pem = Account(INSTANCE / "demo-account.json"), INSTANCE / certificate.SERVER_FILE
-    MailService(account, mailbox.add, pem, PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT).start()
-    serve(create_inbox(mailbox, account), INBOX_PORT)
+    providers = demo_providers(mailbox.add)
+    MailService(account, mailbox.add, pem, PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT, providers).start()
+    sign_in = KeepAliveServer(create_oauth_app(providers), SIGN_IN_PORT)
+    threading.Thread(target=sign_in.serve_forever, daemon=True).start()
+    serve(create_inbox(mailbox, account, providers), INBOX_PORT)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
 from demo import certificate
+from demo.oauth.brands import BRANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 HIGHEST_PORT = 65500  # leaves room for the ports beside it
@@ -95,6 +96,7 @@ def check_ports(port: int) -> None:
     uses = (
         "the portal", "the demo dashboard", "the demo inbox", "the demo inbox's SMTP server",
         "the demo mail provider's SMTP server (SSL)", "the demo mail provider's SMTP server (TLS)",
+        "the demo's sign-in pages",
     )  # fmt: skip
     for number, use in enumerate(uses, port):
         if is_taken(number):
@@ -173,6 +175,27 @@ def trust_provider(env: dict[str, str], instance: Path, port: int) -> None:
     env.update({name: value for name, value in wanted.items() if not env.get(name)})
 
 
+def offer_sign_in(env: dict[str, str], instance: Path, port: int) -> None:
+    """Let people sign in at the demo's Google and Microsoft, but where the operator has set a real app of theirs."""
+    if env.get("PORTAL_PROVIDER_ENDPOINTS"):
+        return
+    smtp = {"tls": f"smtps://localhost:{port + 4}", "starttls": f"smtp://localhost:{port + 5}"}
+    lines: list[str] = []
+    for brand in BRANDS:
+        if env.get(f"{brand.settings}CLIENT_ID"):
+            continue
+        env |= {
+            f"{brand.settings}CLIENT_ID": "absender-demo",
+            f"{brand.settings}CLIENT_SECRET": secrets.token_urlsafe(24),
+        }
+        urls = brand.endpoints(f"http://127.0.0.1:{port + 6}", smtp[brand.smtp_port])
+        lines += [f"[{brand.key}]", *(f'{use} = "{url}"' for use, url in urls.items()), ""]
+    if lines:
+        file = instance / "demo-endpoints.toml"
+        file.write_text("\n".join(lines))
+        env["PORTAL_PROVIDER_ENDPOINTS"] = str(file)
+
+
 def prepare(env: dict[str, str]) -> None:
     command = [sys.executable, "-m", "demo.prepare"]
     done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -203,6 +226,7 @@ def main(reloading: bool = False) -> int:
     if reloading:
         env["FLASK_DEBUG"] = "1"
     trust_provider(env, instance, port)
+    offer_sign_in(env, instance, port)
 
     own_valkey, borrowed = None, None
     if not env.get("PORTAL_REDIS_URL"):

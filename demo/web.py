@@ -13,12 +13,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PORT = int(os.environ.get("PORTAL_PORT") or 8000)
 DASHBOARD_PORT, INBOX_PORT, RELAY_PORT = PORT + 1, PORT + 2, PORT + 3
 PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT = PORT + 4, PORT + 5
+SIGN_IN_PORT = PORT + 6
+SIGN_IN_URL = f"http://127.0.0.1:{SIGN_IN_PORT}"  # another site than the portal's localhost
 INSTANCE = Path(os.environ.get("PORTAL_INSTANCE_PATH") or ROOT / "instance")
 PORTAL_URL = (os.environ.get("PORTAL_BASE_URL") or f"http://localhost:{PORT}").rstrip("/")
 
 
 def make_app(csp: str) -> Flask:
-    """A Flask app that answers to loopback only, takes forms from its own pages only, is never cached, obeys `csp`."""
+    """A Flask app that answers to loopback only, takes forms from its own pages only, is never cached, obeys `csp`.
+
+    A page may set a Content-Security-Policy of its own in place of `csp`.
+    """
     app = Flask("demo", root_path=str(ROOT / "demo"))
     # Another site's name that points to 127.0.0.1 must not get at a launch token or at a mail.
     app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost"]
@@ -35,9 +40,9 @@ def make_app(csp: str) -> Flask:
 
     @app.after_request
     def set_headers(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = (
-            csp + "; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-        )
+        own = response.headers.get("Content-Security-Policy", csp)
+        everywhere = "object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+        response.headers["Content-Security-Policy"] = f"{own}; {everywhere}"
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"

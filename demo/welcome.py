@@ -14,6 +14,7 @@ from demo.web import (
     PROVIDER_STARTTLS_PORT,
     PROVIDER_TLS_PORT,
     RELAY_PORT,
+    SIGN_IN_PORT,
 )
 
 WELCOME = f"""
@@ -23,6 +24,7 @@ WELCOME = f"""
     Demo inbox               http://127.0.0.1:{INBOX_PORT}/    every mail that the portal sends arrives here
     Demo mail provider       http://127.0.0.1:{INBOX_PORT}/provider    plays Gmail for a merchant's own mail service
                              by SMTP: localhost, port {PROVIDER_TLS_PORT} (SSL) or {PROVIDER_STARTTLS_PORT} (TLS)
+    Demo sign-in             http://127.0.0.1:{INBOX_PORT}/sign-in    plays Google and Microsoft for signing in
     Portal                   {PORTAL_URL}/    by itself it shows little: shops enter it from their dashboard
 
   What to click first: in the dashboard enter an address and a name under "Email verification" and press
@@ -35,8 +37,8 @@ WELCOME = f"""
 
 def main() -> None:
     pages = [f"http://127.0.0.1:{port}/" for port in (PORT, DASHBOARD_PORT, INBOX_PORT)]
-    smtp = [f"tcp://127.0.0.1:{port}" for port in (RELAY_PORT, PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT)]
-    missing = wait_for([*pages, *smtp])
+    others = (RELAY_PORT, PROVIDER_TLS_PORT, PROVIDER_STARTTLS_PORT, SIGN_IN_PORT)
+    missing = wait_for([*pages, *(f"tcp://127.0.0.1:{port}" for port in others)])
     if missing:
         sys.exit(f"No answer from {missing}; the lines above may say why.")
     print(WELCOME, flush=True)

@@ -13,18 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from demo.run import commands, trust_provider, write_secrets
+from demo.run import commands, offer_sign_in, trust_provider, write_secrets
 from demo.wait import wait_for
+from portal.provider_endpoints import load
 
 pytestmark = pytest.mark.any_database
 
 ROOT = Path(__file__).resolve().parents[2]
-PORTS = 6
+PORTS = 7
 
 
 @pytest.fixture
 def port() -> int:
-    """The first of six free ports."""
+    """The first of seven free ports."""
     for first in range(20000 + os.getpid() % 5000, 60000, PORTS):
         sockets = [socket.socket() for _ in range(PORTS)]
         try:
@@ -36,7 +37,7 @@ def port() -> int:
         finally:
             for probe in sockets:
                 probe.close()
-    raise AssertionError("no six free ports")
+    raise AssertionError("no seven free ports")
 
 
 def start(instance: Path, port: int, **environ: str) -> subprocess.Popen[str]:
@@ -60,7 +61,15 @@ def refusal(instance: Path, port: int, **environ: str) -> str:
 
 @pytest.mark.parametrize(
     ("offset", "use"),
-    [(0, "the portal"), (1, "dashboard"), (2, "inbox"), (3, "SMTP server"), (4, "(SSL)"), (5, "(TLS)")],
+    [
+        (0, "the portal"),
+        (1, "dashboard"),
+        (2, "inbox"),
+        (3, "SMTP server"),
+        (4, "(SSL)"),
+        (5, "(TLS)"),
+        (6, "sign-in pages"),
+    ],
 )
 def test_a_taken_port_is_named_with_what_to_set(tmp_path: Path, port: int, offset: int, use: str) -> None:
     with socket.create_server(("127.0.0.1", port + offset)):
@@ -110,6 +119,25 @@ def test_the_demo_mail_provider_is_trusted_unless_the_operator_set_otherwise(tmp
     assert stat.S_IMODE((tmp_path / "demo-mail.pem").stat().st_mode) == 0o600
 
 
+def test_google_and_microsoft_are_played_unless_the_operator_set_an_app_of_theirs(tmp_path: Path) -> None:
+    env: dict[str, str] = {"PORTAL_GOOGLE_CLIENT_ID": ""}
+    offer_sign_in(env, tmp_path, 8000)
+    urls = load(Path(env["PORTAL_PROVIDER_ENDPOINTS"]))
+    assert urls["gmail"]["token"] == "http://127.0.0.1:8006/google/token"
+    assert (urls["gmail"]["smtp"], urls["microsoft365"]["smtp"]) == ("smtps://localhost:8004", "smtp://localhost:8005")
+    secrets = {env[f"PORTAL_{name}_CLIENT_SECRET"] for name in ("GOOGLE", "MICROSOFT")}
+    assert len(secrets) == 2 and min(map(len, secrets)) >= 32
+
+    env = {"PORTAL_GOOGLE_CLIENT_ID": "real", "PORTAL_GOOGLE_CLIENT_SECRET": "of-theirs"}
+    offer_sign_in(env, tmp_path, 8000)
+    assert load(Path(env["PORTAL_PROVIDER_ENDPOINTS"])).keys() == {"microsoft365"}
+    assert (env["PORTAL_GOOGLE_CLIENT_ID"], env["PORTAL_GOOGLE_CLIENT_SECRET"]) == ("real", "of-theirs")
+
+    env = {"PORTAL_PROVIDER_ENDPOINTS": "own.toml"}
+    offer_sign_in(env, tmp_path, 8000)
+    assert env == {"PORTAL_PROVIDER_ENDPOINTS": "own.toml"}
+
+
 def test_to_reload_never_leaves_the_loopback_address() -> None:
     found = commands(8000, None, "redis://localhost", reloading=True)
     assert "--debug --host 127.0.0.1" in found["web"] and "PORTAL_BIND" not in found["web"]
@@ -143,6 +171,7 @@ def test_it_serves_all_pages_and_ends_with_everything_it_started(tmp_path: Path,
         assert wait_for(pages, 180) is None
         with socket.create_connection(("127.0.0.1", port + 5), timeout=180) as provider:
             assert b"gsmtp" in provider.recv(200)
+        assert wait_for([f"http://127.0.0.1:{port + 6}/google/oauth2/v3/certs"], 180) is None
         assert "SMTP" not in (instance / "portal.env").read_text()
         running = "\n".join(processes(mark))
         for expected in ("gunicorn", "demo.inbox", "demo.dashboard", "demo.welcome"):
