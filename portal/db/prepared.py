@@ -3,8 +3,7 @@
 A session costs ten times what the database itself does for such a statement. They run on a few connections that all
 drains of a process share: one is taken for a statement, or for a whole `transaction()`, and never while a mail server
 is waited for. On SQLite they commit at synchronous=NORMAL: what is committed survives the process, but the last moments
-may not survive a power cut (docs/decisions/0009). Everything else commits at FULL. A session's person is looked up by
-such a statement, too.
+may not survive a power cut (docs/decisions/0009). Everything else commits at FULL.
 """
 
 from __future__ import annotations
@@ -29,10 +28,8 @@ from portal.db.sqlite import DRAINS_PAGES, turn_to_write
 from portal.db.transaction import connection
 from portal.extensions import db
 
-# Of one process. More gain nothing: who has one is at work, and waits for no mail server.
-CONNECTIONS = 8
-# A connection that was unused for so many seconds may have lost its server, and is asked first.
-_UNUSED = 1
+CONNECTIONS = 8  # of one process. More gain nothing: who has one is at work, and waits for no mail server
+_UNUSED = 1  # seconds after which a connection may have lost its server, and is asked first
 _POOL = "portal_prepared"
 
 # The name of a value to be given, what turns it into the driver's, and the value where the statement names one itself.
@@ -71,16 +68,19 @@ class Statement:
         """Its first row, outside of drains: by a connection of the pool. It only reads. Raises OperationalError."""
         engine = db.engine
         text, given = self._bound(engine.dialect, values)
-        pooled = _dialled(engine)
+        pooled = None
         try:
+            pooled = engine.raw_connection()
             cursor = pooled.cursor()
             cursor.execute(text, given)
             return cursor.fetchone()
-        except engine.dialect.loaded_dbapi.Error as error:
-            pooled.invalidate(error)
+        except (engine.dialect.loaded_dbapi.Error, NoConnectionLeft) as error:  # the pool has an error of its own
+            if pooled is not None:
+                pooled.invalidate(error)
             raise OperationalError(text, None, error, hide_parameters=True) from error
         finally:
-            pooled.close()  # ends the read
+            if pooled is not None:
+                pooled.close()  # ends the read
 
     def here(self, **values: Any) -> list[Any]:
         """Its rows, outside of drains: within the running transaction (portal.db.transaction). Raises DBAPIError."""
@@ -114,14 +114,6 @@ class Statement:
         slots = [_slot(name, named[name], dialect) for name in names]
         self._compiled[dialect.name] = str(compiled), slots, None if compiled.positional else names
         return self._compiled[dialect.name]
-
-
-def _dialled(engine: Engine) -> PoolProxiedConnection:
-    """A connection of the pool, which has its own errors for having none: whoever writes again later waits for one."""
-    try:
-        return engine.raw_connection()
-    except (engine.dialect.loaded_dbapi.Error, NoConnectionLeft) as error:
-        raise OperationalError("connect", None, error, hide_parameters=True) from error
 
 
 def _slot(name: str, bind: Any, dialect: Dialect) -> _Slot:
@@ -159,21 +151,11 @@ class transaction:
         self._token = _begun.set(self._kept)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        kept, done = self._kept, False
         try:
-            if kind is None:
-                kept.execute("COMMIT")
-                done = True
-        finally:
-            self._end(kept, done)
-
-    def _end(self, kept: _Connection, done: bool) -> None:
-        try:
-            if not done and not kept.closed:
-                kept.execute("ROLLBACK")
+            self._kept.end("COMMIT" if kind is None else "ROLLBACK")
         finally:
             _begun.reset(self._token)
-            self._pool.give_back(kept)
+            self._pool.give_back(self._kept)
             self._turn.__exit__(None, None, None)
 
 
@@ -276,6 +258,16 @@ class _Connection:
             self.execute("BEGIN IMMEDIATE")
         else:
             self.execute("BEGIN" if durable else "BEGIN; SET LOCAL synchronous_commit TO off")
+
+    def end(self, how: str) -> None:
+        """End the transaction; roll it back where its commit is broken off."""
+        try:
+            if how == "COMMIT" or not self.closed:
+                self.execute(how)
+        except BaseException:
+            if not self.closed:
+                self.execute("ROLLBACK")
+            raise
 
     def close(self) -> None:
         self.closed = True

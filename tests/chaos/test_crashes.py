@@ -90,7 +90,7 @@ def test_killing_every_worker_at_random_instants_loses_nothing(run: Run, smtp: H
     lost, twice = run.lost(), run.duplicates()
     figure(f"kill -9 of 2 workers on {DRAINS} lanes, {kills} times in {mails} mails: {lost} lost, {len(twice)} "
            f"duplicates of at most {lanes}, all flagged, same Message-ID, same bytes; "
-           f"{len(run.unconfirmed())} unconfirmed, at their dot at two kills")  # fmt: skip
+           f"{len(run.unconfirmed())} unconfirmed, at their dot at two kills; {dict(run.states())}")  # fmt: skip
     assert lost == 0
     assert 0 < lanes <= DRAINS * kills and len(twice) <= lanes
     assert set(run.states()) <= {"sent", "unconfirmed"}

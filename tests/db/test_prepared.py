@@ -165,7 +165,9 @@ def lose_the_server() -> None:
         for _ in range(CONNECTIONS):
             all_of_them.enter_context(one_connection())
     with transaction() as session:
-        others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        others = text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
         session.execute(others)
 
 

@@ -21,14 +21,11 @@ from portal.models.message import State
 from portal.models.route import Route
 from portal.reasons import Reason
 from portal.services import message_state
-from portal.services.delivery import retry_policy
+from portal.services.delivery import retry_policy, suspects
 from portal.services.message_state import ENTRY, MESSAGE, Change, change
 from portal.services.routing import lanes, refusals
 from portal.services.routing.lanes import Lease, LeaseLost
 from portal.transport.base import Receipt, Reply, Verdict
-
-# A message that so many lanes died with before its dot is set aside: for a person, and never as failed.
-MOST_RELEASES = 3
 
 
 @dataclass(frozen=True)
@@ -198,7 +195,7 @@ def returned(message: Message, lease: Lease) -> None:
     """
     attempt = Attempt(lease, message.id, message.tenant_id, message.attempt, message.public_id)
     releases = message.releases + 1
-    if message.dot_at is None and releases >= MOST_RELEASES:
+    if message.dot_at is None and suspects.is_convicted(message.id, releases):
         held = {"reason": Reason.SET_ASIDE, "held_at": now(), "releases": releases}
         _write(attempt, State.HELD, Entry("held", Reason.SET_ASIDE), **held)
     elif message.dot_at is None:

@@ -7,7 +7,9 @@ else. At the third release the message is set aside. Of several suspects the one
 whenever they are due: no message meets its third death before every other suspect of its route has met its second.
 
 A process dies with all of its drains. So a message that has met its second death is tried while no other such one is,
-whatever its route: what dies beside it has not met its own second yet, and the third death is nobody's but its own.
+whatever its route: what dies beside it has not met its own second yet. And while others wait that have met their second
+death, too, none is set aside for its third: a kill from outside hits whichever is at hand. They are tried first, and if
+this one dies again once they are sent, it stands alone.
 """
 
 from __future__ import annotations
@@ -18,9 +20,13 @@ from sqlalchemy import Text, bindparam, cast, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from portal.db.prepared import Statement, is_postgresql
+from portal.extensions import db
 from portal.models import Message, statement_time
 from portal.models.message import IS_SUSPECT
 
+# At so many releases a message is set aside: for a person, and never as failed.
+MOST_RELEASES = 3
+MOST_IN_COMPANY = 6  # the same where others are under the same suspicion
 EXCLUSIVE = 2  # releases from which on a message is tried while no other such one is
 _OTHER = aliased(Message)
 # Whether a waiting message may be claimed now, as far as others are concerned.
@@ -37,6 +43,22 @@ _NEXT = Statement(
 _ONE_AT_A_TIME = Statement(
     select(cast(func.pg_advisory_xact_lock(func.hashtextextended("a suspect that is tried alone", 0)), Text))
 )
+
+
+_ANOTHER = (
+    select(Message.id)
+    .where(
+        IS_SUSPECT, Message.releases == EXCLUSIVE, Message.due_at <= statement_time(), Message.id != bindparam("own")
+    )
+    .limit(1)
+)
+
+
+def is_convicted(message_id: int, releases: int) -> bool:
+    """Whether a message that lanes have died with so many times by now is set aside."""
+    if releases < MOST_RELEASES or releases >= MOST_IN_COMPANY:
+        return releases >= MOST_RELEASES
+    return db.session.execute(_ANOTHER, {"own": message_id}).first() is None
 
 
 def next_of(route: Any) -> list[Any]:

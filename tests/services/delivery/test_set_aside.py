@@ -53,7 +53,7 @@ def worker(route: str = "relay") -> bool:
 
 def held() -> list[int]:
     db.session.rollback()
-    return list(db.session.scalars(select(Message.id).where(Message.state == "held")))
+    return list(db.session.scalars(select(Message.id).where(Message.state == "held").order_by(Message.id)))
 
 
 @pytest.mark.usefixtures("poison")

@@ -115,3 +115,30 @@ def test_who_is_about_to_claim_one_keeps_the_others_waiting_until_the_commit(ten
             assert other.scalar(held) == 1
     with db.engine.connect() as other:
         assert other.scalar(held) == 0
+
+
+def test_the_third_death_sets_nothing_aside_while_others_wait_that_died_twice(tenant: Tenant, relay: list[int]) -> None:
+    """A kill from outside hits whichever of them is at hand."""
+    messages = accept_many(tenant, 2)
+    died(messages, 2)
+
+    def die() -> Message:
+        (attempt,) = claim(relay[0])
+        expire_leases()
+        assert claims.reclaim_expired() == 1
+        return next(again(one) for one in messages if one.id == attempt.message_id)
+
+    first = die()
+    assert (first.state, first.releases) == ("queued", 3)
+    second = die()
+    assert second.id != first.id and (second.state, second.reason) == ("held", "set_aside"), "it is the last of them"
+    assert die().state == "held", "and nobody else is under suspicion now"
+
+
+def test_at_the_sixth_death_a_message_is_set_aside_whatever_else_waits(tenant: Tenant, relay: list[int]) -> None:
+    bad, other = accept_many(tenant, 2)
+    died([other], 2)
+    for releases, convicted in ((2, False), (3, False), (5, False), (6, True)):
+        assert suspects.is_convicted(bad.id, releases) is convicted
+    died([other], 1)
+    assert suspects.is_convicted(bad.id, 3) and not suspects.is_convicted(bad.id, 2)
