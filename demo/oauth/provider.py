@@ -116,7 +116,7 @@ def demo_providers(deliver: Deliver) -> list[Provider]:
 
 def create_oauth_app(providers: list[Provider]) -> Flask:
     """The sign-in pages, token endpoints and mail APIs of all providers, each below a path of its own."""
-    app = make_app("default-src 'self'; form-action 'self'")
+    app = make_app(sign_in_pages.CSP)
     for provider in providers:
         prefix = f"/{provider.brand.path}"
         for part in (sign_in_pages, token_endpoints, mail_apis):

@@ -28,6 +28,8 @@ _UNKNOWN_APP = {
     "gmail": Fault("", 401, "invalid_client", "The OAuth client was not found."),
     "microsoft365": Fault("", 400, "unauthorized_client", "Application was not found in the directory.", 700016),
 }
+# The ticks in boxes are data: images of the style sheet's.
+CSP = "default-src 'self'; img-src 'self' data:; form-action 'self'"
 _DECLINED = "AADSTS65004: User declined to consent to access the app."
 
 
@@ -170,7 +172,7 @@ def _page(provider: Provider, template: str, **values: Any) -> Response:
     # The form's answer leads to the app, and browsers ask form-action about that address as well.
     parts = urlsplit(request.args.get("redirect_uri", ""))
     back = f" {parts.scheme}://{parts.netloc}" if _is_registered(provider) else ""
-    response.headers["Content-Security-Policy"] = f"default-src 'self'; form-action 'self'{back}"
+    response.headers["Content-Security-Policy"] = f"{CSP}{back}"
     response.headers["X-Frame-Options"] = "DENY"
     # Microsoft's says so since February 2026, and whoever opened the page loses sight of it.
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
