@@ -165,10 +165,8 @@ def lose_the_server() -> None:
         for _ in range(CONNECTIONS):
             all_of_them.enter_context(one_connection())
     with transaction() as session:
-        others = text(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-        )
-        session.execute(others)
+        others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        session.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
 
 
 def test_a_database_that_cannot_be_reached_is_an_operational_error(lane: int) -> None:
