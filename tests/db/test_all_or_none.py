@@ -16,13 +16,16 @@ ADD = update(Lane).where(Lane.id == bindparam("lane")).values(failures=Lane.fail
 
 @pytest.mark.skipif(not POSTGRES, reason="SQLite's commits are all alike")
 def test_only_a_durable_one_waits_for_the_disk(ctx: Flask) -> None:
-    assert all(on_the_disk(durable=True))
-    assert not all(on_the_disk(durable=False))
-    assert all(on_the_disk(durable=True)), "it held for that statement only"
+    assert on_the_disk(durable=True) > 10
+    assert on_the_disk(durable=False) < 10
+    assert on_the_disk(durable=True) > 10, "it held for that statement only"
 
 
-def on_the_disk(*, durable: bool) -> list[bool]:
-    """Whether each of some commits had reached the disk when it returned. The server's own writer may be as quick."""
+def on_the_disk(*, durable: bool) -> int:
+    """How many of 20 commits had reached the disk when they returned, as far as the server tells.
+
+    Its own writer may be as quick; and what others write in the same moment looks like a commit that has not.
+    """
     found = []
     writing, lane = AllOrNone(ADD, durable=durable), lane_id("relay")
     for _ in range(20):
@@ -32,7 +35,7 @@ def on_the_disk(*, durable: bool) -> list[bool]:
         with one_connection() as kept:
             reached = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
             found.append(kept.execute(reached).fetchone()[0])
-    return found
+    return sum(found)
 
 
 def test_an_error_of_the_database_is_no_loss(ctx: Flask) -> None:
