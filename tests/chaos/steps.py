@@ -28,6 +28,7 @@ from tests.support.warm import WarmProcess
 
 SQLITE = not os.environ.get("PORTAL_TEST_DATABASE_URL")
 HOST = "smtp.shop.example"
+DRAINS = 32  # lanes that one process works on
 PASSWORD = "correct horse battery"
 
 Start = Callable[..., Process | WarmProcess]
@@ -115,7 +116,8 @@ class Run:
         """Once no worker is at work: what is still leased then belongs to a drain that broke off."""
 
         reports = "absender:places:mail"
-        self._redis.delete(*self._redis.keys(f"{reports}*"))  # older than this moment
+        for key in self._redis.scan_iter(f"{reports}*"):  # older than this moment
+            self._redis.delete(key)
 
         def idle() -> bool:
             said = [self._redis.hget(f"{reports}:{name.decode()}", "places") for name in self._redis.smembers(reports)]

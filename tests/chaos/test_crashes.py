@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.chaos.steps import Run
+from tests.chaos.steps import DRAINS, Run
 from tests.support.figures import Figure, size
 from tests.support.hostile_server import HOLD, HostileServer, Talk
 from tests.support.waiting import eventually
@@ -15,7 +15,6 @@ from tests.support.waiting import eventually
 BEFORE_THE_DOT = ("MAIL", "RCPT", "DATA", "body")
 # More than the sockets' buffers hold, so that its sender is caught in the middle of the body.
 LARGE = ("x" * 98 + "\n") * 80_000
-DRAINS = 32  # lanes that one process works on
 
 
 class HeldOnce:

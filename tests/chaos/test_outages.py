@@ -16,7 +16,7 @@ from portal.extensions import db
 from portal.models import LogEntry, Message
 from portal.services.accounts import api_keys, tenants
 from portal.services.routing import lanes
-from tests.chaos.steps import SQLITE, Run, Start
+from tests.chaos.steps import DRAINS, SQLITE, Run, Start
 from tests.support import postgres
 from tests.support.figures import Figure, size
 from tests.support.hostile_server import HostileServer
@@ -55,6 +55,7 @@ def test_valkey_may_be_lost_at_any_time(
     app: Flask, run: Run, smtp: HostileServer, valkey: Valkey, figure: Figure
 ) -> None:
     mails, faults, away = size(60, 2000), size(2, 5), size(50, 1000)
+    run.use_lanes(DRAINS)
     run.workers(2)
     run.clock()
     backend = Backend(app)
@@ -102,8 +103,9 @@ def test_postgresql_may_restart_at_any_time(
         lanes.forget()
         lanes.ensure()
         db.session.remove()
-    own: Callable[..., Any] = lambda command: start(command, database_url=server.url)  # noqa: E731
+    own: Callable[..., Any] = lambda command, **more: start(command, database_url=server.url, **more)  # noqa: E731
     run = Run(app, smtp, own)
+    run.use_lanes(DRAINS)
     run.workers(2)
     run.clock()
     backend = Backend(app)
