@@ -23,6 +23,7 @@ from portal.db.prepared import Statement, is_postgresql
 from portal.extensions import db
 from portal.models import Message, statement_time
 from portal.models.message import IS_SUSPECT
+from portal.models.route import Route
 
 # At so many releases a message is set aside: for a person, and never as failed.
 MOST_RELEASES = 3
@@ -43,8 +44,7 @@ _NEXT = Statement(
 _ONE_AT_A_TIME = Statement(
     select(cast(func.pg_advisory_xact_lock(func.hashtextextended("a suspect that is tried alone", 0)), Text))
 )
-
-
+# Whether another that died as often waits for its turn.
 _ANOTHER = (
     select(Message.id)
     .where(
@@ -61,7 +61,7 @@ def is_convicted(message_id: int, releases: int) -> bool:
     return db.session.execute(_ANOTHER, {"own": message_id}).first() is None
 
 
-def next_of(route: Any) -> list[Any]:
+def next_of(route: Route) -> list[Any]:
     """The one message to be claimed alone: of the route's suspects that may be tried, the one with the fewest releases.
 
     Within the transaction that claims it.

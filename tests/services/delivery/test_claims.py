@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 from portal.db.transaction import transaction
 from portal.extensions import db
 from portal.models import Lane, Message, Tenant, now
+from portal.models.route import RELAY
 from portal.services.accounts import tenants
 from portal.services.delivery import claims, suspects
 from portal.services.outbox import accept as outbox
@@ -61,7 +62,7 @@ def test_what_is_due_is_found_by_the_partial_indexes(ctx: Flask) -> None:
         lanes.has_due_mail("relay")
         claims._tenants_after("relay", 0, 5)
         claims._due("relay", 1, 5)
-        suspects.next_of("relay")
+        suspects.next_of(RELAY)
         claims.expire()
     asked = [(query, values) for query, values in statements if "message" in query]
     with db.engine.connect() as connection:
