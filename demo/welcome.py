@@ -24,7 +24,7 @@ WELCOME = f"""
     Demo inbox               http://127.0.0.1:{INBOX_PORT}/    every mail that the portal sends arrives here
     Demo mail provider       http://127.0.0.1:{INBOX_PORT}/provider    plays Gmail for a merchant's own mail service
                              by SMTP: localhost, port {PROVIDER_TLS_PORT} (SSL) or {PROVIDER_STARTTLS_PORT} (TLS)
-    Demo sign-in             http://127.0.0.1:{INBOX_PORT}/sign-in    plays Google and Microsoft; the portal does not ask them yet
+    Demo sign-in             http://127.0.0.1:{INBOX_PORT}/sign-in    plays Google and Microsoft; not yet asked
     Portal                   {PORTAL_URL}/    by itself it shows little: shops enter it from their dashboard
 
   What to click first: in the dashboard enter an address and a name under "Email verification" and press
